@@ -1,0 +1,44 @@
+# Two commands for a newcomer: `make demo` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test serve lint format bench peers clean
+
+help:
+	@echo "make demo    one recorded phone call, from an empty folder to the MP3"
+	@echo "make test    everything: lint, types, layers, unit, functional, interop"
+	@echo "make serve   start the server for use (HTTP 127.0.0.1:8080, SIP 127.0.0.1:5060)"
+	@echo "make lint    ruff, mypy, import-linter"
+	@echo "make bench   what one call costs on this machine (several minutes)"
+	@echo "make clean   remove the virtual environment and caches"
+
+$(READY): pyproject.toml constraints.txt scripts/make-venv
+	@scripts/make-venv "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/python -m examples.demo
+
+test: $(READY) peers
+	@scripts/run-tests
+
+peers:
+	@scripts/install-test-peers
+
+serve: $(READY)
+	@$(BIN)/voiceblocks serve
+
+lint: $(READY)
+	@scripts/run-lint
+
+format: $(READY)
+	@$(BIN)/ruff format src tests examples benchmarks scripts
+	@$(BIN)/ruff check --fix src tests examples benchmarks scripts
+
+bench: $(READY)
+	@$(BIN)/python benchmarks/run_all.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

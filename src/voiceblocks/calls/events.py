@@ -1,0 +1,126 @@
+"""What the engine tells the workflows. The domain does not know SIP.
+
+The engine calls one `CallHandler` (a Protocol) with these; the workflows fulfil it.
+Ids are plain strings here, since nouns do not import each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class EndReason(StrEnum):
+    """Why a block ended."""
+
+    COMPLETED = "completed"
+    "It did all it was asked for."
+    FINISH_KEY = "finish_key"
+    MAX_DURATION = "max_duration"
+    HANGUP = "hangup"
+    "The caller left, or the leg was lost."
+    FORCED = "forced"
+    "The application asked for a forced hang-up."
+    SERVER_RESTART = "server_restart"
+
+
+class Disposition(StrEnum):
+    """How a call ended, in our own words; joined with SIP by one table in the engine."""
+
+    ANSWERED = "answered"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class Refusal(StrEnum):
+    """Why an incoming call is not taken; decision 10 gives each its SIP answer."""
+
+    UNKNOWN_NUMBER = "unknown_number"
+    NO_APPLICATION = "no_application"
+    ACCOUNT_BUSY = "account_busy"
+    NODE_FULL = "node_full"
+    NO_CREDIT = "no_credit"
+    HUNG_UP = "hung_up"
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """A call wants to come in; not answered yet."""
+
+    from_number: str
+    "Caller as `+…`, or `private` where withheld, or as sent where it is no number."
+    to_number: str
+    received_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedCall:
+    """The application will be asked; the call rings meanwhile."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAudio:
+    """Where a block's recording lies after it ended."""
+
+    name: str
+    n_samples: int
+    packets_expected: int
+    packets_received: int
+    packets_late: int
+    packets_lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFinished:
+    """A block is over; the session waits for the next one, unless the call ended with it."""
+
+    session_id: str
+    run_id: str
+    reason: EndReason
+    at_us: int
+    audio: RecordedAudio | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """The leg is answered: billing starts, and the dialog can be ended after a crash."""
+
+    session_id: str
+    at_us: int
+    dialog: str
+    "What the engine needs to send a BYE after a restart; opaque to everybody else."
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The leg is gone. Comes after the `BlockFinished` of a block that was running."""
+
+    session_id: str
+    at_us: int
+    disposition: Disposition
+
+
+class CallHandler(Protocol):
+    """Fulfilled by the workflows; called by the engine on the control loop."""
+
+    async def on_incoming_call(self, call: IncomingCall) -> AcceptedCall | Refusal:
+        """Decide about a call that rings. May take a database transaction, not longer."""
+        ...
+
+    async def on_call_answered(self, event: CallAnswered) -> None:
+        """Note that billing has begun."""
+        ...
+
+    async def on_block_finished(self, event: BlockFinished) -> None:
+        """Note the outcome and tell the application."""
+        ...
+
+    async def on_call_ended(self, event: CallEnded) -> None:
+        """Settle the call and tell the application."""
+        ...

@@ -1,0 +1,204 @@
+"""The tables. The only description of the data; migrations are tested against it.
+
+Money is integer thousandths, times are UTC integer microseconds (decision 20), ids
+are text. Text columns of states hold the enum members' values.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("credit", BigInteger, nullable=False),
+    Column("max_calls", Integer),
+    Column("created_us", BigInteger, nullable=False),
+)
+
+applications = Table(
+    "applications",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("revoked_us", BigInteger),
+    Column("created_us", BigInteger, nullable=False),
+)
+
+# Decision 6: looked up by HMAC, sealed with AES-GCM so that notifications can be signed.
+access_tokens = Table(
+    "access_tokens",
+    metadata,
+    Column("lookup", LargeBinary(32), primary_key=True),
+    Column("app_id", String(16), ForeignKey("applications.id"), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("key_id", String(16), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger),
+    Column("revoked_us", BigInteger),
+    Index(None, "app_id", "created_us"),
+)
+
+numbers = Table(
+    "numbers",
+    metadata,
+    Column("number", String(20), primary_key=True),
+    Column("app_id", String(16), ForeignKey("applications.id"), nullable=False),
+    Column("notify_url", Text),
+    Column("created_us", BigInteger, nullable=False),
+)
+
+tariffs = Table(
+    "tariffs",
+    metadata,
+    Column("direction", String(8), primary_key=True),
+    Column("prefix", String(20), primary_key=True),
+    Column("currency", String(3), primary_key=True),
+    Column("rate", BigInteger, nullable=False),
+)
+
+# One row a call: what the customer pays for, and what its application drives.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(48), primary_key=True),
+    Column("txn_ref", String(48), nullable=False, unique=True),
+    Column("node", String(16), nullable=False),
+    Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False),
+    Column("app_id", String(16), ForeignKey("applications.id"), nullable=False),
+    Column("direction", String(8), nullable=False),
+    Column("from_number", String(64), nullable=False),
+    Column("to_number", String(64), nullable=False),
+    Column("state", String(12), nullable=False),
+    # The application's last words, for a notification that belongs to no running block.
+    Column("last_block", String(12), nullable=False),
+    Column("last_notify_url", Text),
+    Column("last_tag", Text, nullable=False),
+    Column("run_id", String(32)),
+    Column("notification_count", Integer, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("rate", BigInteger, nullable=False),
+    Column("debit", BigInteger),
+    Column("duration_min", Integer),
+    Column("disposition", String(12)),
+    Column("dialog", Text),
+    Column("created_us", BigInteger, nullable=False),
+    Column("answered_us", BigInteger),
+    Column("ended_us", BigInteger),
+    Index(None, "state", "node"),
+    Index(None, "account_id", "created_us"),
+)
+
+block_runs = Table(
+    "block_runs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("session_id", String(48), ForeignKey("sessions.id"), nullable=False),
+    Column("block", String(12), nullable=False),
+    Column("notify_url", Text),
+    Column("tag", Text, nullable=False),
+    Column("recording_id", String(48)),
+    Column("created_us", BigInteger, nullable=False),
+    Column("finished_us", BigInteger),
+    Column("end_reason", String(16)),
+    Index(None, "session_id", "created_us"),
+)
+
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("id", String(48), primary_key=True),
+    Column("session_id", String(48), ForeignKey("sessions.id"), nullable=False),
+    Column("app_id", String(16), ForeignKey("applications.id"), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("end_reason", String(16)),
+    Column("object_name", String(64), nullable=False),
+    Column("size_bytes", BigInteger),
+    Column("duration_ms", BigInteger),
+    Column("sha256", String(64)),
+    Column("packets_expected", BigInteger),
+    Column("packets_received", BigInteger),
+    Column("packets_late", BigInteger),
+    Column("packets_lost", BigInteger),
+    Column("created_us", BigInteger, nullable=False),
+    Column("ready_us", BigInteger),
+    Column("deleted_us", BigInteger),
+    Index(None, "state"),
+    Index(None, "session_id"),
+)
+
+# The transactional outbox: one row a notification, however many attempts.
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("session_id", String(48), ForeignKey("sessions.id"), nullable=False),
+    # Counts from 1 within a session; the order in which they leave (decision 2).
+    Column("sequence", Integer, nullable=False),
+    Column("app_id", String(16), ForeignKey("applications.id"), nullable=False),
+    Column("block", String(12), nullable=False),
+    Column("url", Text, nullable=False),
+    # Form-encoded parameters without those of the URL; the same at every attempt.
+    Column("parameters", Text, nullable=False),
+    # Whether it is kept for days once the call has ended (record, monitor, ended).
+    Column("lasting", Boolean, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("attempt_count", Integer, nullable=False),
+    Column("first_attempt_us", BigInteger),
+    Column("next_attempt_us", BigInteger, nullable=False),
+    Column("claimed_until_us", BigInteger),
+    Column("created_us", BigInteger, nullable=False),
+    Column("settled_us", BigInteger),
+    UniqueConstraint("session_id", "sequence"),
+    Index(None, "state", "next_attempt_us"),
+)
+
+notification_attempts = Table(
+    "notification_attempts",
+    metadata,
+    Column("notification_id", String(32), ForeignKey("notifications.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("started_us", BigInteger, nullable=False),
+    Column("latency_ms", Integer, nullable=False),
+    Column("http_status", Integer),
+    Column("error", Text),
+    Column("answer", Text),
+)
+
+# Exactly one row for each leg that was billed; the primary key makes it so.
+charges = Table(
+    "charges",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("session_id", String(48), ForeignKey("sessions.id"), nullable=False),
+    Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+)

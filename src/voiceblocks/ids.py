@@ -1,0 +1,77 @@
+"""Identifiers that look like what they name.
+
+Session ids and transaction references carry the node (decision 21), so that any
+API node can see whose call it is: `S-1-k3f…`, `AA-S-1-7h2…`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from typing import NewType
+
+AccountId = NewType("AccountId", str)
+AppId = NewType("AppId", str)
+SessionId = NewType("SessionId", str)
+TxnRef = NewType("TxnRef", str)
+BlockRunId = NewType("BlockRunId", str)
+RecordingId = NewType("RecordingId", str)
+NotificationId = NewType("NotificationId", str)
+
+_ALPHANUMERIC = string.ascii_letters + string.digits
+_LOWER = string.ascii_lowercase + string.digits
+
+
+def random_text(length: int, alphabet: str = _LOWER) -> str:
+    """Return `length` characters from the operating system's randomness."""
+    return "".join(secrets.choice(alphabet) for _ in range(length))
+
+
+def new_account_id() -> AccountId:
+    """An account, such as `acc_8d0s…`."""
+    return AccountId("acc_" + random_text(12))
+
+
+def new_app_id() -> AppId:
+    """16 alphanumerics, as in the original API."""
+    return AppId(random_text(16, _ALPHANUMERIC))
+
+
+def new_access_token() -> str:
+    """16 alphanumerics (95 bits), shown once."""
+    return random_text(16, _ALPHANUMERIC)
+
+
+def new_session_id(node: str) -> SessionId:
+    """A session on `node`, such as `S-1-0f9k2m4q7w1x`."""
+    return SessionId(f"S-{node}-{random_text(16)}")
+
+
+def new_txn_ref(node: str) -> TxnRef:
+    """A voice transaction on `node`, such as `AA-S-1-0f9k2m4q7w1x`."""
+    return TxnRef(f"AA-S-{node}-{random_text(12)}")
+
+
+def new_block_run_id() -> BlockRunId:
+    """One execution of a block."""
+    return BlockRunId("run_" + random_text(16))
+
+
+def new_recording_id() -> RecordingId:
+    """A recording: 128 bits of randomness as hex, since it is part of a link (decision 7)."""
+    return RecordingId("rec-" + secrets.token_hex(16))
+
+
+def new_notification_id() -> NotificationId:
+    """The stable event id of a notification."""
+    return NotificationId("evt_" + random_text(20))
+
+
+def node_of(session_or_txn: str) -> str | None:
+    """The node inside a session id or transaction reference, or `None` where there is none."""
+    parts = session_or_txn.split("-")
+    if len(parts) == 3 and parts[0] == "S":
+        return parts[1]
+    if len(parts) == 4 and parts[:2] == ["AA", "S"]:
+        return parts[2]
+    return None

@@ -1,0 +1,72 @@
+"""What the recordings' workflows need from the outside."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRecording:
+    """A finished MP3 on local disk."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    duration_ms: int
+    n_samples: int
+    "Exact number of 8 kHz samples that a decoder gives back."
+
+
+class RecordingEncoder(Protocol):
+    """Turns a growing spool into an MP3 while the call goes on (decision 17)."""
+
+    def follow(self, name: str, spool_path: Path) -> None:
+        """Begin to encode `spool_path` as it grows, some way behind its end. Returns at once."""
+        ...
+
+    async def finish(self, name: str, spool_path: Path, n_samples: int) -> EncodedRecording:
+        """
+        Encode what is left up to `n_samples` and return the finished file.
+
+        The spool must be complete. Works also for a spool that was never followed, or
+        whose process died: then all of it is encoded now.
+
+        Raises:
+            EncodeError: If it cannot be encoded, with the cause chained.
+        """
+        ...
+
+    def abandon(self, name: str) -> None:
+        """Forget a followed spool; nothing is kept."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """A stored recording as the store knows it."""
+
+    size_bytes: int
+    last_modified_us: int
+
+
+class RecordingStore(Protocol):
+    """Keeps finished recordings by name, such as `rec-….mp3`. All failures are `StoreError`."""
+
+    async def put(self, name: str, source: Path) -> StoredObject:
+        """Store a copy of `source` durably under `name`."""
+        ...
+
+    async def stat(self, name: str) -> StoredObject | None:
+        """Size and date, or `None` where there is none."""
+        ...
+
+    def read(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """Yield bytes `start` to `end` (exclusive)."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Delete; deleting what is not there is fine."""
+        ...
