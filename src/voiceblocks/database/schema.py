@@ -113,6 +113,8 @@ sessions = Table(
     Column("ended_us", BigInteger),
     Index(None, "state", "node"),
     Index(None, "account_id", "created_us"),
+    # Counts an account's live calls without looking at all the calls it ever had.
+    Index(None, "account_id", "state"),
 )
 
 block_runs = Table(
@@ -138,7 +140,7 @@ recordings = Table(
     Column("app_id", String(16), ForeignKey("applications.id"), nullable=False),
     Column("state", String(12), nullable=False),
     Column("end_reason", String(16)),
-    Column("object_name", String(64), nullable=False),
+    Column("object_name", String(64), nullable=False, unique=True),
     Column("size_bytes", BigInteger),
     Column("duration_ms", BigInteger),
     Column("sha256", String(64)),

@@ -1,0 +1,84 @@
+"""Who pays, who drives calls, which numbers are theirs, and their access tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from voiceblocks.ids import AccountId, AppId
+from voiceblocks.money import Thousandths
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A customer."""
+
+    id: AccountId
+    name: str
+    currency: str
+    "One of `money.CURRENCIES`; never changes."
+    credit: Thousandths
+    "May become negative while calls are running."
+    max_calls: int | None = None
+    "`None`: what the settings say."
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """A program of a customer that drives calls."""
+
+    id: AppId
+    account_id: AccountId
+    name: str
+    revoked_us: int | None = None
+    "Since when it may no longer do anything."
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """A phone number of ours that can be called."""
+
+    number: str
+    'E.164, e.g. `"+6531580000"`.'
+    app_id: AppId
+    notify_url: str | None = None
+    "Where the `answer` notification goes; without one the number is unreachable."
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRoute:
+    """A number with all that is needed to decide about a call to it."""
+
+    number: Number
+    application: Application
+    account: Account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessToken:
+    """An access token as it is stored; the token itself is only in `sealed` (decision 6)."""
+
+    lookup: bytes
+    app_id: AppId
+    sealed: bytes = field(repr=False)
+    key_id: str
+    "Which `SecretKey` made `lookup` and `sealed`."
+    created_us: int
+    expires_us: int | None = None
+    "First microsecond at which it is no longer good; `None`: never."
+    revoked_us: int | None = None
+
+    def is_valid(self, now_us: int) -> bool:
+        """Whether it may be used at `now_us`."""
+        expired = self.expires_us is not None and now_us >= self.expires_us
+        return self.revoked_us is None and not expired
+
+
+@dataclass(frozen=True, slots=True)
+class FoundToken:
+    """A token with whose it is."""
+
+    token: AccessToken
+    application: Application

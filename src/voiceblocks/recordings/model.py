@@ -1,0 +1,33 @@
+"""A recording as it is stored; the audio itself lies in a `RecordingStore`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voiceblocks.ids import AppId, RecordingId, SessionId
+from voiceblocks.recordings.state import RecordingState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """One recording, from the accepted block to its deletion."""
+
+    id: RecordingId
+    session_id: SessionId
+    app_id: AppId
+    state: RecordingState
+    end_reason: str | None
+    "Value of `calls.events.EndReason`; `None` while it is pending."
+    object_name: str
+    'Name in the store and in its link, e.g. `"rec-0f…c3.mp3"`.'
+    size_bytes: int | None = None
+    duration_ms: int | None = None
+    sha256: str | None = None
+    "Lower-case hex of the MP3."
+    packets_expected: int | None = None
+    packets_received: int | None = None
+    packets_late: int | None = None
+    packets_lost: int | None = None
+    created_us: int
+    ready_us: int | None = None
+    deleted_us: int | None = None

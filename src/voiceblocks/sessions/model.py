@@ -1,0 +1,80 @@
+"""A session (one call, as its application drives it) and the runs of its blocks.
+
+Plain values: what is stored, field by field. Ids of other nouns are typed, their
+enumerations are plain text, since nouns do not import each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from voiceblocks.ids import AccountId, AppId, BlockRunId, RecordingId, SessionId, TxnRef
+from voiceblocks.money import Thousandths
+from voiceblocks.sessions.state import SessionState
+
+
+class Direction(StrEnum):
+    """Which way the call was set up, seen from our server; the values are stored."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One call: what the customer pays for, and what its application drives."""
+
+    id: SessionId
+    'With its node, e.g. `"S-1-0f9k2m4q7w1x8z2a"`.'
+    txn_ref: TxnRef
+    node: str
+    account_id: AccountId
+    app_id: AppId
+    direction: Direction
+    from_number: str
+    'E.164, or `"private"`, or as sent where it is no number. Personal data.'
+    to_number: str
+    state: SessionState
+    last_block: str
+    'The block that the application sent last, `"answer"` before the first.'
+    last_notify_url: str | None
+    "Where the next notification between blocks goes."
+    last_tag: str
+    "Empty where the application gave none."
+    run_id: BlockRunId | None
+    "The block that runs now."
+    notification_count: int
+    "Sequence number of the newest notification; 0 before the first."
+    currency: str
+    rate: Thousandths
+    "Price of a started minute."
+    debit: Thousandths | None
+    "What the call cost; `None` until it is settled."
+    duration_min: int | None
+    "Started minutes; `None` until it is settled."
+    disposition: str | None
+    "Value of `calls.events.Disposition`; `None` until the call has ended."
+    dialog: str | None
+    "What the engine needs for a BYE after a restart; opaque. `None` until answered."
+    created_us: int
+    answered_us: int | None
+    ended_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockRun:
+    """One execution of one block."""
+
+    id: BlockRunId
+    session_id: SessionId
+    block: str
+    'Name in the API, e.g. `"record"`.'
+    notify_url: str | None
+    tag: str
+    recording_id: RecordingId | None
+    created_us: int
+    finished_us: int | None
+    "`None` while it runs."
+    end_reason: str | None
+    "Value of `calls.events.EndReason`; `None` while it runs."
