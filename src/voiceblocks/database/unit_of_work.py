@@ -61,6 +61,10 @@ class _Job(Generic[T]):
         self.result, self.error = None, None
         try:
             self.result = self.fn(connection)
+        except StopIteration as error:
+            # No future takes this one as an exception.
+            self.error = RuntimeError("a transaction's function raised StopIteration")
+            raise self.error from error
         except BaseException as error:
             self.error = error
             raise
@@ -197,17 +201,13 @@ class Database:
             if connection is None:
                 connection = self._engine.connect()
             with connection.begin():
-                for job in jobs:
-                    # The nested block re-raises what the function raised, after undoing it.
-                    # Anything else comes from the savepoint itself: then the transaction
-                    # is gone (a full disk makes SQLite roll back), and with it the batch.
-                    try:
-                        with connection.begin_nested():
-                            job.run(connection)
-                    except BaseException as error:
-                        if error is not job.error:
-                            raise
+                if len(jobs) == 1:
+                    jobs[0].run(connection)
+                else:
+                    _run_in_savepoints(connection, jobs)
         except BaseException as error:  # noqa: BLE001 - handed to everybody who waits
+            if len(jobs) == 1 and error is jobs[0].error:
+                return connection
             _fail(jobs, error)
             if connection is not None:
                 with contextlib.suppress(Exception):
@@ -237,6 +237,19 @@ class Database:
             return
 
 
+def _run_in_savepoints(connection: Connection, jobs: Sequence[_Job[Any]]) -> None:
+    for job in jobs:
+        # The nested block raises what the function raised, after undoing it. Anything
+        # else comes from the savepoint itself: then the transaction is gone (a full disk
+        # makes SQLite roll back), and the whole batch with it.
+        try:
+            with connection.begin_nested():
+                job.run(connection)
+        except BaseException as error:
+            if error is not job.error:
+                raise
+
+
 def _is_to_run_again(error: BaseException) -> bool:
     return (
         isinstance(error, DBAPIError)
@@ -247,6 +260,8 @@ def _is_to_run_again(error: BaseException) -> bool:
 
 def _fail(jobs: Sequence[_Job[Any]], cause: BaseException) -> None:
     for job in jobs:
+        if job.error is not None:
+            continue
         # One exception each: it collects the traceback of who receives it.
         failure = TransactionFailed("the database did not take the transaction")
         failure.__cause__ = cause

@@ -1,0 +1,101 @@
+"""Bring a database to the schema of this version, or say why that cannot be.
+
+There is no way back: an older Voiceblocks refuses a newer schema, and the backup
+made before the upgrade is the way to return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from voiceblocks.database.engines import open_engine, parse_url
+from voiceblocks.errors import StartupError
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+# Any number that nobody else takes: two nodes that start together migrate one by one.
+_ADVISORY_LOCK = 0x766F6963
+
+
+class SchemaState(StrEnum):
+    """How a database's schema compares with ours."""
+
+    EMPTY = "empty"
+    OLDER = "older"
+    CURRENT = "current"
+
+
+def upgrade(url: str) -> None:
+    """
+    Create or migrate all tables in one transaction; nothing to do is fine.
+
+    Raises:
+        StartupError: If the database cannot be reached, or its schema is newer than ours.
+    """
+    with _transaction(url) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
+        if _state_of(connection) is not SchemaState.CURRENT:
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def check_schema(url: str) -> SchemaState:
+    """
+    Compare the database's schema with ours and change nothing.
+
+    Raises:
+        StartupError: If the database cannot be reached, or its schema is newer than ours.
+    """
+    with _transaction(url) as connection:
+        return _state_of(connection)
+
+
+@contextmanager
+def _transaction(url: str) -> Iterator[Connection]:
+    parsed = parse_url(url)
+    engine = open_engine(parsed)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except DBAPIError as error:
+        # The driver's own words, not SQLAlchemy's: those may quote statements and values.
+        raise StartupError(
+            f"The database {parsed.render_as_string(hide_password=True)} "
+            f"cannot be used: {error.orig}"
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def _state_of(connection: Connection) -> SchemaState:
+    script = ScriptDirectory.from_config(_config())
+    found = MigrationContext.configure(connection).get_current_heads()
+    known = {revision.revision for revision in script.walk_revisions()}
+    unknown = sorted(set(found) - known)
+    if unknown:
+        raise StartupError(
+            f"The database was made by a newer Voiceblocks (schema {', '.join(unknown)}, "
+            f"this one knows up to {script.get_current_head()}); "
+            "install that version, or restore a backup of this one."
+        )
+    if not found:
+        return SchemaState.EMPTY
+    return SchemaState.CURRENT if set(found) == set(script.get_heads()) else SchemaState.OLDER
+
+
+def _config() -> Config:
+    config = Config()
+    # Percent signs are ConfigParser's; a path may hold them.
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
