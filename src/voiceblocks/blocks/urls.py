@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 # Blanks of every script, controls (which `urlsplit` would silently drop), and backslashes
 # (which browsers read as slashes and others as part of the host).
 _NEVER = re.compile(r"[\s\x00-\x20\x7f-\x9f\\]")
+_BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]*)?\Z")
 _HOST_MAX = 253
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 
@@ -38,18 +39,20 @@ def split_web_url(text: str) -> SplitResult | None:
     if parts.scheme not in {"http", "https"} or "@" in parts.netloc or port == 0:
         return None
     host = parts.hostname
-    if not host or not _is_host(host, bracketed=parts.netloc.startswith("[")):
+    bracketed = "[" in parts.netloc
+    # `urlsplit` reads `[::1]evil` as the host `::1`.
+    if bracketed and not _BRACKETED.match(parts.netloc):
         return None
-    return parts
+    return parts if host and _is_host(host, bracketed=bracketed) else None
 
 
 def _is_host(host: str, *, bracketed: bool) -> bool:
     if bracketed:
         try:
-            # A zone (`%eth0`) means something on one machine only.
-            return "%" not in host and ipaddress.IPv6Address(host) is not None
+            ipaddress.IPv6Address(host)
         except ValueError:
             return False
+        return True
     if len(host) > _HOST_MAX:
         return False
     try:
