@@ -1,0 +1,23 @@
+"""Every database test runs on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.postgres import (  # noqa: F401 - fixtures
+    _postgres_lifetime,
+    _sqlite_template,
+    database_url,
+    postgres_url,
+)
+from voiceblocks.database.unit_of_work import Database
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:  # noqa: F811
+    """A database with tables and nothing in them, closed after the test."""
+    opened = Database(database_url)
+    yield opened
+    opened.close()
