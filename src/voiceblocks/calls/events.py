@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 
@@ -77,6 +78,15 @@ class RecordedAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingStarted:
+    """A block records from now on; its spool grows at this path."""
+
+    session_id: str
+    name: str
+    spool_path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class BlockFinished:
     """A block is over; the session waits for the next one, unless the call ended with it."""
 
@@ -115,6 +125,10 @@ class CallHandler(Protocol):
 
     async def on_call_answered(self, event: CallAnswered) -> None:
         """Note that billing has begun."""
+        ...
+
+    def on_recording_started(self, event: RecordingStarted) -> None:
+        """Begin to encode while the call goes on."""
         ...
 
     async def on_block_finished(self, event: BlockFinished) -> None:

@@ -1,0 +1,268 @@
+"""Joins SIP events with live calls, and workflows with both.
+
+Knows which leg belongs to which call and which session; everything about one call is
+in `live_call`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from voiceblocks import e164
+from voiceblocks.calls.events import AcceptedCall, CallHandler, IncomingCall, Refusal
+from voiceblocks.clock import Clock
+from voiceblocks.engine.live_call import CallLimits, LiveCall
+from voiceblocks.engine.local_address import advertised_host
+from voiceblocks.engine.media.plane import MediaPlane
+from voiceblocks.engine.media_session import MediaSession
+from voiceblocks.engine.plan import BlockPlan
+from voiceblocks.engine.sip_endpoint import SipEndpoint
+from voiceblocks.errors import RemoteSipError
+from voiceblocks.log import get_logger
+from voiceblocks.sip.events import (
+    Event,
+    InviteReceived,
+    LegCancelled,
+    LegConfirmed,
+    LegEnded,
+    OfferAnswered,
+    OfferReceived,
+)
+from voiceblocks.sip.message import SipRequest
+from voiceblocks.sip.responses import REFUSALS
+from voiceblocks.sip.source_guard import SourceGuard
+from voiceblocks.sip.uri import SipUri
+
+_log = get_logger("engine")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Where the engine listens and what it calls itself."""
+
+    sip_host: str
+    sip_port: int
+    sip_public_address: str
+    media_address: str
+    limits: CallLimits
+
+
+class CallEngine:
+    """
+    All live calls of this node.
+
+    Args:
+        config: Addresses and limits.
+        plane: The media workers; started and stopped by the composition root.
+        handler: The workflows.
+        clock: For time stamps and the SIP core's `now`.
+        guard: Who may send us SIP at all.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        *,
+        plane: MediaPlane,
+        handler: CallHandler,
+        clock: Clock,
+        guard: SourceGuard,
+    ) -> None:
+        self._config = config
+        self._plane = plane
+        self._handler = handler
+        self._clock = clock
+        self._endpoint = SipEndpoint(
+            host=config.sip_host,
+            port=config.sip_port,
+            clock=clock,
+            guard=guard,
+            public_address=config.sip_public_address,
+            on_event=self._on_event,
+        )
+        self._by_leg: dict[int, LiveCall] = {}
+        self._by_session: dict[str, LiveCall] = {}
+        self._arriving: dict[int, asyncio.Task[None]] = {}
+        self._cancelled: set[int] = set()
+        self._draining = False
+        self._next_sdp_id = int(clock.utc_us() // 1_000_000)
+
+    @property
+    def sip_address(self) -> tuple[str, int]:
+        """Where SIP is answered."""
+        return self._endpoint.address
+
+    @property
+    def live_calls(self) -> int:
+        """Calls that are ringing or up."""
+        return len(self._by_session)
+
+    @property
+    def endpoint(self) -> SipEndpoint:
+        """The SIP side, for probes, counters and goodbyes after a restart."""
+        return self._endpoint
+
+    async def start(self) -> None:
+        """Begin to answer SIP."""
+        await self._endpoint.start()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Take no new calls and wait until the live ones have ended, at most `timeout_s`."""
+        self._draining = True
+        deadline = self._clock.monotonic() + timeout_s
+        while self._by_session and (left := deadline - self._clock.monotonic()) > 0:
+            overs = [asyncio.ensure_future(call.until_gone()) for call in self._by_session.values()]
+            await asyncio.wait(overs, timeout=left)
+            for waiting in overs:
+                waiting.cancel()
+            await asyncio.sleep(0)
+
+    async def stop(self) -> None:
+        """End all calls with what was recorded so far, then close the sockets."""
+        from voiceblocks.calls.events import EndReason
+
+        self._draining = True
+        calls = list(self._by_session.values())
+        for call in calls:
+            call.end(EndReason.SERVER_RESTART)
+        await asyncio.gather(*(call.over() for call in calls))
+        await self._endpoint.stop()
+
+    # Commands from the workflows
+
+    def start_block(self, plan: BlockPlan) -> bool:
+        """Run a block on a live call; `False` if the call is gone meanwhile."""
+        call = self._by_session.get(plan.session_id)
+        if call is None:
+            return False
+        call.start_block(plan)
+        return True
+
+    def force_hangup(self, session_id: str, run_id: str) -> bool:
+        """End a call now; `False` if it is gone meanwhile."""
+        call = self._by_session.get(session_id)
+        if call is None:
+            return False
+        call.force_hangup(run_id)
+        return True
+
+    def arm_idle_clock(self, session_id: str) -> None:
+        """The application was told and should send its next block within the idle time."""
+        call = self._by_session.get(session_id)
+        if call is not None:
+            call.arm_idle_clock()
+
+    def say_goodbye(self, dialog: str) -> None:
+        """Send the BYE of a call that an earlier process had answered (decision 12)."""
+        self._endpoint.try_run(lambda ua, now: ua.bye_from_snapshot(dialog, None, now))
+
+    # Events of the SIP core
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, InviteReceived):
+            task = asyncio.get_running_loop().create_task(self._arrive(event))
+            self._arriving[event.leg] = task
+            task.add_done_callback(lambda _task: self._arriving.pop(event.leg, None))
+            return
+        leg = getattr(event, "leg", None)
+        call = self._by_leg.get(leg) if leg is not None else None
+        if call is None:
+            if isinstance(event, LegCancelled | LegEnded) and event.leg in self._arriving:
+                self._cancelled.add(event.leg)
+            return
+        match event:
+            case LegConfirmed():
+                call.on_confirmed(event.answer)
+            case OfferReceived():
+                call.on_offer(event.offer)
+            case OfferAnswered():
+                call.on_offer_answered(event.answer)
+            case LegCancelled() | LegEnded():
+                call.on_leg_ended()
+            case _:
+                pass
+
+    async def _arrive(self, event: InviteReceived) -> None:
+        try:
+            decision = await self._decide(event)
+        except Exception:
+            _log.exception("incoming_call_failed")
+            self._endpoint.try_run(lambda ua, now: ua.refuse(event.leg, 500, now))
+            return
+        if isinstance(decision, Refusal):
+            _log.info("call_refused", reason=decision.value, source=event.flow.remote[0])
+            status, headers = REFUSALS[decision.value]
+            self._endpoint.try_run(
+                lambda ua, now: ua.refuse(event.leg, status, now, headers=headers)
+            )
+            return
+        call = self._take(event, decision.session_id)
+        if event.leg in self._cancelled:
+            self._cancelled.discard(event.leg)
+            call.on_leg_ended()
+            return
+        self._endpoint.try_run(lambda ua, now: ua.ring(event.leg, now))
+
+    async def _decide(self, event: InviteReceived) -> AcceptedCall | Refusal:
+        if self._draining or not self._plane.has_room():
+            return Refusal.NODE_FULL
+        to_number = called_number(event.request)
+        if to_number is None:
+            return Refusal.UNKNOWN_NUMBER
+        return await self._handler.on_incoming_call(
+            IncomingCall(
+                from_number=calling_number(event.request),
+                to_number=to_number,
+                received_at_us=self._clock.utc_us(),
+            )
+        )
+
+    def _take(self, event: InviteReceived, session_id: str) -> LiveCall:
+        peer = event.flow.remote[0]
+        bind_host = advertised_host(self._config.sip_host, "", peer)
+        self._next_sdp_id += 1
+        call = LiveCall(
+            session_id=session_id,
+            leg=event.leg,
+            endpoint=self._endpoint,
+            media=MediaSession(
+                self._plane,
+                bind_host=bind_host,
+                advertised_host=self._config.media_address or bind_host,
+                offer=event.offer,
+                sdp_id=self._next_sdp_id,
+            ),
+            handler=self._handler,
+            clock=self._clock,
+            limits=self._config.limits,
+            on_over=self._forget,
+        )
+        self._by_leg[event.leg] = call
+        self._by_session[session_id] = call
+        return call
+
+    def _forget(self, call: LiveCall) -> None:
+        self._by_leg.pop(call.leg, None)
+        self._by_session.pop(call.session_id, None)
+
+
+def called_number(request: SipRequest) -> str | None:
+    """The dialled number in `+` form from the Request-URI, or `None` where it is no number."""
+    try:
+        uri = SipUri.parse(request.uri)
+    except RemoteSipError:
+        return None
+    return e164.normalise(uri.user or uri.host)
+
+
+def calling_number(request: SipRequest) -> str:
+    """The caller in `+` form; `private` where withheld; else as sent, cut to a sane length."""
+    try:
+        uri = SipUri.parse(request.from_.uri)
+    except RemoteSipError:
+        return "private"
+    user = (uri.user or "").strip()
+    if not user or user.lower() in {"anonymous", "restricted", "unknown", "unavailable"}:
+        return "private"
+    return e164.normalise(user) or user[:64]

@@ -1,0 +1,346 @@
+"""One call while it lives: its SIP leg, its media leg, and the block that runs on it.
+
+The leg goes through RINGING, UP and GONE, once each and never back. Blocks run one at
+a time in a task; whatever ends the leg sets `gone`, which every runner waits for.
+Handler calls of one call are made one after another: a block's end before the call's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TypeVar
+
+from voiceblocks.calls.events import (
+    BlockFinished,
+    CallAnswered,
+    CallEnded,
+    CallHandler,
+    Disposition,
+    EndReason,
+    RecordingStarted,
+)
+from voiceblocks.clock import Clock
+from voiceblocks.engine.media.plane import Tap
+from voiceblocks.engine.media_session import MediaSession
+from voiceblocks.engine.plan import BlockPlan
+from voiceblocks.engine.runners.interfaces import CallGone, Outcome
+from voiceblocks.engine.runners.registry import RUNNERS
+from voiceblocks.engine.sip_endpoint import SipEndpoint
+from voiceblocks.errors import CapacityExceeded, RemoteSipError
+from voiceblocks.log import get_logger
+from voiceblocks.speech.interfaces import Clip
+
+T = TypeVar("T")
+
+_log = get_logger("call")
+
+
+class LegState(Enum):
+    """Where the leg is in its life."""
+
+    RINGING = auto()
+    UP = auto()
+    GONE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """How long things may take, in seconds."""
+
+    answer_timeout_s: float
+    idle_timeout_s: float
+    max_call_s: float
+
+
+class LiveCall:
+    """
+    A call from its first ring to its last word.
+
+    Args:
+        session_id: The session that drives it.
+        leg: Handle of the INVITE dialog in the SIP core.
+        endpoint: Where SIP commands go.
+        media: The media side; not opened yet.
+        handler: Told about everything that happens.
+        clock: For time stamps.
+        limits: How long things may take.
+        on_over: Called once when all has been told and released.
+    """
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        leg: int,
+        endpoint: SipEndpoint,
+        media: MediaSession,
+        handler: CallHandler,
+        clock: Clock,
+        limits: CallLimits,
+        on_over: Callable[[LiveCall], None],
+    ) -> None:
+        self.session_id = session_id
+        self.leg = leg
+        self._endpoint = endpoint
+        self._media = media
+        self._handler = handler
+        self._clock = clock
+        self._limits = limits
+        self._on_over = on_over
+        self._loop = asyncio.get_running_loop()
+        self._state = LegState.RINGING
+        self._gone = asyncio.Event()
+        self._confirmed = asyncio.Event()
+        self._gone_reason = EndReason.HANGUP
+        self._gone_at = 0.0
+        self._gone_at_us = 0
+        self._disposition = Disposition.NO_ANSWER
+        self._hangup_runs: list[str] = []
+        self._block: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._block_was_accepted = False
+        self._patience = self._loop.call_later(limits.answer_timeout_s, self._answer_timed_out)
+        self._age = self._loop.call_later(limits.max_call_s, self._too_old)
+        media.on_lost = lambda: self.end(EndReason.SERVER_RESTART)
+        media.on_silent = self._probe
+
+    # Commands from the workflows, by way of the call engine
+
+    def start_block(self, plan: BlockPlan) -> None:
+        """Run a block; the session's state table has seen to it that none is running."""
+        self._block_was_accepted = True
+        self._patience.cancel()
+        extra_s = getattr(plan.command, "max_duration_s", 0)
+        if extra_s:
+            self._age.cancel()
+            self._age = self._loop.call_later(self._limits.max_call_s + extra_s, self._too_old)
+        previous = self._block
+        self._block = self._loop.create_task(self._run_block(plan, previous))
+
+    def force_hangup(self, run_id: str) -> None:
+        """End the call now, whatever runs; the hangup block `run_id` is finished with it."""
+        self._hangup_runs.append(run_id)
+        self.end(EndReason.FORCED)
+
+    def arm_idle_clock(self) -> None:
+        """Hang up unless a block comes within the idle time; a running clock is not extended."""
+        running = self._block is not None and not self._block.done()
+        if self._state is LegState.UP and not running:
+            self._patience.cancel()
+            self._patience = self._loop.call_later(
+                self._limits.idle_timeout_s, self.end, EndReason.HANGUP
+            )
+
+    # What the SIP leg tells
+
+    def on_confirmed(self, answer: bytes | None) -> None:
+        """ACK came, with the SDP answer where our 200 carried the offer."""
+        if answer is not None:
+            try:
+                self._media.accept_answer(answer)
+            except RemoteSipError as error:
+                _log.info("late_answer_unusable", session=self.session_id, reason=error.reason)
+                self.end(EndReason.HANGUP)
+                return
+        self._confirmed.set()
+
+    def on_offer(self, offer: bytes | None) -> None:
+        """A re-INVITE or UPDATE; without SDP it asks for our offer."""
+        try:
+            sdp: bytes | None = (
+                self._media.offer_again() if offer is None else self._media.answer_offer(offer)
+            )
+        except RemoteSipError as error:
+            _log.info("reoffer_refused", session=self.session_id, reason=error.reason)
+            sdp = None
+        self._endpoint.try_run(lambda ua, now: ua.answer_offer(self.leg, sdp, now))
+
+    def on_offer_answered(self, answer: bytes) -> None:
+        """The ACK of a re-INVITE that asked for our offer."""
+        self.on_confirmed(answer)
+
+    def on_leg_ended(self) -> None:
+        """BYE, CANCEL, a lost ACK, an expired session: the core has said what is due."""
+        self._leave(EndReason.HANGUP, by_peer=True)
+
+    def end(self, reason: EndReason) -> None:
+        """End the leg from our side."""
+        if self._state is LegState.GONE:
+            return
+        if self._state is LegState.RINGING:
+            status = 603 if reason in (EndReason.FORCED, EndReason.COMPLETED) else 480
+            self._endpoint.try_run(lambda ua, now: ua.refuse(self.leg, status, now))
+        else:
+            self._endpoint.try_run(lambda ua, now: ua.hang_up(self.leg, now))
+        self._leave(reason, by_peer=False)
+
+    async def over(self) -> None:
+        """Wait until everything about this call has been told and released."""
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
+
+    # What runners may do (runners.interfaces.RunnerCall)
+
+    async def play(self, clips: Sequence[Clip]) -> None:
+        """Play clips to their end; raises `CallGone` if the leg ends first."""
+        if clips:
+            playback = self._media.play(clips)
+            try:
+                await self.unless_gone(playback.wait())
+            except (CallGone, asyncio.CancelledError):
+                playback.stop()
+                raise
+
+    def record(self, name: str, *, limit_ms: int) -> Tap:
+        """Record the caller from now on; what was pressed before is forgotten."""
+        self._media.forget_digits()
+        tap = self._media.record(name, limit_ms=limit_ms)
+        self._handler.on_recording_started(
+            RecordingStarted(self.session_id, name, tap.spool_path)
+        )
+        return tap
+
+    async def next_digit(self) -> tuple[str, int]:
+        """The next digit that nobody took yet, with the RTP timestamp of its start."""
+        return await self._media.next_digit()
+
+    async def until_gone(self) -> None:
+        """Return when the leg has ended."""
+        await self._gone.wait()
+
+    async def unless_gone(self, awaitable: Awaitable[T]) -> T:
+        """Wait for `awaitable` unless the leg ends first: then `CallGone`."""
+        wanted = asyncio.ensure_future(awaitable)
+        gone = self._loop.create_task(self._gone.wait())
+        try:
+            await asyncio.wait({wanted, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if wanted.done():
+                return wanted.result()
+            raise CallGone
+        finally:
+            wanted.cancel()
+            gone.cancel()
+
+    @property
+    def gone_reason(self) -> EndReason:
+        """Why the leg ended."""
+        return self._gone_reason
+
+    @property
+    def gone_at(self) -> float:
+        """Monotonic seconds at which the leg ended."""
+        return self._gone_at
+
+    # Inside
+
+    async def _run_block(self, plan: BlockPlan, previous: asyncio.Task[None] | None) -> None:
+        if previous is not None:
+            await asyncio.wait({previous})
+        runner = RUNNERS[plan.command.block]
+        ends_call = plan.hangs_up_after or plan.command.block == "hangup"
+        try:
+            if self._state is LegState.GONE:
+                raise CallGone
+            if runner.needs_answer(plan) and self._state is LegState.RINGING:
+                await self._answer()
+            outcome = await runner.run(self, plan)
+        except CallGone:
+            outcome = Outcome(self._gone_reason)
+        except Exception:
+            # A fault of ours in one block must not leave a caller in silence for ever.
+            _log.exception("block_failed", session=self.session_id, block=plan.command.block)
+            outcome = Outcome(EndReason.HANGUP)
+            ends_call = True
+        if ends_call:
+            self.end(EndReason.COMPLETED)
+        if self._state is LegState.GONE:
+            await self._media.close()
+        await self._handler.on_block_finished(
+            BlockFinished(
+                session_id=self.session_id,
+                run_id=plan.run_id,
+                reason=outcome.reason,
+                at_us=self._gone_at_us or self._clock.utc_us(),
+                audio=outcome.audio,
+            )
+        )
+
+    async def _answer(self) -> None:
+        """Answer the ringing leg and wait for the ACK, so that nothing is said into the void."""
+        try:
+            sdp = await self._media.open()
+        except CapacityExceeded:
+            self._endpoint.try_run(
+                lambda ua, now: ua.refuse(self.leg, 503, now, headers=[("Retry-After", "10")])
+            )
+            self._leave(EndReason.HANGUP, by_peer=True)
+            raise CallGone from None
+        except RemoteSipError as error:
+            status = error.status_hint
+            self._endpoint.try_run(lambda ua, now: ua.refuse(self.leg, status, now))
+            self._leave(EndReason.HANGUP, by_peer=True)
+            raise CallGone from None
+        if self._gone.is_set():
+            raise CallGone
+        if not self._endpoint.try_run(lambda ua, now: ua.answer(self.leg, sdp, now)):
+            self._leave(EndReason.HANGUP, by_peer=True)
+            raise CallGone
+        self._state = LegState.UP
+        self._disposition = Disposition.ANSWERED
+        dialog = self._endpoint.run(lambda ua, _now: ua.snapshot(self.leg))
+        await self._handler.on_call_answered(
+            CallAnswered(self.session_id, self._clock.utc_us(), dialog)
+        )
+        await self.unless_gone(self._confirmed.wait())
+
+    def _leave(self, reason: EndReason, *, by_peer: bool) -> None:
+        if self._state is LegState.GONE:
+            return
+        if self._state is LegState.RINGING:
+            self._disposition = _unanswered(reason, by_peer=by_peer)
+        self._state = LegState.GONE
+        self._gone_reason = reason
+        self._gone_at = self._clock.monotonic()
+        self._gone_at_us = self._clock.utc_us()
+        self._patience.cancel()
+        self._age.cancel()
+        self._gone.set()
+        self._closing = self._loop.create_task(self._close())
+
+    async def _close(self) -> None:
+        """Tell the end after the running block's, then release everything."""
+        try:
+            if self._block is not None and self._block is not asyncio.current_task():
+                await asyncio.wait({self._block})
+            await self._media.close()
+            for run_id in self._hangup_runs:
+                await self._handler.on_block_finished(
+                    BlockFinished(self.session_id, run_id, EndReason.COMPLETED, self._gone_at_us)
+                )
+            await self._handler.on_call_ended(
+                CallEnded(self.session_id, self._gone_at_us, self._disposition)
+            )
+        finally:
+            self._on_over(self)
+
+    def _answer_timed_out(self) -> None:
+        self.end(EndReason.HANGUP)
+
+    def _too_old(self) -> None:
+        _log.warning("call_reached_max_call_s", session=self.session_id)
+        self.end(EndReason.HANGUP)
+
+    def _probe(self, silent_s: float) -> None:
+        _log.info("no_rtp_probing", session=self.session_id, silent_s=round(silent_s))
+        self._endpoint.try_run(lambda ua, now: ua.probe(self.leg, now))
+
+
+def _unanswered(reason: EndReason, *, by_peer: bool) -> Disposition:
+    if by_peer:
+        return Disposition.CANCELLED
+    if reason in (EndReason.FORCED, EndReason.COMPLETED):
+        return Disposition.REJECTED
+    return Disposition.NO_ANSWER

@@ -1,0 +1,186 @@
+"""The media side of one call: SDP negotiation joined with a leg of the media plane."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from voiceblocks.engine.media.messages import DigitReceived, Format
+from voiceblocks.engine.media.plane import MediaLeg, MediaPlane, Playback, Tap
+from voiceblocks.errors import ContractViolation
+from voiceblocks.sdp.negotiation import (
+    LocalMedia,
+    Negotiated,
+    build_offer,
+    negotiate,
+    read_answer,
+)
+from voiceblocks.speech.interfaces import Clip
+
+CODECS = ("PCMU", "PCMA")
+# Pressed keys that nobody waits for are forgotten beyond this many.
+MAX_WAITING_DIGITS = 64
+
+
+class MediaSession:
+    """
+    Opens a media leg for an offer and keeps both in step through re-INVITEs.
+
+    Args:
+        plane: Where legs come from.
+        bind_host: Local address for the RTP sockets.
+        advertised_host: What SDP says instead.
+        offer: SDP of the INVITE; `None` for a late offer, where ours goes into the 200.
+        sdp_id: Number for the `o=` line, unique a call.
+    """
+
+    def __init__(
+        self,
+        plane: MediaPlane,
+        *,
+        bind_host: str,
+        advertised_host: str,
+        offer: bytes | None,
+        sdp_id: int,
+    ) -> None:
+        self._plane = plane
+        self._bind_host = bind_host
+        self._advertised_host = advertised_host
+        self._offer = offer
+        self._sdp_id = sdp_id
+        self._sdp_version = 0
+        self._leg: MediaLeg | None = None
+        self._our_offer: bytes | None = None
+        self._codec = CODECS[0]
+        self._digits: asyncio.Queue[tuple[str, int]] = asyncio.Queue(MAX_WAITING_DIGITS)
+        self.on_lost: Callable[[], None] = lambda: None
+        self.on_silent: Callable[[float], None] = lambda _silent_s: None
+
+    async def open(self) -> bytes:
+        """
+        Take a leg of the media plane and return the SDP for our 200.
+
+        Raises:
+            CapacityExceeded: If no worker takes another leg.
+            RemoteSipError: If the offer has nothing that we speak (488).
+        """
+        if self._offer is None:
+            leg = await self._open_leg(None)
+            self._our_offer = build_offer(self._local(leg.address[1]))
+            return self._our_offer
+        # The port is not known yet, but whether the offer is usable must be checked first.
+        preview = negotiate(self._offer, local=self._local(9))
+        leg = await self._open_leg(preview)
+        negotiated = negotiate(self._offer, local=self._local(leg.address[1]))
+        return negotiated.answer
+
+    def accept_answer(self, answer: bytes) -> None:
+        """
+        Take the peer's answer to our offer.
+
+        Raises:
+            RemoteSipError: If it is no answer to what we offered.
+        """
+        if self._our_offer is None:
+            raise ContractViolation("an SDP answer came, but we had made no offer")
+        negotiated = read_answer(answer, self._our_offer)
+        self._our_offer = None
+        self._update(negotiated)
+
+    def answer_offer(self, offer: bytes) -> bytes:
+        """
+        Answer a re-INVITE or UPDATE; the present codec is kept where it is offered.
+
+        Raises:
+            RemoteSipError: If the offer has nothing that we speak.
+        """
+        leg = self._opened()
+        self._sdp_version += 1
+        negotiated = negotiate(offer, local=self._local(leg.address[1]))
+        self._update(negotiated)
+        return negotiated.answer
+
+    def offer_again(self) -> bytes:
+        """Our offer for a re-INVITE that came without one."""
+        self._sdp_version += 1
+        self._our_offer = build_offer(self._local(self._opened().address[1]))
+        return self._our_offer
+
+    def play(self, clips: Sequence[Clip]) -> Playback:
+        """Start to play clips in the leg's law."""
+        return self._opened().play([clip.path_for(self._codec) for clip in clips])
+
+    def record(self, name: str, *, limit_ms: int) -> Tap:
+        """Start to record what is received."""
+        return self._opened().record(name, law=self._codec, limit_ms=limit_ms)
+
+    def forget_digits(self) -> None:
+        """Drop what was pressed so far."""
+        while not self._digits.empty():
+            self._digits.get_nowait()
+
+    async def next_digit(self) -> tuple[str, int]:
+        """The next digit that nobody took yet, with its RTP timestamp."""
+        return await self._digits.get()
+
+    async def close(self) -> None:
+        """Give the leg back; safe to call twice."""
+        leg, self._leg = self._leg, None
+        if leg is not None:
+            await leg.close()
+
+    async def _open_leg(self, negotiated: Negotiated | None) -> MediaLeg:
+        leg = await self._plane.open_leg(
+            host=self._bind_host,
+            format=_format(negotiated) if negotiated else Format(self._codec, 0, 101),
+            remote=negotiated.remote if negotiated else None,
+            remote_rtcp=negotiated.remote_rtcp if negotiated else None,
+            send=negotiated.send if negotiated else False,
+            receive=negotiated.receive if negotiated else True,
+        )
+        if negotiated:
+            self._codec = negotiated.codec
+        leg.on_digit(self._digit)
+        leg.on_silent(lambda silent_s: self.on_silent(silent_s))
+        leg.on_lost(lambda: self.on_lost())
+        self._leg = leg
+        return leg
+
+    def _update(self, negotiated: Negotiated) -> None:
+        self._codec = negotiated.codec
+        self._opened().update(
+            format=_format(negotiated),
+            remote=negotiated.remote,
+            remote_rtcp=negotiated.remote_rtcp,
+            send=negotiated.send,
+            receive=negotiated.receive,
+        )
+
+    def _digit(self, event: DigitReceived) -> None:
+        if not self._digits.full():
+            self._digits.put_nowait((event.digit, event.timestamp))
+
+    def _opened(self) -> MediaLeg:
+        if self._leg is None:
+            raise ContractViolation("the media leg is not open")
+        return self._leg
+
+    def _local(self, port: int) -> LocalMedia:
+        others = tuple(codec for codec in CODECS if codec != self._codec)
+        return LocalMedia(
+            host=self._advertised_host,
+            port=port,
+            session_id=self._sdp_id,
+            session_version=self._sdp_version,
+            codecs=(self._codec, *others) if self._leg is not None else CODECS,
+        )
+
+
+def _format(negotiated: Negotiated) -> Format:
+    return Format(
+        codec=negotiated.codec,
+        payload_type=negotiated.payload_type,
+        event_payload_type=negotiated.event_payload_type,
+        comfort_noise_payload_type=negotiated.comfort_noise_payload_type,
+        ptime_ms=negotiated.ptime_ms,
+    )

@@ -1,0 +1,87 @@
+"""What a runner is, and what it may do with a call."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from voiceblocks.calls.events import EndReason, RecordedAudio
+from voiceblocks.engine.media.plane import Tap
+from voiceblocks.engine.plan import BlockPlan
+from voiceblocks.speech.interfaces import Clip
+
+T = TypeVar("T")
+
+
+class CallGone(Exception):  # noqa: N818 (not an error: callers hang up all the time)
+    """The leg ended while a runner waited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a block ended."""
+
+    reason: EndReason
+    audio: RecordedAudio | None = None
+
+
+class RunnerCall(Protocol):
+    """The call as a runner sees it."""
+
+    async def play(self, clips: Sequence[Clip]) -> None:
+        """
+        Play clips one after another to their end.
+
+        Raises:
+            CallGone: If the leg ended first.
+        """
+        ...
+
+    def record(self, name: str, *, limit_ms: int) -> Tap:
+        """Record the caller from now on, forget earlier digits; the tap is the runner's to close."""
+        ...
+
+    async def next_digit(self) -> tuple[str, int]:
+        """The next digit that nobody took yet, with the RTP timestamp of its start."""
+        ...
+
+    async def until_gone(self) -> None:
+        """Return when the leg has ended."""
+        ...
+
+    async def unless_gone(self, awaitable: Awaitable[T]) -> T:
+        """
+        Wait for `awaitable`, which is cancelled if the leg ends first.
+
+        Raises:
+            CallGone: If the leg ended first.
+        """
+        ...
+
+    @property
+    def gone_reason(self) -> EndReason:
+        """Why the leg ended; only meaningful once it did."""
+        ...
+
+    @property
+    def gone_at(self) -> float:
+        """Monotonic seconds at which the leg ended; only meaningful once it did."""
+        ...
+
+
+class Runner(Protocol):
+    """One kind of block at work."""
+
+    def needs_answer(self, plan: BlockPlan) -> bool:
+        """Whether a call that still rings must be answered first."""
+        ...
+
+    async def run(self, call: RunnerCall, plan: BlockPlan) -> Outcome:
+        """
+        Run the block to its end.
+
+        Raises:
+            CallGone: If the leg ended and there is nothing to report but that.
+        """
+        ...

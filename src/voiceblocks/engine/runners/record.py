@@ -1,0 +1,85 @@
+"""Record: prompt, beep, then the caller's voice until `#`, the limit or hang-up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from voiceblocks.blocks.record import RecordCommand
+from voiceblocks.calls.events import EndReason, RecordedAudio
+from voiceblocks.engine.media.plane import Tap
+from voiceblocks.engine.plan import BlockPlan
+from voiceblocks.engine.runners.interfaces import Outcome, RunnerCall
+from voiceblocks.errors import ContractViolation
+
+FINISH_KEY = "#"
+
+
+class RecordRunner:
+    """
+    Keys pressed before the beep has ended do nothing.
+
+    A caller who leaves before the recording has begun leaves none; one who leaves
+    during it leaves all that was said until then.
+    """
+
+    def needs_answer(self, plan: BlockPlan) -> bool:  # noqa: ARG002
+        """Middle blocks answer the call."""
+        return True
+
+    async def run(self, call: RunnerCall, plan: BlockPlan) -> Outcome:
+        """Record."""
+        command = plan.command
+        if not isinstance(command, RecordCommand) or plan.recording_name is None:
+            raise ContractViolation(f"not a recording plan: {plan.command.block}")
+        await call.play(plan.prompt if plan.beep is None else (*plan.prompt, plan.beep))
+        if plan.hangs_up_after:
+            return Outcome(EndReason.COMPLETED)
+        tap = call.record(plan.recording_name, limit_ms=command.max_duration_s * 1000)
+        reason = await self._until_over(call, tap)
+        result = await tap.closed()
+        if result.lost_worker:
+            reason = EndReason.SERVER_RESTART
+        return Outcome(
+            reason,
+            RecordedAudio(
+                name=plan.recording_name,
+                n_samples=result.n_samples,
+                packets_expected=result.stats.packets_expected,
+                packets_received=result.stats.packets_received,
+                packets_late=result.stats.packets_late,
+                packets_lost=result.stats.packets_lost,
+            ),
+        )
+
+    async def _until_over(self, call: RunnerCall, tap: Tap) -> EndReason:
+        """Wait for what ends the recording first, and close the tap at exactly that point."""
+        key_pressed = _task(self._finish_key(call))
+        limit_reached = _task(tap.closed())
+        gone = _task(call.until_gone())
+        waiting: set[asyncio.Task[Any]] = {key_pressed, limit_reached, gone}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if limit_reached.done():
+                return EndReason.MAX_DURATION
+            if key_pressed.done():
+                tap.close(at_timestamp=key_pressed.result())
+                return EndReason.FINISH_KEY
+            tap.close(at=call.gone_at)
+            return call.gone_reason
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    @staticmethod
+    async def _finish_key(call: RunnerCall) -> int:
+        while True:
+            digit, timestamp = await call.next_digit()
+            if digit == FINISH_KEY:
+                return timestamp
+
+
+def _task(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    return asyncio.get_running_loop().create_task(coroutine)

@@ -1,0 +1,253 @@
+"""The asyncio shell of the SIP core: one UDP socket, one TCP listener, one timer.
+
+It contains no protocol decision. Everything in goes to the `UserAgent`, everything
+that it wants to say goes out, its next deadline arms the single timer, and its
+events go to `on_event` in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from voiceblocks.clock import Clock
+from voiceblocks.engine.local_address import advertised_host
+from voiceblocks.engine.sip_stream import SipStream
+from voiceblocks.errors import LocalSipError, StartupError
+from voiceblocks.log import get_logger
+from voiceblocks.sip.events import Event
+from voiceblocks.sip.flow import Flow
+from voiceblocks.sip.source_guard import SourceGuard
+from voiceblocks.sip.user_agent import UserAgent, UserAgentConfig
+
+T = TypeVar("T")
+
+_log = get_logger("sip")
+
+# A node on loopback takes bursts from load tests; the kernel caps what it does not allow.
+SOCKET_BUFFER_BYTES = 4 << 20
+MAX_DATAGRAM_BYTES = 65_535
+
+
+class SipEndpoint:
+    """
+    SIP over UDP and TCP on one port.
+
+    Args:
+        host: Address to bind; may be a wildcard.
+        port: Port, or 0 for a free one.
+        clock: Gives `now` to the core.
+        guard: Decides whose messages are read at all (decision 9).
+        public_address: What Contact says; empty for the local address towards each peer.
+        on_event: Called with each event of the core, on the loop, never re-entered.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        clock: Clock,
+        guard: SourceGuard | None,
+        public_address: str = "",
+        user: str = "voiceblocks",
+        on_event: Callable[[Event], None],
+    ) -> None:
+        self._bind = (host, port)
+        self._clock = clock
+        self._guard = guard
+        self._public_address = public_address
+        self._on_event = on_event
+        self._user_agent = UserAgent(
+            UserAgentConfig(contact_user=user, contact_host_port=self._contact),
+            random_text=_token,
+        )
+        self._udp: asyncio.DatagramTransport | None = None
+        self._tcp: asyncio.Server | None = None
+        self._streams: dict[int, SipStream] = {}
+        self._next_connection = 1
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushing = False
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where we listen; the port is the real one."""
+        return self._bind
+
+    @property
+    def user_agent(self) -> UserAgent:
+        """The core, for its counters; commands go through `run`."""
+        return self._user_agent
+
+    async def start(self) -> None:
+        """
+        Bind both sockets.
+
+        Raises:
+            StartupError: If the port is taken.
+        """
+        loop = asyncio.get_running_loop()
+        host, port = self._bind
+        try:
+            self._udp, _ = await loop.create_datagram_endpoint(
+                lambda: _Datagrams(self._datagram), local_addr=(host, port)
+            )
+            sock = self._udp.get_extra_info("socket")
+            _enlarge_buffers(sock)
+            port = sock.getsockname()[1]
+            self._tcp = await asyncio.start_server(self._accept, host, port)
+        except OSError as error:
+            await self.stop()
+            raise StartupError(
+                f"SIP cannot listen on {host}:{port} ({error.strerror}). Is another server running? "
+                "Set VOICEBLOCKS_SIP_LISTEN to a free address."
+            ) from error
+        self._bind = (host, port)
+
+    async def stop(self) -> None:
+        """Close all sockets; what the core still wanted to say is lost."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._tcp is not None:
+            self._tcp.close()
+        for stream in list(self._streams.values()):
+            stream.close()
+        if self._udp is not None:
+            self._udp.close()
+        await asyncio.sleep(0)
+
+    def run(self, command: Callable[[UserAgent, float], T]) -> T:
+        """Give the core a command with the current time, and send what follows from it."""
+        try:
+            return command(self._user_agent, self._clock.monotonic())
+        finally:
+            self._flush()
+
+    def try_run(self, command: Callable[[UserAgent, float], object]) -> bool:
+        """Like `run`, for what may come too late in a dialog's life; says whether it was legal."""
+        try:
+            self.run(command)
+        except LocalSipError as error:
+            _log.debug("sip_command_too_late", reason=str(error))
+            return False
+        return True
+
+    def flow_to(self, host: str, port: int, transport: str = "udp") -> Flow:
+        """A UDP flow to a peer that has not spoken yet."""
+        return Flow(transport, self._bind, (host, port))
+
+    async def connect(self, host: str, port: int) -> Flow:
+        """
+        Open a TCP connection to a peer.
+
+        Raises:
+            OSError: If it cannot be reached.
+        """
+        reader, writer = await asyncio.open_connection(host, port)
+        return self._open_stream(reader, writer).flow
+
+    def _contact(self, flow: Flow) -> tuple[str, int]:
+        host = advertised_host(self._bind[0], self._public_address, flow.remote[0])
+        return host, self._bind[1]
+
+    def _datagram(self, data: bytes, source: tuple[str, int]) -> None:
+        now = self._clock.monotonic()
+        if self._guard is not None and not self._guard.allows(source[0], now, data):
+            return
+        self._user_agent.receive_message(data, Flow("udp", self._bind, source), now)
+        self._flush()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = writer.get_extra_info("peername")
+        if self._guard is not None and not self._guard.is_known(peer[0]):
+            writer.close()
+            return
+        self._open_stream(reader, writer)
+
+    def _open_stream(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> SipStream:
+        number = self._next_connection
+        self._next_connection += 1
+        flow = Flow("tcp", self._bind, writer.get_extra_info("peername")[:2], number)
+        stream = SipStream(flow, reader, writer, self._stream_message, self._stream_closed)
+        self._streams[number] = stream
+        return stream
+
+    def _stream_message(self, data: bytes, flow: Flow) -> None:
+        now = self._clock.monotonic()
+        if self._guard is not None and not self._guard.allows(flow.remote[0], now, data):
+            return
+        self._user_agent.receive_message(data, flow, now)
+        self._flush()
+
+    def _stream_closed(self, flow: Flow) -> None:
+        self._streams.pop(flow.connection, None)
+        self._user_agent.flow_closed(flow, self._clock.monotonic())
+        self._flush()
+
+    def _deadline(self) -> None:
+        self._timer = None
+        self._user_agent.handle_deadline(self._clock.monotonic())
+        self._flush()
+
+    def _flush(self) -> None:
+        """Send, dispatch events, re-arm the timer. Events may give commands: no recursion."""
+        if self._flushing:
+            return
+        self._flushing = True
+        try:
+            while True:
+                for data, flow in self._user_agent.messages_to_send():
+                    self._send(data, flow)
+                event = self._user_agent.next_event()
+                if event is None:
+                    break
+                self._on_event(event)
+        finally:
+            self._flushing = False
+        self._arm()
+
+    def _send(self, data: bytes, flow: Flow) -> None:
+        if flow.transport == "tcp":
+            stream = self._streams.get(flow.connection)
+            if stream is not None:
+                stream.send(data)
+        elif self._udp is not None and not self._udp.is_closing():
+            self._udp.sendto(data, flow.remote)
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._user_agent.next_deadline()
+        if deadline is not None:
+            delay_s = max(0.0, deadline - self._clock.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._deadline)
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, on_datagram: Callable[[bytes, tuple[str, int]], None]) -> None:
+        self._on_datagram = on_datagram
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        self._on_datagram(data, (addr[0], addr[1]))
+
+    def error_received(self, exc: Exception) -> None:
+        """ICMP says that a peer is gone; its transactions time out by themselves."""
+        _log.debug("sip_udp_error", error=type(exc).__name__)
+
+
+def _enlarge_buffers(sock: Any) -> None:
+    import socket
+
+    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
+
+
+def _token(length: int) -> str:
+    return secrets.token_hex((length + 1) // 2)[:length]

@@ -1,0 +1,31 @@
+"""What workflows may ask of the engine."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from voiceblocks.engine.plan import BlockPlan
+
+
+class CallControl(Protocol):
+    """Fulfilled by `engine.call_engine.CallEngine`, and by fakes in tests."""
+
+    def start_block(self, plan: BlockPlan) -> bool:
+        """Run a block on a live call; `False` if the call is gone meanwhile."""
+        ...
+
+    def force_hangup(self, session_id: str, run_id: str) -> bool:
+        """End a call now; `False` if it is gone meanwhile."""
+        ...
+
+    def say_goodbye(self, dialog: str) -> None:
+        """Send the BYE of a call that an earlier process had answered."""
+        ...
+
+
+class Outbox(Protocol):
+    """Fulfilled by `workflows.deliver_notifications.NotificationDelivery`."""
+
+    def wake(self) -> None:
+        """A transaction that wrote notifications was committed."""
+        ...

@@ -1,0 +1,88 @@
+"""What the engine tells, turned into facts in the database and notifications on their way.
+
+Fulfils `calls.events.CallHandler`. Each event is one transaction; the outbox is woken
+after its commit, so the session is ready before the application hears that it is.
+"""
+
+from __future__ import annotations
+
+from voiceblocks.calls.events import (
+    AcceptedCall,
+    BlockFinished,
+    CallAnswered,
+    CallEnded,
+    IncomingCall,
+    RecordingStarted,
+    Refusal,
+)
+from voiceblocks.database.unit_of_work import Database
+from voiceblocks.recordings.interfaces import RecordingEncoder
+from voiceblocks.workflows.accept_incoming_call import AdmissionRules, accept_incoming_call
+from voiceblocks.workflows.call_control import Outbox
+from voiceblocks.workflows.finish_recording import FinishRecording
+from voiceblocks.workflows.note_call_events import (
+    note_block_finished,
+    note_call_answered,
+    note_call_ended,
+)
+
+
+class HandleCallEvents:
+    """
+    The workflows' ear at the engine.
+
+    Args:
+        database: The node's database.
+        rules: What the settings say about new calls.
+        encoder: Follows recordings while they grow.
+        finish_recording: Turns them into stored MP3s.
+        outbox: Woken after each commit that wrote a notification.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        rules: AdmissionRules,
+        encoder: RecordingEncoder,
+        finish_recording: FinishRecording,
+        outbox: Outbox,
+    ) -> None:
+        self._database = database
+        self._rules = rules
+        self._encoder = encoder
+        self._finish_recording = finish_recording
+        self._outbox = outbox
+
+    async def on_incoming_call(self, call: IncomingCall) -> AcceptedCall | Refusal:
+        """Store a ringing session and its notification, or say why not."""
+        decision = await self._database.run(
+            lambda connection: accept_incoming_call(connection, call, self._rules)
+        )
+        self._outbox.wake()
+        return decision
+
+    async def on_call_answered(self, event: CallAnswered) -> None:
+        """Billing starts."""
+        await self._database.run(lambda connection: note_call_answered(connection, event))
+
+    def on_recording_started(self, event: RecordingStarted) -> None:
+        """Encode while the call goes on, so that a long recording is ready as soon as a short."""
+        self._encoder.follow(event.name, event.spool_path)
+
+    async def on_block_finished(self, event: BlockFinished) -> None:
+        """Finish what was recorded, then tell the application."""
+        recording = None
+        if event.audio is not None:
+            recording = await self._finish_recording(event.audio)
+        await self._database.run(
+            lambda connection: note_block_finished(connection, event, recording)
+        )
+        self._outbox.wake()
+        if recording is not None:
+            self._finish_recording.forget_spool(recording.audio.name)
+
+    async def on_call_ended(self, event: CallEnded) -> None:
+        """Settle the call."""
+        await self._database.run(lambda connection: note_call_ended(connection, event))
+        self._outbox.wake()

@@ -1,0 +1,83 @@
+"""What an operator sets up: accounts, applications with their tokens, numbers.
+
+Functions of a connection: the command line runs them in one transaction each. Bad input
+raises `ValueError` with a sentence that says what to do.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection
+
+from voiceblocks import e164, ids
+from voiceblocks.accounts.model import Account, Application, Number
+from voiceblocks.accounts.tokens import SecretKey
+from voiceblocks.database import accounts
+from voiceblocks.money import CURRENCIES, thousandths_from
+
+
+def create_account(
+    connection: Connection, *, name: str, currency: str, credit: str, now_us: int
+) -> Account:
+    """Make an account; `credit` is an amount such as `"100.00"`."""
+    if currency not in CURRENCIES:
+        raise ValueError(f"{currency} is not a currency we know: choose {', '.join(CURRENCIES)}")
+    account = Account(
+        id=ids.new_account_id(),
+        name=name,
+        currency=currency,
+        credit=thousandths_from(credit),
+        created_us=now_us,
+    )
+    accounts.insert_account(connection, account)
+    return account
+
+
+def create_application(
+    connection: Connection, key: SecretKey, *, account_id: str, name: str, now_us: int
+) -> tuple[Application, str]:
+    """Make an application with its first access token, which is shown once and never again."""
+    account = accounts.find_account(connection, account_id)
+    if account is None:
+        raise ValueError(f"There is no account {account_id}: see `voiceblocks account list`")
+    application = Application(
+        id=ids.new_app_id(), account_id=account.id, name=name, created_us=now_us
+    )
+    accounts.insert_application(connection, application)
+    token = ids.new_access_token()
+    accounts.insert_token(
+        connection,
+        lookup=key.lookup(token),
+        app_id=application.id,
+        sealed=key.seal(token, application.id),
+        key_id=key.key_id,
+        created_us=now_us,
+        expires_us=None,
+    )
+    return application, token
+
+
+def add_number(
+    connection: Connection, *, number: str, app_id: str, notify_url: str | None, now_us: int
+) -> Number:
+    """Make a number that can be called; its calls are told to `notify_url`."""
+    normal = e164.normalise(number)
+    if normal is None:
+        raise ValueError(f"{number} is not a phone number: write it with country code, +6531580000")
+    if accounts.find_application(connection, app_id) is None:
+        raise ValueError(f"There is no application {app_id}: see `voiceblocks app list`")
+    if accounts.find_number(connection, normal) is not None:
+        raise ValueError(f"{normal} exists already: see `voiceblocks number list`")
+    if notify_url is not None:
+        parts = urlsplit(notify_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{notify_url} is not an http or https URL")
+    entry = Number(
+        number=normal,
+        app_id=ids.AppId(app_id),
+        notify_url=notify_url or None,
+        created_us=now_us,
+    )
+    accounts.insert_number(connection, entry)
+    return entry

@@ -1,0 +1,124 @@
+"""What the engine tells, written down: each fact and its notification in one transaction.
+
+Late events are normal in telephony: what comes after a block or a session has ended is
+logged and changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from voiceblocks.calls.events import (
+    BlockFinished,
+    CallAnswered,
+    CallEnded,
+    Disposition,
+    EndReason,
+)
+from voiceblocks.database import sessions
+from voiceblocks.log import get_logger
+from voiceblocks.sessions.model import BlockRun, Session
+from voiceblocks.sessions.state import SessionEvent, SessionState, advance
+from voiceblocks.workflows.end_session import end_session
+from voiceblocks.workflows.finish_recording import FinishedRecording, note_recording
+from voiceblocks.workflows.notify_application import notify
+
+_log = get_logger("calls")
+
+# A block that ended so took the call with it.
+CALL_IS_OVER = frozenset({EndReason.HANGUP, EndReason.FORCED, EndReason.SERVER_RESTART})
+
+
+def note_call_answered(connection: Connection, event: CallAnswered) -> None:
+    """Billing starts, and a restart can say goodbye."""
+    sessions.update(
+        connection, event.session_id, answered_us=event.at_us, dialog=event.dialog
+    )
+
+
+def note_block_finished(
+    connection: Connection, event: BlockFinished, recording: FinishedRecording | None
+) -> None:
+    """The running block is over: the next may come, or the call ended with it."""
+    session = sessions.find_for_update(connection, event.session_id)
+    run = sessions.find_run(connection, event.run_id)
+    if session is None or run is None or run.finished_us is not None:
+        _log.info("late_block_end_ignored", session=event.session_id, run=event.run_id)
+        return
+    _finish_run(connection, session, run, event.reason, event.at_us, recording)
+
+
+def note_call_ended(connection: Connection, event: CallEnded) -> None:
+    """The leg is gone; what was not told with a block's end is told now."""
+    session = sessions.find_for_update(connection, event.session_id)
+    if session is None:
+        return
+    if session.state is SessionState.ENDED:
+        sessions.update(connection, session.id, disposition=event.disposition.value)
+        return
+    if session.run_id is not None:
+        # A block was accepted in the same moment in which the caller left.
+        run = sessions.find_run(connection, session.run_id)
+        if run is not None and run.finished_us is None:
+            _finish_run(connection, session, run, EndReason.HANGUP, event.at_us, None)
+            return
+    ended = end_session(
+        connection, session, ended_us=event.at_us, disposition=event.disposition.value
+    )
+    if ended.last_notify_url is not None:
+        notify(
+            connection,
+            ended,
+            block=ended.last_block,
+            url=ended.last_notify_url,
+            tag=ended.last_tag,
+            at_us=event.at_us,
+        )
+
+
+def _finish_run(
+    connection: Connection,
+    session: Session,
+    run: BlockRun,
+    reason: EndReason,
+    at_us: int,
+    recording: FinishedRecording | None,
+) -> None:
+    sessions.finish_run(connection, run.id, at_us, reason.value)
+    specific: list[tuple[str, str]] = []
+    if run.recording_id is not None:
+        specific = note_recording(connection, run.recording_id, recording, reason, at_us)
+    after = _advanced(connection, session, reason, at_us)
+    if run.notify_url is not None:
+        notify(
+            connection,
+            after,
+            block=run.block,
+            url=run.notify_url,
+            tag=run.tag,
+            at_us=at_us,
+            specific=specific,
+        )
+
+
+def _advanced(
+    connection: Connection, session: Session, reason: EndReason, at_us: int
+) -> Session:
+    """The session after a block's end: waiting for the next, or settled with the call."""
+    if session.state is SessionState.ENDED:
+        return session
+    if reason in CALL_IS_OVER or session.state is SessionState.ENDING:
+        answered = session.answered_us is not None
+        disposition = Disposition.ANSWERED if answered else Disposition.CANCELLED
+        return end_session(
+            connection, session, ended_us=at_us, disposition=disposition.value
+        )
+    after = replace(
+        session, state=advance(session.state, SessionEvent.BLOCK_FINISHED), run_id=None
+    )
+    sessions.update(connection, session.id, state=after.state, run_id=None)
+    return after
+
+
