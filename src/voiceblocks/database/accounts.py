@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, select, update
+from sqlalchemy import Connection, Select, bindparam, select
 
 from voiceblocks.accounts.model import (
     AccessToken,
@@ -18,32 +18,44 @@ from voiceblocks.accounts.model import (
     NumberRoute,
 )
 from voiceblocks.database import schema
-from voiceblocks.database.rows import insert_row
+from voiceblocks.database.rows import insert_row, select_by_id, split
 from voiceblocks.errors import ContractViolation
 from voiceblocks.money import Thousandths
 
+_accounts, _applications = schema.accounts, schema.applications
+_tokens, _numbers = schema.access_tokens, schema.numbers
+
 # Accounts
+
+_ACCOUNT = select_by_id(_accounts)
+_ACCOUNT_LOCKED = _ACCOUNT.with_for_update()
+_ACCOUNTS = select(_accounts).order_by(_accounts.c.created_us, _accounts.c.id)
+_CHANGE_CREDIT = (
+    _accounts.update()
+    .where(_accounts.c.id == bindparam("account_id"))
+    .values(credit=_accounts.c.credit + bindparam("delta"))
+    .returning(_accounts.c.credit)
+)
 
 
 def insert_account(connection: Connection, account: Account) -> None:
     """Insert a new account."""
-    insert_row(connection, schema.accounts, account)
+    insert_row(connection, _accounts, account)
 
 
 def find_account(connection: Connection, account_id: str) -> Account | None:
     """Return the account, `None` where there is none."""
-    return _first_account(connection, _account(account_id))
+    return _first_account(connection, _ACCOUNT, account_id)
 
 
 def find_account_for_update(connection: Connection, account_id: str) -> Account | None:
     """Return the account, locked until the end of the transaction."""
-    return _first_account(connection, _account(account_id).with_for_update())
+    return _first_account(connection, _ACCOUNT_LOCKED, account_id)
 
 
 def list_accounts(connection: Connection) -> list[Account]:
     """Return all accounts, oldest first."""
-    statement = select(schema.accounts).order_by(schema.accounts.c.created_us, schema.accounts.c.id)
-    return [Account(**row) for row in connection.execute(statement).mappings()]
+    return [Account(**row) for row in connection.execute(_ACCOUNTS).mappings()]
 
 
 def change_credit(connection: Connection, account_id: str, delta: Thousandths) -> Thousandths:
@@ -53,52 +65,66 @@ def change_credit(connection: Connection, account_id: str, delta: Thousandths) -
     Raises:
         ContractViolation: If there is no such account.
     """
-    statement = (
-        update(schema.accounts)
-        .where(schema.accounts.c.id == account_id)
-        .values(credit=schema.accounts.c.credit + delta)
-        .returning(schema.accounts.c.credit)
-    )
-    credit = connection.execute(statement).scalar()
+    parameters = {"account_id": account_id, "delta": delta}
+    credit = connection.execute(_CHANGE_CREDIT, parameters).scalar()
     if credit is None:
         raise ContractViolation(f"there is no account {account_id}")
     return Thousandths(credit)
 
 
-def _account(account_id: str) -> Select[Any]:
-    return select(schema.accounts).where(schema.accounts.c.id == account_id)
-
-
-def _first_account(connection: Connection, statement: Select[Any]) -> Account | None:
-    row = connection.execute(statement).mappings().first()
+def _first_account(
+    connection: Connection, statement: Select[Any], account_id: str
+) -> Account | None:
+    row = connection.execute(statement, {"id": account_id}).mappings().first()
     return None if row is None else Account(**row)
 
 
 # Applications
 
+_APPLICATION = select_by_id(_applications)
+_APPLICATIONS = select(_applications).order_by(_applications.c.created_us, _applications.c.id)
+
 
 def insert_application(connection: Connection, application: Application) -> None:
     """Insert a new application."""
-    insert_row(connection, schema.applications, application)
+    insert_row(connection, _applications, application)
 
 
 def find_application(connection: Connection, app_id: str) -> Application | None:
     """Return the application, also a revoked one; `None` where there is none."""
-    statement = select(schema.applications).where(schema.applications.c.id == app_id)
-    row = connection.execute(statement).mappings().first()
+    row = connection.execute(_APPLICATION, {"id": app_id}).mappings().first()
     return None if row is None else Application(**row)
 
 
 def list_applications(connection: Connection, account_id: str | None = None) -> list[Application]:
     """Return all applications (of one account), oldest first."""
-    table = schema.applications
-    statement = select(table).order_by(table.c.created_us, table.c.id)
+    statement = _APPLICATIONS
     if account_id is not None:
-        statement = statement.where(table.c.account_id == account_id)
+        statement = statement.where(_applications.c.account_id == account_id)
     return [Application(**row) for row in connection.execute(statement).mappings()]
 
 
 # Access tokens
+
+_INSERT_TOKEN = _tokens.insert()
+_TOKEN_BY_LOOKUP = (
+    select(_tokens, _applications)
+    .join(_applications, _tokens.c.app_id == _applications.c.id)
+    .where(_tokens.c.lookup == bindparam("lookup"))
+)
+_NEWEST_TOKEN = (
+    select(_tokens)
+    .where(
+        _tokens.c.app_id == bindparam("app_id"),
+        _tokens.c.revoked_us.is_(None),
+        _tokens.c.expires_us.is_(None) | (_tokens.c.expires_us > bindparam("now_us")),
+    )
+    .order_by(_tokens.c.created_us.desc(), _tokens.c.lookup)
+    .limit(1)
+)
+_REVOKE_TOKEN = _tokens.update().where(
+    _tokens.c.lookup == bindparam("by_lookup"), _tokens.c.revoked_us.is_(None)
+)
 
 
 def insert_token(
@@ -111,103 +137,67 @@ def insert_token(
     expires_us: int | None = None,
 ) -> None:
     """Insert a new access token (`SecretKey.lookup` and `SecretKey.seal` of it)."""
-    connection.execute(
-        schema.access_tokens.insert().values(
-            lookup=lookup,
-            app_id=app_id,
-            sealed=sealed,
-            key_id=key_id,
-            created_us=created_us,
-            expires_us=expires_us,
-        )
-    )
+    row = {
+        "lookup": lookup,
+        "app_id": app_id,
+        "sealed": sealed,
+        "key_id": key_id,
+        "created_us": created_us,
+        "expires_us": expires_us,
+    }
+    connection.execute(_INSERT_TOKEN, row)
 
 
 def find_token(connection: Connection, lookup: bytes) -> FoundToken | None:
     """Return a token with its application; whether both are still good is for the caller."""
-    tokens, applications = schema.access_tokens, schema.applications
-    statement = (
-        select(*_labelled("token", tokens), *_labelled("app", applications))
-        .join(applications, tokens.c.app_id == applications.c.id)
-        .where(tokens.c.lookup == lookup)
-    )
-    row = connection.execute(statement).mappings().first()
+    row = connection.execute(_TOKEN_BY_LOOKUP, {"lookup": lookup}).first()
     if row is None:
         return None
-    return FoundToken(AccessToken(**_part(row, "token")), Application(**_part(row, "app")))
+    token, application = split(row, _tokens, _applications)
+    return FoundToken(AccessToken(**token), Application(**application))
 
 
 def newest_token(connection: Connection, app_id: str, now_us: int) -> AccessToken | None:
     """Return the token that signs the application's notifications: the newest valid one."""
-    table = schema.access_tokens
-    statement = (
-        select(table)
-        .where(
-            table.c.app_id == app_id,
-            table.c.revoked_us.is_(None),
-            table.c.expires_us.is_(None) | (table.c.expires_us > now_us),
-        )
-        .order_by(table.c.created_us.desc(), table.c.lookup)
-        .limit(1)
-    )
-    row = connection.execute(statement).mappings().first()
+    parameters = {"app_id": app_id, "now_us": now_us}
+    row = connection.execute(_NEWEST_TOKEN, parameters).mappings().first()
     return None if row is None else AccessToken(**row)
 
 
 def revoke_token(connection: Connection, lookup: bytes, at_us: int) -> bool:
     """Revoke a token; False where there is none or it was revoked before."""
-    table = schema.access_tokens
-    statement = (
-        update(table)
-        .where(table.c.lookup == lookup, table.c.revoked_us.is_(None))
-        .values(revoked_us=at_us)
-    )
-    return connection.execute(statement).rowcount == 1
+    parameters = {"by_lookup": lookup, "revoked_us": at_us}
+    return connection.execute(_REVOKE_TOKEN, parameters).rowcount == 1
 
 
 # Numbers
 
+_NUMBER_ROUTE = (
+    select(_numbers, _applications, _accounts)
+    .join(_applications, _numbers.c.app_id == _applications.c.id)
+    .join(_accounts, _applications.c.account_id == _accounts.c.id)
+    .where(_numbers.c.number == bindparam("number"))
+)
+_NUMBERS = select(_numbers).order_by(_numbers.c.number)
+
 
 def insert_number(connection: Connection, number: Number) -> None:
     """Insert a new number."""
-    insert_row(connection, schema.numbers, number)
+    insert_row(connection, _numbers, number)
 
 
 def find_number(connection: Connection, number: str) -> NumberRoute | None:
     """Return the number with its application (even a revoked one) and its account."""
-    numbers, applications, accounts = schema.numbers, schema.applications, schema.accounts
-    statement = (
-        select(
-            *_labelled("number", numbers),
-            *_labelled("app", applications),
-            *_labelled("account", accounts),
-        )
-        .join(applications, numbers.c.app_id == applications.c.id)
-        .join(accounts, applications.c.account_id == accounts.c.id)
-        .where(numbers.c.number == number)
-    )
-    row = connection.execute(statement).mappings().first()
+    row = connection.execute(_NUMBER_ROUTE, {"number": number}).first()
     if row is None:
         return None
-    return NumberRoute(
-        Number(**_part(row, "number")),
-        Application(**_part(row, "app")),
-        Account(**_part(row, "account")),
-    )
+    found, application, account = split(row, _numbers, _applications, _accounts)
+    return NumberRoute(Number(**found), Application(**application), Account(**account))
 
 
 def list_numbers(connection: Connection, app_id: str | None = None) -> list[Number]:
     """Return all numbers (of one application) in order."""
-    statement = select(schema.numbers).order_by(schema.numbers.c.number)
+    statement = _NUMBERS
     if app_id is not None:
-        statement = statement.where(schema.numbers.c.app_id == app_id)
+        statement = statement.where(_numbers.c.app_id == app_id)
     return [Number(**row) for row in connection.execute(statement).mappings()]
-
-
-def _labelled(prefix: str, table: Any) -> list[Any]:
-    return [column.label(f"{prefix}.{column.name}") for column in table.c]
-
-
-def _part(row: RowMapping, prefix: str) -> dict[str, Any]:
-    start = len(prefix) + 1
-    return {name[start:]: value for name, value in row.items() if name.startswith(prefix + ".")}

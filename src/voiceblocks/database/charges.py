@@ -5,11 +5,19 @@ Functions of a connection inside somebody's transaction; nothing here commits.
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from voiceblocks.billing.model import Charge
 from voiceblocks.database import schema
 from voiceblocks.database.rows import insert_unless_there
+
+_table = schema.charges
+
+_OF_SESSION = (
+    select(_table)
+    .where(_table.c.session_id == bindparam("session_id"))
+    .order_by(_table.c.created_us, _table.c.id)
+)
 
 
 def insert_once(connection: Connection, charge: Charge) -> bool:
@@ -18,15 +26,10 @@ def insert_once(connection: Connection, charge: Charge) -> bool:
 
     Only who gets True may take the amount from the account's credit.
     """
-    return insert_unless_there(connection, schema.charges, charge)
+    return insert_unless_there(connection, _table, charge)
 
 
 def list_of_session(connection: Connection, session_id: str) -> list[Charge]:
     """Return the session's charges, oldest first."""
-    table = schema.charges
-    statement = (
-        select(table)
-        .where(table.c.session_id == session_id)
-        .order_by(table.c.created_us, table.c.id)
-    )
-    return [Charge(**row) for row in connection.execute(statement).mappings()]
+    rows = connection.execute(_OF_SESSION, {"session_id": session_id}).mappings()
+    return [Charge(**row) for row in rows]

@@ -5,35 +5,45 @@ Functions of a connection inside somebody's transaction; nothing here commits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, select
+from sqlalchemy import Connection, RowMapping, Select, bindparam, select
 
 from voiceblocks.database import schema
-from voiceblocks.database.rows import insert_row, update_row
+from voiceblocks.database.rows import insert_row, select_by_id, update_row
 from voiceblocks.recordings.model import Recording
 from voiceblocks.recordings.state import RecordingState
+
+_table = schema.recordings
+
+_BY_ID = select_by_id(_table)
+_BY_ID_LOCKED = _BY_ID.with_for_update()
+_BY_OBJECT_NAME = select(_table).where(_table.c.object_name == bindparam("object_name"))
+_OLDEST_FIRST = select(_table).order_by(_table.c.created_us, _table.c.id)
+_IN_STATES = _OLDEST_FIRST.where(_table.c.state.in_(bindparam("states", expanding=True)))
+_OF_SESSION = _OLDEST_FIRST.where(_table.c.session_id == bindparam("session_id"))
+_NEWEST_FIRST = select(_table).order_by(_table.c.created_us.desc(), _table.c.id)
 
 
 def insert(connection: Connection, recording: Recording) -> None:
     """Insert a new recording."""
-    insert_row(connection, schema.recordings, recording)
+    insert_row(connection, _table, recording)
 
 
 def find(connection: Connection, recording_id: str) -> Recording | None:
     """Return the recording, `None` where there is none."""
-    return _first(connection, _by_id(recording_id))
+    return _first(connection, _BY_ID, {"id": recording_id})
 
 
 def find_for_update(connection: Connection, recording_id: str) -> Recording | None:
     """Return the recording, locked until the end of the transaction."""
-    return _first(connection, _by_id(recording_id).with_for_update())
+    return _first(connection, _BY_ID_LOCKED, {"id": recording_id})
 
 
 def find_by_object_name(connection: Connection, object_name: str) -> Recording | None:
     """Return the recording that is stored under this name, `None` where there is none."""
-    table = schema.recordings
-    return _first(connection, select(table).where(table.c.object_name == object_name))
+    return _first(connection, _BY_OBJECT_NAME, {"object_name": object_name})
 
 
 def update(connection: Connection, recording_id: str, **columns: Any) -> None:
@@ -43,38 +53,34 @@ def update(connection: Connection, recording_id: str, **columns: Any) -> None:
     Raises:
         ContractViolation: If there is no such recording.
     """
-    update_row(connection, schema.recordings, recording_id, columns)
+    update_row(connection, _table, recording_id, columns)
 
 
 def list_in_state(connection: Connection, *states: RecordingState) -> list[Recording]:
     """Return the recordings in any of these states, oldest first."""
-    return _list(connection, schema.recordings.c.state.in_([state.value for state in states]))
+    return _list(connection, _IN_STATES, {"states": [state.value for state in states]})
 
 
 def list_of_session(connection: Connection, session_id: str) -> list[Recording]:
     """Return the session's recordings, oldest first."""
-    return _list(connection, schema.recordings.c.session_id == session_id)
+    return _list(connection, _OF_SESSION, {"session_id": session_id})
 
 
 def recent(connection: Connection, limit: int) -> list[Recording]:
     """Return at most `limit` recordings, newest first."""
-    table = schema.recordings
-    statement = select(table).order_by(table.c.created_us.desc(), table.c.id).limit(limit)
-    return [_recording(row) for row in connection.execute(statement).mappings()]
+    return _list(connection, _NEWEST_FIRST.limit(limit), {})
 
 
-def _list(connection: Connection, condition: Any) -> list[Recording]:
-    table = schema.recordings
-    statement = select(table).where(condition).order_by(table.c.created_us, table.c.id)
-    return [_recording(row) for row in connection.execute(statement).mappings()]
+def _list(
+    connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]
+) -> list[Recording]:
+    return [_recording(row) for row in connection.execute(statement, parameters).mappings()]
 
 
-def _by_id(recording_id: str) -> Select[Any]:
-    return select(schema.recordings).where(schema.recordings.c.id == recording_id)
-
-
-def _first(connection: Connection, statement: Select[Any]) -> Recording | None:
-    row = connection.execute(statement).mappings().first()
+def _first(
+    connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]
+) -> Recording | None:
+    row = connection.execute(statement, parameters).mappings().first()
     return None if row is None else _recording(row)
 
 

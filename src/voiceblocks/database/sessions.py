@@ -6,37 +6,62 @@ the state may become is decided by `sessions.state`, not here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy import Connection, RowMapping, Select, bindparam, func, select
 
 from voiceblocks.database import schema
-from voiceblocks.database.rows import insert_row, update_row
+from voiceblocks.database.rows import insert_row, select_by_id, update_row
 from voiceblocks.errors import ContractViolation
 from voiceblocks.sessions.model import BlockRun, Direction, Session
 from voiceblocks.sessions.state import LIVE_STATES, SessionState
 
-_LIVE = tuple(state.value for state in LIVE_STATES)
+_sessions, _runs = schema.sessions, schema.block_runs
+
+# Named one by one, not as "not ended": so an index finds them among years of ended ones.
+_IS_LIVE = _sessions.c.state.in_([state.value for state in LIVE_STATES])
+
+_BY_ID = select_by_id(_sessions)
+_BY_ID_LOCKED = _BY_ID.with_for_update()
+_BY_TXN_REF = select(_sessions).where(_sessions.c.txn_ref == bindparam("txn_ref"))
+_COUNT_LIVE = (
+    select(func.count())
+    .select_from(_sessions)
+    .where(_sessions.c.account_id == bindparam("account_id"), _IS_LIVE)
+)
+_UNFINISHED = (
+    select(_sessions)
+    .where(_IS_LIVE, _sessions.c.node == bindparam("node"))
+    .order_by(_sessions.c.created_us, _sessions.c.id)
+)
+_NEWEST_FIRST = select(_sessions).order_by(_sessions.c.created_us.desc(), _sessions.c.id)
+_NEXT_SEQUENCE = (
+    _sessions.update()
+    .where(_sessions.c.id == bindparam("session_id"))
+    .values(notification_count=_sessions.c.notification_count + 1)
+    .returning(_sessions.c.notification_count)
+)
 
 
 def insert(connection: Connection, session: Session) -> None:
     """Insert a new session."""
-    insert_row(connection, schema.sessions, session)
+    insert_row(connection, _sessions, session)
 
 
 def find(connection: Connection, session_id: str) -> Session | None:
     """Return the session, `None` where there is none."""
-    return _first(connection, _by_id(session_id))
+    return _first(connection, _BY_ID, {"id": session_id})
 
 
 def find_for_update(connection: Connection, session_id: str) -> Session | None:
     """Return the session, locked until the end of the transaction."""
-    return _first(connection, _by_id(session_id).with_for_update())
+    return _first(connection, _BY_ID_LOCKED, {"id": session_id})
 
 
 def find_by_txn_ref(connection: Connection, txn_ref: str) -> Session | None:
     """Return the session of a voice transaction, `None` where there is none."""
-    return _first(connection, select(schema.sessions).where(schema.sessions.c.txn_ref == txn_ref))
+    return _first(connection, _BY_TXN_REF, {"txn_ref": txn_ref})
 
 
 def update(connection: Connection, session_id: str, **columns: Any) -> None:
@@ -46,37 +71,24 @@ def update(connection: Connection, session_id: str, **columns: Any) -> None:
     Raises:
         ContractViolation: If there is no such session.
     """
-    update_row(connection, schema.sessions, session_id, columns)
+    update_row(connection, _sessions, session_id, columns)
 
 
 def count_live(connection: Connection, account_id: str) -> int:
     """Return how many calls of the account have not ended."""
-    table = schema.sessions
-    statement = (
-        select(func.count())
-        .select_from(table)
-        .where(table.c.account_id == account_id, table.c.state.in_(_LIVE))
-    )
-    return int(connection.execute(statement).scalar_one())
+    return int(connection.execute(_COUNT_LIVE, {"account_id": account_id}).scalar_one())
 
 
 def list_unfinished(connection: Connection, node: str) -> list[Session]:
     """Return the node's sessions that have not ended, oldest first: what a crash left."""
-    table = schema.sessions
-    statement = (
-        select(table)
-        .where(table.c.state.in_(_LIVE), table.c.node == node)
-        .order_by(table.c.created_us, table.c.id)
-    )
-    return [_session(row) for row in connection.execute(statement).mappings()]
+    return [_session(row) for row in connection.execute(_UNFINISHED, {"node": node}).mappings()]
 
 
 def recent(connection: Connection, limit: int, account_id: str | None = None) -> list[Session]:
     """Return at most `limit` sessions (of one account), newest first."""
-    table = schema.sessions
-    statement = select(table).order_by(table.c.created_us.desc(), table.c.id).limit(limit)
+    statement = _NEWEST_FIRST.limit(limit)
     if account_id is not None:
-        statement = statement.where(table.c.account_id == account_id)
+        statement = statement.where(_sessions.c.account_id == account_id)
     return [_session(row) for row in connection.execute(statement).mappings()]
 
 
@@ -90,25 +102,16 @@ def next_notification_sequence(connection: Connection, session_id: str) -> int:
     Raises:
         ContractViolation: If there is no such session.
     """
-    table = schema.sessions
-    statement = (
-        table.update()
-        .where(table.c.id == session_id)
-        .values(notification_count=table.c.notification_count + 1)
-        .returning(table.c.notification_count)
-    )
-    sequence = connection.execute(statement).scalar()
+    sequence = connection.execute(_NEXT_SEQUENCE, {"session_id": session_id}).scalar()
     if sequence is None:
         raise ContractViolation(f"there is no session {session_id}")
     return int(sequence)
 
 
-def _by_id(session_id: str) -> Select[Any]:
-    return select(schema.sessions).where(schema.sessions.c.id == session_id)
-
-
-def _first(connection: Connection, statement: Select[Any]) -> Session | None:
-    row = connection.execute(statement).mappings().first()
+def _first(
+    connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]
+) -> Session | None:
+    row = connection.execute(statement, parameters).mappings().first()
     return None if row is None else _session(row)
 
 
@@ -121,36 +124,33 @@ def _session(row: RowMapping) -> Session:
 
 # Block runs
 
+_RUN = select_by_id(_runs)
+_RUNS_OF_SESSION = (
+    select(_runs)
+    .where(_runs.c.session_id == bindparam("session_id"))
+    .order_by(_runs.c.created_us, _runs.c.id)
+)
+_FINISH_RUN = _runs.update().where(_runs.c.id == bindparam("run_id"), _runs.c.finished_us.is_(None))
+
 
 def insert_run(connection: Connection, run: BlockRun) -> None:
     """Insert a new run of a block."""
-    insert_row(connection, schema.block_runs, run)
+    insert_row(connection, _runs, run)
 
 
 def find_run(connection: Connection, run_id: str) -> BlockRun | None:
     """Return the run, `None` where there is none."""
-    statement = select(schema.block_runs).where(schema.block_runs.c.id == run_id)
-    row = connection.execute(statement).mappings().first()
+    row = connection.execute(_RUN, {"id": run_id}).mappings().first()
     return None if row is None else BlockRun(**row)
 
 
 def finish_run(connection: Connection, run_id: str, at_us: int, reason: str) -> bool:
     """Note the end of a run; False, changing nothing, where it had ended or is unknown."""
-    table = schema.block_runs
-    statement = (
-        table.update()
-        .where(table.c.id == run_id, table.c.finished_us.is_(None))
-        .values(finished_us=at_us, end_reason=str(reason))
-    )
-    return connection.execute(statement).rowcount == 1
+    parameters = {"run_id": run_id, "finished_us": at_us, "end_reason": str(reason)}
+    return connection.execute(_FINISH_RUN, parameters).rowcount == 1
 
 
 def list_runs(connection: Connection, session_id: str) -> list[BlockRun]:
     """Return the session's runs, oldest first."""
-    table = schema.block_runs
-    statement = (
-        select(table)
-        .where(table.c.session_id == session_id)
-        .order_by(table.c.created_us, table.c.id)
-    )
-    return [BlockRun(**row) for row in connection.execute(statement).mappings()]
+    rows = connection.execute(_RUNS_OF_SESSION, {"session_id": session_id}).mappings()
+    return [BlockRun(**row) for row in rows]
