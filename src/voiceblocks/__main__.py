@@ -1,0 +1,5 @@
+"""`python -m voiceblocks` is the same as `voiceblocks`."""
+
+from voiceblocks.cli import main
+
+main()

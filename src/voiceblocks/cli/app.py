@@ -1,0 +1,26 @@
+"""All commands but `serve`, which is started without importing these."""
+
+from __future__ import annotations
+
+import typer
+
+from voiceblocks.cli import accounts, calls, phone, recordings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A self-hosted programmable voice server.",
+    epilog="voiceblocks serve runs a node; it has a help of its own.",
+)
+app.add_typer(accounts.account, name="account")
+app.add_typer(accounts.application, name="app")
+app.add_typer(accounts.number, name="number")
+app.add_typer(calls.app, name="calls")
+app.add_typer(recordings.app, name="recordings")
+app.add_typer(phone.app, name="phone")
+
+
+@app.command("serve", context_settings={"ignore_unknown_options": True})
+def serve() -> None:
+    """Run a node in the foreground (see `voiceblocks serve --help`)."""

@@ -1,0 +1,89 @@
+"""`voiceblocks calls`: which calls there were, and the story of one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import Connection
+
+from voiceblocks import e164
+from voiceblocks.cli.output import Json, fail, tell_rows
+from voiceblocks.cli.store import open_store
+from voiceblocks.database import notifications, recordings, sessions
+from voiceblocks.sessions.model import Session
+
+app = typer.Typer(no_args_is_help=True, help="Calls, and the story of one.")
+
+COLUMNS = ("txn_ref", "session", "started", "from", "to", "state", "disposition", "minutes")
+
+
+@app.command("list")
+def list_calls(
+    most: Annotated[int, typer.Option(help="How many, newest first.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Show the newest calls."""
+    with open_store(as_json) as store:
+        found = store.run(lambda c: sessions.recent(c, most))
+    tell_rows(as_json, "calls", COLUMNS, (_row(session) for session in found))
+
+
+@app.command("show")
+def show(session_or_txn: str, as_json: Json = False) -> None:
+    """Tell what happened in one call, in order."""
+    with open_store(as_json) as store:
+        story = store.run(lambda c: _story(c, session_or_txn))
+        if story is None:
+            fail(as_json, f"There is no call {session_or_txn}: see `voiceblocks calls list`")
+    tell_rows(as_json, "story", ("at", "after_ms", "what"), story)
+
+
+def _row(session: Session) -> dict[str, Any]:
+    return {
+        "txn_ref": session.txn_ref,
+        "session": session.id,
+        "started": _time(session.created_us),
+        "from": e164.masked(session.from_number),
+        "to": session.to_number,
+        "state": session.state.value,
+        "disposition": session.disposition,
+        "minutes": session.duration_min,
+    }
+
+
+def _story(connection: Connection, name: str) -> list[dict[str, Any]] | None:
+    session = sessions.find(connection, name) or sessions.find_by_txn_ref(connection, name)
+    if session is None:
+        return None
+    moments: list[tuple[int, str]] = [
+        (session.created_us, f"call from {e164.masked(session.from_number)} to {session.to_number}")
+    ]
+    if session.answered_us is not None:
+        moments.append((session.answered_us, "answered"))
+    for run in sessions.list_runs(connection, session.id):
+        moments.append((run.created_us, f"{run.block} accepted"))
+        if run.finished_us is not None:
+            moments.append((run.finished_us, f"{run.block} ended: {run.end_reason}"))
+    for recording in recordings.list_of_session(connection, session.id):
+        if recording.ready_us is not None:
+            seconds = (recording.duration_ms or 0) / 1000
+            moments.append((recording.ready_us, f"recording {recording.id} ready: {seconds:.3f} s"))
+    for notification in notifications.list_of_session(connection, session.id):
+        said = f"notification {notification.sequence} ({notification.block})"
+        if notification.first_attempt_us is not None:
+            moments.append((notification.first_attempt_us, f"{said} sent"))
+        if notification.settled_us is not None:
+            moments.append((notification.settled_us, f"{said}: {notification.state.value}"))
+    if session.ended_us is not None:
+        moments.append((session.ended_us, f"ended: {session.disposition}"))
+    moments.sort(key=lambda moment: moment[0])
+    return [
+        {"at": _time(at_us), "after_ms": (at_us - session.created_us) // 1000, "what": what}
+        for at_us, what in moments
+    ]
+
+
+def _time(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"

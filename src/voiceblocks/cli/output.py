@@ -1,0 +1,45 @@
+"""How commands speak: a table or sentence for people, one JSON object for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
+
+
+def tell(as_json: bool, facts: dict[str, Any], sentence: str) -> None:
+    """Print `facts` as JSON, or `sentence`."""
+    if as_json:
+        sys.stdout.write(json.dumps(facts) + "\n")
+    else:
+        sys.stdout.write(sentence + "\n")
+
+
+def tell_rows(
+    as_json: bool, name: str, columns: Sequence[str], rows: Iterable[dict[str, Any]]
+) -> None:
+    """Print rows as a table, or as `{name: […]}`."""
+    listed = list(rows)
+    if as_json:
+        sys.stdout.write(json.dumps({name: listed}) + "\n")
+        return
+    table = Table(*columns)
+    for row in listed:
+        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
+    Console().print(table)
+
+
+def fail(as_json: bool, sentence: str) -> NoReturn:
+    """Say what is wrong and what to do, and exit with 1."""
+    if as_json:
+        sys.stdout.write(json.dumps({"error": sentence}) + "\n")
+    else:
+        sys.stderr.write(f"voiceblocks: {sentence}\n")
+    raise typer.Exit(1)

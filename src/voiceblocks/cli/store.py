@@ -1,0 +1,57 @@
+"""The database and the server key, as commands use them beside a running server.
+
+SQLite in WAL mode and PostgreSQL both take a second writer, and the server keeps no
+copy of accounts, applications or numbers: a change takes effect with its commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from voiceblocks.accounts.secret_key import load_or_create
+from voiceblocks.accounts.tokens import SecretKey
+from voiceblocks.cli.output import fail
+from voiceblocks.database.migrate import upgrade
+from voiceblocks.database.unit_of_work import Database
+from voiceblocks.errors import VoiceblocksError
+from voiceblocks.settings import Settings
+
+T = TypeVar("T")
+
+
+class Store:
+    """An open database with the node's settings and key."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self._database = database
+
+    def run(self, fn: Callable[[Connection], T]) -> T:
+        """Run `fn` in one transaction."""
+        return self._database.run_sync(fn)
+
+    def key(self) -> SecretKey:
+        """The server key, made if there is none yet."""
+        return load_or_create(self.settings.effective_secret_key_file)
+
+
+@contextmanager
+def open_store(as_json: bool) -> Iterator[Store]:
+    """Open the database that the settings name; say what is wrong in one sentence."""
+    settings = Settings()
+    try:
+        settings.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        upgrade(settings.effective_database_url)
+        database = Database(settings.effective_database_url)
+    except (VoiceblocksError, OSError) as error:
+        fail(as_json, str(error))
+    try:
+        yield Store(settings, database)
+    except (ValueError, VoiceblocksError) as error:
+        fail(as_json, str(error))
+    finally:
+        database.close()

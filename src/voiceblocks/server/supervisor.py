@@ -1,0 +1,64 @@
+"""The small parent of the process tree: starts the control process and restarts it.
+
+It imports nothing of the product, so that there is little in it that could die. The
+control process dies with it (PR_SET_PDEATHSIG), and the media processes with that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+EXIT_CANNOT_START = 78
+"Exit code (sysexits' EX_CONFIG) of a control process that must not be started again."
+SHORT_LIFE_S = 10.0
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 10.0
+
+
+def supervise(arguments: Sequence[str] = ()) -> int:
+    """
+    Run the control process until it ends on purpose; return its exit code.
+
+    SIGTERM (drain) and SIGINT (stop) are passed on; a crash restarts it, with growing
+    pauses while it does not live long.
+    """
+    command = [sys.executable, "-m", "voiceblocks.server", *arguments]
+    stopping = False
+    child: subprocess.Popen[bytes] | None = None
+
+    def pass_on(signal_number: int, _frame: FrameType | None) -> None:
+        nonlocal stopping
+        stopping = True
+        if child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                child.send_signal(signal_number)
+
+    signal.signal(signal.SIGTERM, pass_on)
+    signal.signal(signal.SIGINT, pass_on)
+    pause_s = FIRST_PAUSE_S
+    while True:
+        started = time.monotonic()
+        # A session of its own: Ctrl-C at a terminal reaches it once, through us.
+        child = subprocess.Popen(command, start_new_session=True)
+        if stopping:
+            child.terminate()
+        code = child.wait()
+        if stopping or code in (0, EXIT_CANNOT_START):
+            return max(code, 0) if not stopping else 0
+        if time.monotonic() - started > SHORT_LIFE_S:
+            pause_s = FIRST_PAUSE_S
+        print(  # noqa: T201 (the supervisor has no logger on purpose)
+            f"voiceblocks: the control process died ({code}); starting it again in {pause_s:.1f} s",
+            file=sys.stderr,
+            flush=True,
+        )
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        if stopping:
+            return 0
