@@ -5,9 +5,9 @@ Text is UTF-8 decoded with `surrogateescape`: any bytes survive a round trip exa
 display name in latin-1 is echoed as it came. Use `readable` before such text goes into a log,
 a database or JSON.
 
-Every function is linear in its input. Scanning goes from one interesting character to the next
-and stops at the first unterminated quote or bracket; there is no regular expression that could
-backtrack.
+Every function is linear in its input: the alternatives of each repeated group exclude each
+other, so no expression can match one text in two ways, and scanning stops at the first quote or
+bracket that is never closed instead of trying again behind it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ BLANKS: Final = " \t"
 "Linear white space once folded lines were joined; `str.strip()` alone would eat Unicode blanks."
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
-_QUOTE_OR_BACKSLASH: Final = re.compile(r'["\\]')
+_QUOTED_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _QUOTED_PAIR: Final = re.compile(r"\\(.)", re.DOTALL)
 _NEEDS_ESCAPE: Final = re.compile(r'(["\\])')
 _BAD_IN_HOST: Final = re.compile(r'[\x00-\x20\x7f\[\]<>"@;?:,/\\]')
 _IPV6: Final = re.compile(r"[0-9A-Fa-f:.]+(?:%[0-9A-Za-z._~-]+)?")
-_NEXT_SPECIAL: Final = {
-    separator: re.compile(f'["<{separator}]') for separator in (",", ";", " ", "&")
+_SEPARATED: Final = {
+    separator: re.compile(rf'"(?:[^"\\]|\\.)*"|<[^>]*>|["<{separator}]', re.DOTALL)
+    for separator in (",", ";")
 }
+"Finds, in this order: a quoted string, a bracket, then what is left: unclosed or a separator."
 
 
 def decode(data: bytes) -> str:
@@ -94,17 +96,15 @@ def quoted_string_end(text: str, start: int) -> int:
     Raises:
         RemoteSipError: 400 when it is never closed.
     """
-    at = start + 1
-    while (found := _QUOTE_OR_BACKSLASH.search(text, at)) is not None:
-        if found.group() == '"':
-            return found.end()
-        at = found.end() + 1
-    raise RemoteSipError("a quoted string is not closed")
+    found = _QUOTED_STRING.match(text, start)
+    if found is None:
+        raise RemoteSipError("a quoted string is not closed")
+    return found.end()
 
 
 def split_outside_quotes(text: str, separator: str) -> list[str]:
     """
-    Split at `separator` (one of `, ; & blank`) outside quoted strings and angle brackets.
+    Split at `separator` (`,` or `;`) outside quoted strings and angle brackets.
 
     Parts are not trimmed and may be empty.
 
@@ -113,21 +113,14 @@ def split_outside_quotes(text: str, separator: str) -> list[str]:
     """
     if '"' not in text and "<" not in text:
         return text.split(separator)
-    next_special = _NEXT_SPECIAL[separator]
     parts: list[str] = []
-    part_start = at = 0
-    while (found := next_special.search(text, at)) is not None:
-        character = found.group()
-        if character == '"':
-            at = quoted_string_end(text, found.start())
-        elif character == "<":
-            closing = text.find(">", found.end())
-            if closing < 0:
-                raise RemoteSipError("an angle bracket is not closed")
-            at = closing + 1
-        else:
+    part_start = 0
+    for found in _SEPARATED[separator].finditer(text):
+        if found.group() == separator:
             parts.append(text[part_start : found.start()])
-            part_start = at = found.end()
+            part_start = found.end()
+        elif found.end() == found.start() + 1:
+            raise RemoteSipError("a quote or an angle bracket is not closed")
     parts.append(text[part_start:])
     return parts
 

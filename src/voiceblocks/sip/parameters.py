@@ -35,6 +35,8 @@ class Parameters:
         """
         if not text:
             return NO_PARAMETERS
+        if text.count(";") > 8 * MAX_PARAMETERS:
+            raise RemoteSipError("too many parameters")
         pairs: list[tuple[str, str | None]] = []
         for part in split_outside_quotes(text, ";"):
             name, equals, value = part.partition("=")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from voiceblocks.errors import RemoteSipError
@@ -35,6 +35,9 @@ class Via:
     parameters: Parameters = NO_PARAMETERS
     "branch, received, rport, and whatever else the sender put there."
 
+    version: str = "2.0"
+    "Kept as it came: a request of SIP 7.0 is answered 505 over the same Via."
+
     @classmethod
     def parse(cls, text: str) -> Via:
         """
@@ -47,13 +50,15 @@ class Via:
         pieces = hop.replace("\t", " ").split("/", 2)
         if len(pieces) != 3 or pieces[0].strip(" ").upper() != "SIP":
             raise RemoteSipError("a Via that is not of SIP")
-        if pieces[1].strip(" ") != "2.0":
-            raise RemoteSipError("a Via of another protocol version")
+        version = pieces[1].strip(" ")
+        if not is_token(version):
+            raise RemoteSipError("a Via without protocol version")
         transport, blank, sent_by = pieces[2].strip(" ").partition(" ")
         if not blank or not is_token(transport):
             raise RemoteSipError("a Via without transport or host")
         host, port = parse_host_port(sent_by)
-        return cls(transport.upper(), host, port, Parameters.parse(semicolon + parameters))
+        found = Parameters.parse(semicolon + parameters)
+        return cls(transport.upper(), host, port, found, version)
 
     @property
     def branch(self) -> str:
@@ -89,11 +94,11 @@ class Via:
             parameters = parameters.with_value("received", host)
         else:
             parameters = parameters.without("received")
-        return Via(self.transport, self.host, self.port, parameters)
+        return replace(self, parameters=parameters)
 
     def __str__(self) -> str:
         port = "" if self.port is None else f":{self.port}"
-        return f"SIP/2.0/{self.transport} {self.host}{port}{self.parameters}"
+        return f"SIP/{self.version}/{self.transport} {self.host}{port}{self.parameters}"
 
 
 def stamp_source(raw_value: str, host: str, port: int) -> str:
