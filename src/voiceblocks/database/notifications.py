@@ -72,9 +72,9 @@ def claim_due(connection: Connection, now_us: int, until_us: int, limit: int) ->
     return [_notification({**row, "claimed_until_us": until_us}) for row in rows]
 
 
-def begin_attempt(connection: Connection, notification_id: str, now_us: int) -> None:
+def begin_attempt(connection: Connection, notification_id: str, now_us: int, until_us: int) -> None:
     """
-    Count an attempt that is about to leave; commit before it does.
+    Count an attempt that is about to leave, claimed until `until_us`; commit before it does.
 
     The application may act on it before it answers, and then `act_on` must know it as sent.
     """
@@ -84,6 +84,7 @@ def begin_attempt(connection: Connection, notification_id: str, now_us: int) -> 
         .values(
             attempt_count=_TABLE.c.attempt_count + 1,
             first_attempt_us=func.coalesce(_TABLE.c.first_attempt_us, now_us),
+            claimed_until_us=until_us,
         )
     )
 

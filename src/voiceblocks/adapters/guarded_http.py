@@ -1,0 +1,428 @@
+"""The one client for all HTTP requests that we make (decision 22).
+
+Every connection goes to an address that the guard has judged: names are looked up once,
+here, and what was judged is what is connected to; a socket is opened only after the guard
+has seen its address again. Redirects are followed by us, so that each is a new target.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import ssl
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import quote, urljoin
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from voiceblocks import __version__
+from voiceblocks.adapters.address_guard import (
+    AddressGuard,
+    AnswerRefused,
+    ConnectFailed,
+    IpAddress,
+    IpNetwork,
+    NameNotResolved,
+    Target,
+    TargetRefused,
+    TimedOut,
+    TlsFailed,
+    read_target,
+    with_host_of,
+)
+
+USER_AGENT = f"Voiceblocks/{__version__}"
+MAX_REDIRECTS = 3
+ANSWER_START_BYTES = 1024
+"How much of a webhook's answer is kept."
+_ANSWER_READ_BYTES = 65_536
+# Reading a short answer to its end lets the connection be used again; an endless one is cut.
+_ANSWER_READ_S = 1.0
+
+CONNECTION_LIMIT = 1024
+# Below what common servers wait (Apache and Node.js: 5 s), so that we close first.
+KEEP_ALIVE_S = 4.0
+LOOKUP_LIMIT_S = 5.0
+LOOKUP_GOOD_S = 10.0
+LOOKUP_BAD_S = 2.0
+LOOKUP_CACHE_MAX = 4096
+# Look-ups block a thread each, for many seconds when a name server is dead.
+LOOKUP_THREADS = 16
+
+KEEPS_POST = frozenset({307, 308})
+GET_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+Lookup = Callable[[str], Awaitable[list[str]]]
+"A host's addresses as text; raises `OSError` where there are none."
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The final answer to a request."""
+
+    status: int
+    body_start: bytes
+    "At most `ANSWER_START_BYTES`."
+    latency_ms: int
+    "From the call to the answer's header."
+
+
+class CheckedResolver(AbstractResolver):
+    """
+    Looks names up, and gives out only addresses that the guard allows.
+
+    Answers are kept for some seconds, also bad ones; look-ups of one host at the same time
+    are one.
+
+    Args:
+        guard: Judges each address.
+        lookup: How to look up; by default the system's resolver in threads of its own.
+    """
+
+    def __init__(self, guard: AddressGuard, lookup: Lookup | None = None) -> None:
+        self._guard = guard
+        self._threads = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="lookup")
+        self._lookup = lookup or self._lookup_in_thread
+        self._kept: OrderedDict[str, tuple[float, list[str] | None]] = OrderedDict()
+        self._running: dict[str, asyncio.Task[list[str] | None]] = {}
+
+    async def addresses_of(self, target: Target) -> list[IpAddress]:
+        """
+        Return the allowed addresses of a target, at least one.
+
+        Raises:
+            NameNotResolved: If its name has no address.
+            TargetRefused: If it has, but none that may be reached.
+        """
+        if target.address is not None:
+            self._guard.require(target.address)
+            return [target.address]
+        found = await self._find(target.host)
+        if not found:
+            raise NameNotResolved("the name has no address")
+        allowed = [text for text in found if self._guard.allows_text(text)]
+        if not allowed:
+            raise TargetRefused("an address that is not public")
+        return [ipaddress.ip_address(text) for text in allowed]
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Fulfil aiohttp's resolver; raises as `addresses_of`."""
+        del family
+        addresses = await self.addresses_of(Target("http", host, port, None))
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=socket.AF_INET6 if address.version == 6 else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in addresses
+        ]
+
+    async def close(self) -> None:
+        """Forget everything; threads that still look up end by themselves."""
+        for task in self._running.values():
+            task.cancel()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _find(self, host: str) -> list[str] | None:
+        kept = self._kept.get(host)
+        if kept is not None and kept[0] > time.monotonic():
+            return kept[1]
+        task = self._running.get(host)
+        if task is None:
+            task = asyncio.create_task(self._look_up(host))
+            self._running[host] = task
+            task.add_done_callback(lambda _: self._running.pop(host, None))
+        # Who asked first may give up without taking the answer from the others.
+        return await asyncio.shield(task)
+
+    async def _look_up(self, host: str) -> list[str] | None:
+        found: list[str] | None
+        try:
+            async with asyncio.timeout(LOOKUP_LIMIT_S):
+                found = await self._lookup(host)
+        # UnicodeError: what the system's resolver says to a label that is too long.
+        except (OSError, UnicodeError):
+            found = None
+        keep_s = LOOKUP_GOOD_S if found else LOOKUP_BAD_S
+        self._kept[host] = (time.monotonic() + keep_s, found)
+        self._kept.move_to_end(host)
+        while len(self._kept) > LOOKUP_CACHE_MAX:
+            self._kept.popitem(last=False)
+        return found
+
+    async def _lookup_in_thread(self, host: str) -> list[str]:
+        loop = asyncio.get_running_loop()
+        infos = await loop.run_in_executor(self._threads, _system_lookup, host)
+        return list(dict.fromkeys(str(info[4][0]) for info in infos))
+
+
+def _system_lookup(host: str) -> list[Any]:
+    # AI_ADDRCONFIG leaves out IPv6 addresses on machines that have no IPv6.
+    return socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+
+
+class GuardedHttp:
+    """
+    Makes requests to addresses that the guard allows, over kept-alive connections.
+
+    Belongs to one event loop; made outside of it, used and closed inside.
+
+    Args:
+        allow_private: Networks that may be reached although they are not public.
+        tls: Verifies servers; by default with the system's authorities.
+        lookup: Replaces the system's name look-up.
+    """
+
+    def __init__(
+        self,
+        allow_private: Sequence[IpNetwork] = (),
+        *,
+        tls: ssl.SSLContext | None = None,
+        lookup: Lookup | None = None,
+    ) -> None:
+        self.guard = AddressGuard(allow_private)
+        self._tls = tls or ssl.create_default_context()
+        self._lookup = lookup
+        self._resolver: CheckedResolver | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float
+    ) -> Answer:
+        """
+        POST `body`, following 307 and 308.
+
+        Raises:
+            OutgoingHttpError: One of its kinds, if there is no answer within `timeout_s`.
+        """
+        begun_s = time.monotonic()
+        async with _our_errors(), asyncio.timeout(timeout_s):
+            for _ in range(MAX_REDIRECTS + 1):
+                async with self._open("POST", url, headers, body) as response:
+                    if response.status in KEEPS_POST and "Location" in response.headers:
+                        url = _redirected(url, response)
+                        continue
+                    latency_ms = int((time.monotonic() - begun_s) * 1000)
+                    return Answer(response.status, await _body_start(response), latency_ms)
+            raise AnswerRefused("too many redirects")
+
+    @contextlib.asynccontextmanager
+    async def get(
+        self, url: str, headers: Mapping[str, str], timeout_s: float
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """
+        GET, following redirects; the body is read by whoever asked, inside the time limit.
+
+        Content encodings are not undone: a small body must not become a large one.
+
+        Raises:
+            OutgoingHttpError: One of its kinds, also while the body is read.
+        """
+        async with _our_errors(), asyncio.timeout(timeout_s):
+            for _ in range(MAX_REDIRECTS + 1):
+                async with self._open("GET", url, headers, None) as response:
+                    if response.status in GET_REDIRECTS and "Location" in response.headers:
+                        url = _redirected(url, response)
+                        continue
+                    yield response
+                    return
+            raise AnswerRefused("too many redirects")
+
+    async def check_connection(self, url: str, timeout_s: float) -> None:
+        """
+        Look the host up and, for https, shake hands with it.
+
+        Raises:
+            TargetRefused, NameNotResolved, TlsFailed: As they say.
+            ConnectFailed: If the connection is refused before TLS begins.
+            TimedOut: If connecting takes longer than `timeout_s` after the look-up.
+        """
+        target = read_target(url)
+        addresses = await self._checked_resolver().addresses_of(target)
+        if not target.is_tls:
+            return
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._shake_hands(target, addresses[0])
+        except TimeoutError as error:
+            raise TimedOut("no connection in time") from error
+
+    async def close(self) -> None:
+        """Close the connections. Requests that are running fail."""
+        if self._session is not None:
+            await self._session.close()
+        if self._resolver is not None:
+            await self._resolver.close()
+        self._session = self._resolver = None
+
+    async def _shake_hands(self, target: Target, address: IpAddress) -> None:
+        loop = asyncio.get_running_loop()
+        family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+        sockaddr = (str(address), target.port)
+        opened = self.guard.guarded_socket(family, socket.SOCK_STREAM, 0, sockaddr)
+        try:
+            try:
+                await loop.sock_connect(opened, sockaddr)
+            except OSError as error:
+                raise ConnectFailed("no connection") from error
+            try:
+                transport, _ = await loop.create_connection(
+                    asyncio.Protocol, sock=opened, ssl=self._tls, server_hostname=target.host
+                )
+            except OSError as error:
+                # A reset or an end of file in the middle of it is a failed handshake too.
+                raise TlsFailed(_tls_reason(error)) from error
+            transport.abort()
+        finally:
+            opened.close()
+
+    def _checked_resolver(self) -> CheckedResolver:
+        if self._resolver is None:
+            self._resolver = CheckedResolver(self.guard, self._lookup)
+        return self._resolver
+
+    def _client(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                resolver=self._checked_resolver(),
+                use_dns_cache=False,
+                ssl=self._tls,
+                limit=CONNECTION_LIMIT,
+                keepalive_timeout=KEEP_ALIVE_S,
+                socket_factory=self._socket_for,
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                # A proxy of the environment would do look-ups that nobody judged.
+                trust_env=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+                trace_configs=[_reuse_trace()],
+            )
+        return self._session
+
+    def _socket_for(self, address_info: tuple[Any, ...]) -> socket.socket:
+        family, kind, protocol, _, sockaddr = address_info
+        return self.guard.guarded_socket(family, kind, protocol, sockaddr)
+
+    @contextlib.asynccontextmanager
+    async def _open(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One request to one target, judged first."""
+        target = read_target(url)
+        if target.address is not None:
+            self.guard.require(target.address)
+        exact = URL(with_host_of(_ascii(url), target), encoded=True)
+        facts = SimpleNamespace(is_reused=False)
+
+        async def request() -> aiohttp.ClientResponse:
+            return await self._client().request(
+                method,
+                exact,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                trace_request_ctx=facts,
+            )
+
+        try:
+            response = await request()
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            # The server closed a kept connection just as we used it; a new one will tell
+            # whether anything is wrong.
+            if not facts.is_reused:
+                raise
+            facts.is_reused = False
+            response = await request()
+        async with response:
+            yield response
+
+
+def _reuse_trace() -> aiohttp.TraceConfig:
+    """Notes in a request's context whether its connection had been used before."""
+    trace = aiohttp.TraceConfig()
+
+    async def on_reuse(_session: object, context: SimpleNamespace, _params: object) -> None:
+        if context.trace_request_ctx is not None:
+            context.trace_request_ctx.is_reused = True
+
+    trace.on_connection_reuseconn.append(on_reuse)
+    return trace
+
+
+@contextlib.asynccontextmanager
+async def _our_errors() -> AsyncIterator[None]:
+    """Turn aiohttp's exceptions into ours, without the URLs that their texts hold."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise TimedOut("no answer in time") from error
+    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as error:
+        raise TlsFailed(_tls_reason(error)) from error
+    except aiohttp.ClientConnectorError as error:
+        reason = error.os_error.strerror or "no connection"
+        raise ConnectFailed(reason) from error
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+        raise ConnectFailed("broken off before an answer") from error
+    except aiohttp.ClientPayloadError as error:
+        raise ConnectFailed("broken off within the answer") from error
+    except aiohttp.ClientError as error:
+        raise AnswerRefused("not an HTTP answer") from error
+
+
+def _tls_reason(error: BaseException) -> str:
+    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"certificate: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError) and cause.reason:
+        return cause.reason.lower().replace("_", " ")
+    return "no handshake"
+
+
+def _redirected(url: str, response: aiohttp.ClientResponse) -> str:
+    try:
+        return urljoin(url, response.headers["Location"])
+    except ValueError:
+        raise TargetRefused("a redirect that cannot be read") from None
+
+
+def _ascii(url: str) -> str:
+    """Percent-encode what cannot stand in a request line."""
+    return quote(url, safe="%:/?#[]@!$&'()*+,;=-._~")
+
+
+async def _body_start(response: aiohttp.ClientResponse) -> bytes:
+    """Read the answer to its end if that is near, and return its beginning."""
+    start = b""
+    n_read = 0
+    try:
+        async with asyncio.timeout(_ANSWER_READ_S):
+            async for chunk in response.content.iter_any():
+                start = (start + chunk)[:ANSWER_START_BYTES]
+                n_read += len(chunk)
+                if n_read > _ANSWER_READ_BYTES:
+                    response.close()
+                    break
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        # The status says all that matters; the rest of the body may stay away.
+        response.close()
+    return start

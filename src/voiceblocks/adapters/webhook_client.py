@@ -1,0 +1,50 @@
+"""Sends one notification request and says what became of it; decides nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from voiceblocks.adapters.address_guard import (
+    AnswerRefused,
+    ConnectFailed,
+    NameNotResolved,
+    OutgoingHttpError,
+    TargetRefused,
+    TimedOut,
+    TlsFailed,
+)
+from voiceblocks.adapters.guarded_http import GuardedHttp
+from voiceblocks.notifications.interfaces import WebhookResult
+
+ERROR_WORDS: dict[type[OutgoingHttpError], str] = {
+    TargetRefused: "target_refused",
+    NameNotResolved: "name_not_resolved",
+    TlsFailed: "tls_failed",
+    ConnectFailed: "connect_failed",
+    TimedOut: "timed_out",
+    AnswerRefused: "answer_refused",
+}
+"What an attempt's `error` begins with."
+
+
+class WebhookClient:
+    """Fulfils `notifications.interfaces.WebhookSender` with the guarded client."""
+
+    def __init__(self, http: GuardedHttp) -> None:
+        self._http = http
+
+    async def send(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float
+    ) -> WebhookResult:
+        """POST `body`; every failure to get an answer is a result, not an exception."""
+        begun_s = time.monotonic()
+        try:
+            answer = await self._http.post(url, body, headers, timeout_s)
+        except OutgoingHttpError as error:
+            latency_ms = int((time.monotonic() - begun_s) * 1000)
+            return WebhookResult(latency_ms, error=f"{ERROR_WORDS[type(error)]}: {error}")
+        text = answer.body_start.decode("utf-8", "replace").replace(
+            "\0", "\N{REPLACEMENT CHARACTER}"
+        )
+        return WebhookResult(answer.latency_ms, http_status=answer.status, answer=text)
