@@ -36,6 +36,10 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
+def _replace(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
 async def collected(chunks: AsyncIterator[bytes]) -> bytes:
     """All bytes of a read."""
     return b"".join([chunk async for chunk in chunks])
@@ -52,15 +56,14 @@ async def test_put_then_stat(store: ObjectRecordingStore, source: Path) -> None:
 async def test_put_copies(store: ObjectRecordingStore, source: Path) -> None:
     """The stored object does not depend on the source any more."""
     await store.put(NAME, source)
-    source.write_bytes(b"changed")
-    source.unlink()
+    _replace(source, b"changed")
     assert await collected(store.read(NAME, 0, len(CONTENT))) == CONTENT
 
 
 async def test_put_replaces(store: ObjectRecordingStore, source: Path) -> None:
     """A repeated put, as after a crash, leaves the newest content."""
     await store.put(NAME, source)
-    source.write_bytes(b"second")
+    _replace(source, b"second")
     assert (await store.put(NAME, source)).size_bytes == 6
     assert await collected(store.read(NAME, 0, 6)) == b"second"
 

@@ -1,0 +1,237 @@
+"""Recordings that become MP3s while the call goes on (decision 17).
+
+Each followed spool is looked at once a second and encoded up to half a second behind
+its end, so that the end of a recording leaves the same small rest to do whether it
+was five seconds long or two hours. Everything happens in slices of a few milliseconds
+of work, chosen one at a time by `Schedule`, so that a finishing recording never waits
+long behind others. Reads no clock: `now` is monotonic seconds.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceblocks.adapters.mp3_encoder import Mp3Writer
+from voiceblocks.audio.codecs import codec_named
+from voiceblocks.errors import StoreError
+from voiceblocks.recordings.spool import SLOT_SAMPLES, SpoolReader, open_spool
+
+TRAIL_SLOTS = 25
+"Half a second: what is further back is settled (decision 15)."
+PERIOD_S = 1.0
+"Between two looks at the same spool."
+SLICE_SLOTS = 200
+"Four seconds of audio, about four milliseconds of work."
+
+_GOLDEN = 0.6180339887498949
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What `Following.step` made of a whole spool."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    n_samples: int
+
+
+class Remaining(Protocol):
+    """A recording whose end is known, as `Schedule` sees it."""
+
+    def remaining_slots(self) -> int:
+        """How far away the end is."""
+        ...
+
+
+class Following:
+    """
+    One spool being encoded.
+
+    Args:
+        spool_path: May not exist yet; then there is nothing to encode.
+        target: The finished MP3. Until then it is `target` with `.part` added.
+    """
+
+    def __init__(self, spool_path: Path, target: Path) -> None:
+        self._spool_path = spool_path
+        self._target = target
+        self._part = target.with_name(target.name + ".part")
+        self._reader: SpoolReader | None = None
+        self._writer: Mp3Writer | None = None
+        self._done_slots = 0
+        self._n_samples = 0
+
+    def follow_step(self) -> bool:
+        """Encode one slice of what is settled; `True` if there is more of it now."""
+        if self._reader is None:
+            try:
+                self._reader = open_spool(self._spool_path)
+            except StoreError:
+                # Not made yet, most likely; if it is something else, the finish will say so.
+                return False
+        settled = self._reader.n_slots() - TRAIL_SLOTS
+        if settled <= self._done_slots:
+            return False
+        self._encode(min(settled, self._done_slots + SLICE_SLOTS))
+        return settled > self._done_slots
+
+    def end_at(self, n_samples: int) -> None:
+        """Set the length; what was encoded beyond it is encoded anew."""
+        self._n_samples = n_samples
+        if self._done_slots * SLOT_SAMPLES > n_samples:
+            self.discard()
+
+    def remaining_slots(self) -> int:
+        """Slots between here and the end, the partial last one included."""
+        return -(-self._n_samples // SLOT_SAMPLES) - self._done_slots
+
+    def finish_step(self) -> Finished | None:
+        """
+        Encode one slice towards the end.
+
+        Returns:
+            The finished file, synced, or `None` while there is more to do.
+
+        Raises:
+            StoreError: If the spool cannot be read.
+            EncodeError: If the length is 0, or the MP3 cannot be written.
+        """
+        if self._reader is None:
+            self._reader = open_spool(self._spool_path)
+        whole_slots = self._n_samples // SLOT_SAMPLES
+        self._encode(min(whole_slots, self._done_slots + SLICE_SLOTS))
+        if self._done_slots < whole_slots:
+            return None
+        # No audio at all: the writer then refuses to finish, with a clear sentence.
+        writer = self._open_writer()
+        rest = self._n_samples - whole_slots * SLOT_SAMPLES
+        if rest:
+            writer.write(self._decode(whole_slots, 1)[:rest])
+        self._writer = None
+        n_samples, size_bytes, sha256 = writer.finish()
+        _sync(self._part)
+        self._part.replace(self._target)
+        return Finished(self._target, size_bytes, sha256, n_samples)
+
+    def discard(self) -> None:
+        """Throw away what was encoded; the next step begins anew."""
+        if self._writer is not None:
+            self._writer.abandon()
+            self._writer = None
+        self._part.unlink(missing_ok=True)
+        self._done_slots = 0
+
+    def close(self) -> None:
+        """Let go of the spool."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _encode(self, up_to_slots: int) -> None:
+        count = up_to_slots - self._done_slots
+        if count > 0:
+            self._open_writer().write(self._decode(self._done_slots, count))
+            self._done_slots = up_to_slots
+
+    def _decode(self, first_slot: int, count: int) -> npt.NDArray[np.int16]:
+        assert self._reader is not None
+        codec = codec_named(self._reader.law)
+        return codec.decode(self._reader.payload(first_slot, count))
+
+    def _open_writer(self) -> Mp3Writer:
+        if self._writer is None:
+            self._writer = Mp3Writer(self._part)
+        return self._writer
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class Schedule:
+    """
+    Decides which recording gets the next slice.
+
+    A finish that one slice completes goes first; then spools that are due, each at
+    its own phase of the second; long finishes (never followed, or the process died)
+    share the time with these, shortest first.
+    """
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int, str]] = []
+        self._tickets: dict[str, int] = {}
+        self._finishing: dict[str, Remaining] = {}
+        self._n_tickets = 0
+        self._long_finish_next = False
+
+    def follow(self, name: str, now: float) -> None:
+        """Look at `name` every `PERIOD_S`, from somewhere within the next one on."""
+        # Multiples of the golden ratio spread evenly, however many come at once.
+        self._put(name, now + PERIOD_S * (self._n_tickets * _GOLDEN % 1.0))
+
+    def finish(self, name: str, recording: Remaining) -> None:
+        """From now on only the end of `recording` matters; its length is set."""
+        self.forget(name)
+        self._finishing[name] = recording
+
+    def forget(self, name: str) -> None:
+        """Drop a recording, followed, finishing or unknown."""
+        self._finishing.pop(name, None)
+        self._tickets.pop(name, None)
+
+    def next_due(self) -> float | None:
+        """When there is something to do (0.0: now), or `None`."""
+        if self._finishing:
+            return 0.0
+        self._drop_stale()
+        return self._due[0][0] if self._due else None
+
+    def next_finish(self, now: float) -> str | None:
+        """The finish that deserves the next slice, if a finish does."""
+        if not self._finishing:
+            return None
+        name = min(self._finishing, key=lambda name: self._finishing[name].remaining_slots())
+        if self._finishing[name].remaining_slots() <= SLICE_SLOTS:
+            return name
+        self._drop_stale()
+        follow_is_due = bool(self._due) and self._due[0][0] <= now
+        self._long_finish_next = not self._long_finish_next
+        return name if self._long_finish_next or not follow_is_due else None
+
+    def next_follow(self, now: float) -> str | None:
+        """The followed recording that is due at `now`; the next look is arranged."""
+        self._drop_stale()
+        if not self._due or self._due[0][0] > now:
+            return None
+        due, _ticket, name = heapq.heappop(self._due)
+        # Kept in its phase, but not made up for when it is late.
+        missed = max(0, int((now - due) / PERIOD_S))
+        self._put(name, due + (missed + 1) * PERIOD_S)
+        return name
+
+    def again(self, name: str, now: float) -> None:
+        """`name` is behind: look again as soon as those that are due had their turn."""
+        if name in self._tickets:
+            self._put(name, now)
+
+    def _put(self, name: str, due: float) -> None:
+        self._n_tickets += 1
+        self._tickets[name] = self._n_tickets
+        heapq.heappush(self._due, (due, self._n_tickets, name))
+
+    def _drop_stale(self) -> None:
+        # An entry counts only while its ticket is the newest of that name.
+        while self._due and self._tickets.get(self._due[0][2]) != self._due[0][1]:
+            heapq.heappop(self._due)

@@ -1,0 +1,94 @@
+"""What the control process and the children of the render pool say to each other.
+
+A child has one of three roles: `encode` (recordings), `speech` (texts) and `files`
+(custom audio and the beep). Audio itself never travels here, only paths.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Follow(msgspec.Struct, frozen=True, tag="follow"):
+    """Encode this spool as it grows. Not answered."""
+
+    name: str
+    spool_path: str
+
+
+class Finish(msgspec.Struct, frozen=True, tag="finish"):
+    """Encode what is left; answered by `Encoded` or `Failed`."""
+
+    job: int
+    name: str
+    spool_path: str
+    n_samples: int
+
+
+class Abandon(msgspec.Struct, frozen=True, tag="abandon"):
+    """Forget a followed spool and its part file. Not answered."""
+
+    name: str
+
+
+class RenderSpeech(msgspec.Struct, frozen=True, tag="speech"):
+    """Speak into the cache; answered by `Rendered` or `Failed`."""
+
+    job: int
+    key: str
+    "Of the cache entry."
+    text: str
+    voice: str
+
+
+class RenderFile(msgspec.Struct, frozen=True, tag="file"):
+    """Turn an audio file into a cache entry; answered by `Rendered` or `Failed`."""
+
+    job: int
+    key: str
+    source: str
+    extension: str
+
+
+class RenderBeep(msgspec.Struct, frozen=True, tag="beep"):
+    """Make the recording tone; answered by `Rendered`."""
+
+    job: int
+    key: str
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """The child's first message."""
+
+    engine_version: str = ""
+    "Of the speech engine, as part of cache keys; empty where there is none."
+
+
+class Encoded(msgspec.Struct, frozen=True, tag="encoded"):
+    """An MP3 is finished and on disk."""
+
+    job: int
+    path: str
+    size_bytes: int
+    sha256: str
+    n_samples: int
+
+
+class Rendered(msgspec.Struct, frozen=True, tag="rendered"):
+    """The cache has the entry."""
+
+    job: int
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """A job failed for a reason of its own, and would fail again."""
+
+    job: int
+    reason: str
+
+
+Job = Finish | RenderSpeech | RenderFile | RenderBeep
+"Messages that are answered."
+
+ToChild = Follow | Finish | Abandon | RenderSpeech | RenderFile | RenderBeep
+FromChild = Ready | Encoded | Rendered | Failed

@@ -1,0 +1,84 @@
+"""The `speech` and `files` roles: one job after the other into the cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from voiceblocks import ipc
+from voiceblocks.adapters.espeak import EspeakEngine, find_engine
+from voiceblocks.adapters.render.audio_files import read_audio_file
+from voiceblocks.adapters.render.cache import ClipCache
+from voiceblocks.adapters.render.loudness import prepare_recording, prepare_speech
+from voiceblocks.adapters.render.messages import (
+    Failed,
+    Ready,
+    RenderBeep,
+    Rendered,
+    RenderFile,
+    RenderSpeech,
+    ToChild,
+)
+from voiceblocks.audio import tones
+from voiceblocks.audio.g711 import Samples
+from voiceblocks.audio.resample import to_telephone
+from voiceblocks.errors import SynthesisError, UnreadableAudio
+
+
+class RenderLoop:
+    """
+    Serves one channel until the other end closes.
+
+    Args:
+        channel: To the control process.
+        cache: Where results go.
+        engine: What speaks; `None` in the `files` role, or where none is installed.
+    """
+
+    def __init__(
+        self, channel: ipc.Channel[ToChild], cache: ClipCache, engine: EspeakEngine | None
+    ) -> None:
+        self._channel = channel
+        self._cache = cache
+        self._engine = engine
+
+    def run(self) -> None:
+        """Answer each job in turn."""
+        self._channel.send(Ready(engine_version=self._engine.version if self._engine else ""))
+        while (received := self._channel.receive()) is not None:
+            message = received[0]
+            if isinstance(message, RenderSpeech | RenderFile | RenderBeep):
+                self._channel.send(self._answer(message))
+
+    def _answer(self, job: RenderSpeech | RenderFile | RenderBeep) -> Rendered | Failed:
+        try:
+            # Another process may have made it since the asker looked.
+            if self._cache.find(job.key) is None:
+                self._cache.store(job.key, self._render(job))
+        except (SynthesisError, UnreadableAudio, OSError) as error:
+            return Failed(job=job.job, reason=str(error))
+        return Rendered(job=job.job)
+
+    def _render(self, job: RenderSpeech | RenderFile | RenderBeep) -> Samples:
+        if isinstance(job, RenderSpeech):
+            return self._speak(job.text, job.voice)
+        if isinstance(job, RenderFile):
+            return prepare_recording(read_audio_file(Path(job.source), job.extension))
+        return tones.beep()
+
+    def _speak(self, text: str, voice: str) -> Samples:
+        if self._engine is None:
+            raise SynthesisError("espeak-ng is not installed")
+        spoken, rate_hz = self._engine.synthesize(text, voice)
+        if not np.any(spoken):
+            raise SynthesisError("the text has no sound")
+        samples = prepare_speech(to_telephone(spoken, rate_hz))
+        if len(samples) == 0:
+            raise SynthesisError("the text has no sound")
+        return samples
+
+
+def engine_for_role(role: str) -> EspeakEngine | None:
+    """Only the `speech` role speaks."""
+    return find_engine() if role == "speech" else None

@@ -1,0 +1,102 @@
+"""Turn the parts of a `msg` into clips, or into the documented status that refuses it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from voiceblocks.blocks.msg import Part, SpeechPart, TextPart, UrlPart
+from voiceblocks.errors import InvalidRequest, SynthesisError, UnreadableAudio
+from voiceblocks.speech.interfaces import Clip, PromptRenderer
+from voiceblocks.speech.languages import check_spoken
+
+STATUS_OF_ERROR: dict[type[Exception], str] = {
+    SynthesisError: "error_msg_cannot_convert_text",
+    UnreadableAudio: "error_msg_invalid_file_format",
+}
+"What an application is told of a part that cannot be played."
+
+
+class DownloadedAudio(Protocol):
+    """A file that came from a `<url>`; not ours to change or delete."""
+
+    @property
+    def path(self) -> Path:
+        """On local disk, valid at least until the parts are prepared."""
+        ...
+
+
+class AudioSource(Protocol):
+    """Where the files of `<url>` parts come from."""
+
+    async def fetch(self, url: str) -> DownloadedAudio:
+        """
+        Download, or find in a cache.
+
+        Raises:
+            InvalidRequest: `error_msg_download_failed`, `error_msg_invalid_file_size` or
+                `error_msg_invalid_url`.
+        """
+        ...
+
+
+class PromptPreparer:
+    """
+    Renders all parts of a `msg` at once.
+
+    Args:
+        renderer: Makes the clips.
+        downloader: Gets what `<url>` parts name.
+    """
+
+    def __init__(self, renderer: PromptRenderer, downloader: AudioSource) -> None:
+        self._renderer = renderer
+        self._downloader = downloader
+
+    async def prepare(self, parts: Sequence[Part]) -> list[Clip]:
+        """
+        Make the clips for `parts`, in their order.
+
+        Text of punctuation only, as in `Hello <url>…</url>.`, has no sound and no clip;
+        that is an error only where nothing else is left to play.
+
+        Returns:
+            At least one clip, unless `parts` is empty.
+
+        Raises:
+            InvalidRequest: With the status of the first part that cannot be played; a
+                language that is not spoken is refused before anything is rendered.
+        """
+        checked = check_spoken(parts)
+        # All outcomes are awaited, so that the status does not depend on which was faster.
+        outcomes = await asyncio.gather(
+            *(self._prepare_part(part) for part in checked), return_exceptions=True
+        )
+        clips: list[Clip] = []
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            if outcome is not None:
+                clips.append(outcome)
+        if checked and not clips:
+            raise InvalidRequest(STATUS_OF_ERROR[SynthesisError])
+        return clips
+
+    async def _prepare_part(self, part: Part) -> Clip | None:
+        try:
+            if isinstance(part, UrlPart):
+                audio = await self._downloader.fetch(part.url)
+                return await self._renderer.render_audio_file(audio.path, part.extension)
+            return await self._speak(part)
+        except tuple(STATUS_OF_ERROR) as error:
+            raise InvalidRequest(STATUS_OF_ERROR[type(error)]) from error
+
+    async def _speak(self, part: TextPart | SpeechPart) -> Clip | None:
+        try:
+            return await self._renderer.render_speech(part.text, part.language, part.gender)
+        except SynthesisError:
+            if any(character.isalnum() for character in part.text):
+                raise
+            return None
