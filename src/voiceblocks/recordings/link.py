@@ -92,7 +92,7 @@ def _is_expires(text: str) -> bool:
 
 
 def _signature(key: bytes, path: str, expires: str, key_id: str) -> str:
-    # The path comes last: it alone may hold any character, so no two links share a text.
-    text = f"voiceblocks-link-1\nread\n{expires}\n{key_id}\n{path}"
+    # The key id's length says where the path begins, so no two links share a text.
+    text = f"voiceblocks-link-1\nread\n{expires}\n{len(key_id)}\n{key_id}\n{path}"
     digest = hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
