@@ -192,9 +192,9 @@ class CallEngine:
             return
         if isinstance(decision, Refusal):
             _log.info("call_refused", reason=decision.value, source=event.flow.remote[0])
-            status, headers = REFUSALS[decision.value]
+            answer = REFUSALS[decision.value]
             self._endpoint.try_run(
-                lambda ua, now: ua.refuse(event.leg, status, now, headers=headers)
+                lambda ua, now: ua.refuse(event.leg, answer.status, now, headers=answer.headers)
             )
             return
         call = self._take(event, decision.session_id)

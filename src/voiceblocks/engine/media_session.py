@@ -83,7 +83,8 @@ class MediaSession:
         """
         if self._our_offer is None:
             raise ContractViolation("an SDP answer came, but we had made no offer")
-        negotiated = read_answer(answer, self._our_offer)
+        local = self._local(self._opened().address[1])
+        negotiated = read_answer(answer, offer=self._our_offer, local=local)
         self._our_offer = None
         self._update(negotiated)
 

@@ -155,7 +155,7 @@ class SipEndpoint:
 
     def _datagram(self, data: bytes, source: tuple[str, int]) -> None:
         now = self._clock.monotonic()
-        if self._guard is not None and not self._guard.allows(source[0], now, data):
+        if not self._admits(data, source[0], now):
             return
         self._user_agent.receive_message(data, Flow("udp", self._bind, source), now)
         self._flush()
@@ -179,10 +179,19 @@ class SipEndpoint:
 
     def _stream_message(self, data: bytes, flow: Flow) -> None:
         now = self._clock.monotonic()
-        if self._guard is not None and not self._guard.allows(flow.remote[0], now, data):
+        if not self._admits(data, flow.remote[0], now):
             return
         self._user_agent.receive_message(data, flow, now)
         self._flush()
+
+    def _admits(self, data: bytes, address: str, now: float) -> bool:
+        """Strangers get silence for everything, known sources are limited in new calls only."""
+        if self._guard is None:
+            return True
+        if not self._guard.is_known(address):
+            self._guard.dropped_strangers += 1
+            return False
+        return not data.startswith(b"INVITE ") or self._guard.allows(address, now)
 
     def _stream_closed(self, flow: Flow) -> None:
         self._streams.pop(flow.connection, None)

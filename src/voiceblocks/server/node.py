@@ -7,10 +7,14 @@ workflows, SIP, recovery, and only then the public port. Stop: the other way rou
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import Awaitable, Callable
+import json
+import os
+from pathlib import Path
 
-from voiceblocks.accounts.secret_key import load_or_create
+from prometheus_client import CollectorRegistry
+
+from voiceblocks.accounts.secret_key import load_keys, load_or_create
+from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.adapters.audio_download import AudioDownloader
 from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
@@ -18,6 +22,10 @@ from voiceblocks.adapters.recording_store import open_recording_store
 from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.adapters.webhook_client import WebhookClient
 from voiceblocks.api.app import create_admin_app, create_app
+from voiceblocks.api.handlers import ApiHandlers
+from voiceblocks.api.http_server import HttpServer
+from voiceblocks.api.metrics import ApiMetrics
+from voiceblocks.api.rate_limits import InMemoryRateLimiter
 from voiceblocks.database.migrate import upgrade
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.engine.call_engine import CallEngine, EngineConfig
@@ -27,8 +35,6 @@ from voiceblocks.engine.media.salvage import salvage
 from voiceblocks.log import get_logger
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.folders import make_folders
-from voiceblocks.server.http import HttpListener
-from voiceblocks.server.late import LateCalls
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.system_clock import SystemClock
@@ -38,11 +44,188 @@ from voiceblocks.workflows.finish_recording import FinishRecording
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
 from voiceblocks.workflows.recover_after_crash import recover_after_crash
-from voiceblocks.workflows.serve_recording import ServeRecording
+from voiceblocks.workflows.serve_recording import ServeRecording, link_signer
 from voiceblocks.workflows.sign_notifications import newest_token
 from voiceblocks.workflows.submit_block import SubmitBlock
 
 _log = get_logger("node")
 
+
 INVITES_PER_S = 100.0
 INVITE_BURST = 400
+"New calls that one source may start: what a carrier sends at its busiest, not more."
+
+
+class Node:
+    """
+    One node.
+
+    Args:
+        settings: As read from the environment.
+
+    Raises:
+        StartupError: From `start`, with a sentence that says what to do.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._clock = SystemClock()
+        self._draining = False
+
+    async def start(self) -> None:
+        """Put everything together; returns when calls and requests are taken."""
+        settings = self._settings
+        check_addresses(settings)
+        folders = make_folders(settings)
+        key = load_or_create(settings.effective_secret_key_file)
+        await asyncio.to_thread(upgrade, settings.effective_database_url)
+        self._database = Database(settings.effective_database_url)
+        salvaged = await asyncio.to_thread(salvage, folders.rings, folders.spools)
+        self._render = RenderPool(folders.prompts, folders.work)
+        self._plane = MediaPlane(
+            workers=settings.effective_media_workers,
+            ring_dir=folders.rings,
+            spool_dir=folders.spools,
+            ports=settings.rtp_port_range,
+            capacity_per_worker=settings.calls_per_worker,
+            cname=f"voiceblocks@node-{settings.node}",
+        )
+        await asyncio.gather(self._render.start(), self._plane.start())
+        store = open_recording_store(settings.effective_recordings_url)
+        self._http = GuardedHttp(settings.effective_private_targets)
+        self._delivery = NotificationDelivery(
+            self._database,
+            WebhookClient(self._http),
+            self._clock,
+            newest_token(key),
+            on_first_attempt=lambda session_id, _at_us: self._engine.arm_idle_clock(session_id),
+        )
+        finish_recording = FinishRecording(
+            encoder=self._render,
+            store=store,
+            spool_dir=folders.spools,
+            sign_link=link_signer(key, self._public_url, settings.link_ttl_s, self._clock),
+        )
+        self._engine = self._make_engine(finish_recording)
+        self._make_http(
+            ApiHandlers(
+                blocks=self._make_submit_block(key, folders.downloads),
+                rate_limiter=InMemoryRateLimiter(settings.rate_limit_ivr),
+                recordings=ServeRecording(
+                    database=self._database,
+                    store=store,
+                    keys=load_keys(settings.effective_secret_key_file),
+                    clock=self._clock,
+                ),
+                readiness=self._not_ready_because,
+            )
+        )
+        # Links of recovered recordings need the real port, applications must be able to
+        # answer their notifications, and calls come last.
+        await self._public.start()
+        await self._admin.start()
+        await self._engine.start()
+        await recover_after_crash(
+            database=self._database,
+            node=settings.node,
+            salvaged=salvaged,
+            finish_recording=finish_recording,
+            calls=self._engine,
+        )
+        self._delivery.start()
+
+    def ready_line(self) -> str:
+        """The one line that `serve` prints."""
+        facts = {
+            "http": _text(self._public.address),
+            "admin": _text(self._admin.address),
+            "sip": _text(self._engine.sip_address),
+            "node": self._settings.node,
+        }
+        if os.environ.get("VOICEBLOCKS_READY_JSON"):
+            return json.dumps(facts)
+        return "Voiceblocks is ready: " + " ".join(f"{name}={at}" for name, at in facts.items())
+
+    async def drain(self) -> None:
+        """Take nothing new and let the live calls end, for as long as the settings allow."""
+        self._draining = True
+        _log.info("draining", live_calls=self._engine.live_calls)
+        await self._engine.drain(self._settings.drain_timeout_s)
+
+    async def stop(self) -> None:
+        """End what is left, with everything recorded so far kept and told."""
+        self._draining = True
+        await self._engine.stop()
+        await self._delivery.stop()
+        await self._public.stop()
+        await self._admin.stop()
+        await asyncio.gather(self._plane.stop(), self._render.stop())
+        await self._http.close()
+        self._database.close()
+
+    def _make_engine(self, finish_recording: FinishRecording) -> CallEngine:
+        settings = self._settings
+        host, port = parse_listen(settings.sip_listen)
+        return CallEngine(
+            EngineConfig(
+                sip_host=host,
+                sip_port=port,
+                sip_public_address=settings.sip_public_address,
+                media_address=settings.media_address,
+                limits=CallLimits(
+                    answer_timeout_s=settings.answer_timeout_s,
+                    idle_timeout_s=settings.idle_timeout_s,
+                    max_call_s=settings.max_call_s,
+                ),
+            ),
+            plane=self._plane,
+            handler=HandleCallEvents(
+                database=self._database,
+                rules=AdmissionRules(settings.node, settings.max_calls_per_account),
+                encoder=self._render,
+                finish_recording=finish_recording,
+                outbox=self._delivery,
+            ),
+            clock=self._clock,
+            guard=SourceGuard(
+                [str(network) for network in settings.accept_calls_from],
+                INVITES_PER_S,
+                INVITE_BURST,
+            ),
+        )
+
+    def _make_submit_block(self, key: SecretKey, downloads: Path) -> SubmitBlock:
+        return SubmitBlock(
+            database=self._database,
+            key=key,
+            prompts=PromptPreparer(self._render, AudioDownloader(self._http, downloads)),
+            renderer=self._render,
+            notify_urls=NotifyUrlCheck(self._http),
+            calls=self._engine,
+            outbox=self._delivery,
+            clock=self._clock,
+        )
+
+    def _make_http(self, handlers: ApiHandlers) -> None:
+        settings = self._settings
+        registry = CollectorRegistry()
+        self._public = HttpServer(
+            create_app(handlers, metrics=ApiMetrics(registry)),
+            *parse_listen(settings.http_listen),
+            trusted_proxies=[str(network) for network in settings.trusted_proxies],
+        )
+        self._admin = HttpServer(
+            create_admin_app(public_url=settings.public_url or "/", registry=registry),
+            *parse_listen(settings.admin_listen),
+        )
+
+    def _public_url(self) -> str:
+        return self._settings.public_url or f"http://{_text(self._public.address)}"
+
+    def _not_ready_because(self) -> list[str]:
+        return ["draining"] if self._draining else []
+
+
+def _text(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -173,7 +173,7 @@ class NotificationDelivery:
             self._woken.clear()
             try:
                 pause_s = await self._send_due()
-            except Exception:
+            except Exception:  # noqa: BLE001 - see below
                 # Whatever it is (a full disk, a lost database), the next round may succeed,
                 # and without rounds every application would go deaf.
                 _log.exception("notification_round_failed")
@@ -264,7 +264,7 @@ class NotificationDelivery:
                 latency_ms=result.latency_ms,
                 state=state.value,
             )
-        except Exception:
+        except Exception:  # noqa: BLE001 - see below
             # Its claim runs out, and then it is sent again.
             _log.exception("notification_attempt_lost", notification=notification.id)
         finally:

@@ -1,0 +1,147 @@
+"""`voiceblocks phone call`: the built-in phone, for trying a number without a SIP client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from voiceblocks.adapters.render.pool import RenderPool
+from voiceblocks.audio.codecs import codec_named
+from voiceblocks.audio.g711 import Samples
+from voiceblocks.cli.output import Json, fail, tell
+from voiceblocks.errors import VoiceblocksError
+from voiceblocks.testing.phone import CallNotAnswered, Phone, PhoneCall
+from voiceblocks.testing.phone_media import load_wav
+from voiceblocks.testing.phone_script import Step, parse_script
+
+app = typer.Typer(no_args_is_help=True, help="The built-in phone.")
+
+AFTER_SPEECH_S = 0.3
+"A person takes a moment before pressing a key."
+
+
+@app.callback()
+def phone() -> None:
+    """Place calls with the built-in phone."""
+
+
+@app.command("call")
+def call(
+    target: Annotated[str, typer.Argument(help="Such as sip:+6531580000@127.0.0.1:5060")],
+    say: Annotated[str | None, typer.Option(help="Said after the beep.")] = None,
+    press: Annotated[str | None, typer.Option(help="Digits pressed after that.")] = None,
+    script: Annotated[Path | None, typer.Option(help="A file with steps: say, press, …")] = None,
+    from_number: Annotated[str, typer.Option("--from", help="Caller.")] = "+6591234567",
+    tcp: Annotated[bool, typer.Option("--tcp", help="SIP over TCP.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds until it gives up.")] = 120.0,
+    as_json: Json = False,
+) -> None:
+    """Call a number, listen, speak, press keys, and say what was heard."""
+    try:
+        steps = parse_script(script.read_text()) if script else _default_steps(say, press)
+        facts = asyncio.run(_call(target, steps, from_number, tcp=tcp, timeout_s=timeout))
+    except CallNotAnswered as error:
+        fail(as_json, f"the call was not answered: {error}")
+    except TimeoutError:
+        fail(as_json, f"the call was not over after {timeout:.0f} s")
+    except (OSError, ValueError, VoiceblocksError) as error:
+        fail(as_json, str(error))
+    tell(
+        as_json,
+        facts,
+        f"Answered after {facts['ring_s']:.1f} s, prompt of {facts['prompt_s']:.1f} s, "
+        f"up for {facts['call_s']:.1f} s, ended: {facts['ended']}",
+    )
+
+
+def _default_steps(say: str | None, press: str | None) -> list[Step]:
+    steps = [Step("wait_for_beep")]
+    if say:
+        steps += [Step("say", say), Step("wait", str(AFTER_SPEECH_S))]
+    if press:
+        steps.append(Step("press", press))
+    return steps if say or press else [Step("wait_for_audio")]
+
+
+async def _call(
+    target: str, steps: list[Step], from_number: str, *, tcp: bool, timeout_s: float
+) -> dict[str, Any]:
+    speech = await _render_speech(steps)
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(timeout_s), Phone() as phone:
+        placed_at = loop.time()
+        call = await phone.call(target, from_number=from_number, transport="tcp" if tcp else "udp")
+        answered_at = await call.answered()
+        beep_at: list[float] = []
+        for step in steps:
+            await _until_ended(call, _perform(call, step, speech, beep_at))
+        ended_at = await call.ended()
+        heard_at = call.media.heard[0].at if call.media.heard else answered_at
+        return {
+            "ring_s": round(answered_at - placed_at, 3),
+            "prompt_s": round((beep_at[0] if beep_at else ended_at) - heard_at, 3),
+            "call_s": round(ended_at - answered_at, 3),
+            "packets_heard": len(call.media.heard),
+            "ended": call.end_cause,
+        }
+
+
+async def _until_ended(call: PhoneCall, doing: Any) -> None:
+    """Do one step, or stop in the middle because the call is over."""
+    step = asyncio.ensure_future(doing)
+    over = asyncio.ensure_future(call.ended())
+    try:
+        await asyncio.wait({step, over}, return_when=asyncio.FIRST_COMPLETED)
+        if step.done():
+            step.result()
+    finally:
+        step.cancel()
+        over.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await step
+
+
+async def _perform(
+    call: PhoneCall, step: Step, speech: dict[str, Samples], beep_at: list[float]
+) -> None:
+    match step.action:
+        case "wait":
+            await asyncio.sleep(float(step.argument))
+        case "wait_for_audio":
+            await call.media.talking.wait()
+        case "wait_for_beep":
+            beep_at.append(await call.media.beep_ended())
+        case "say":
+            await call.media.say(speech[step.argument])
+        case "play":
+            await call.media.say(load_wav(step.argument))
+        case "press":
+            for digit in step.argument:
+                await call.media.press(digit)
+        case "hang_up":
+            call.hang_up()
+            await call.ended()
+
+
+async def _render_speech(steps: list[Step]) -> dict[str, Samples]:
+    texts = [step.argument for step in steps if step.action == "say"]
+    if not texts:
+        return {}
+    codec = codec_named("PCMU")
+    with tempfile.TemporaryDirectory() as folder:
+        pool = RenderPool(Path(folder) / "cache", Path(folder) / "work")
+        await pool.start()
+        try:
+            clips = [await pool.render_speech(text, "en", "female") for text in texts]
+            return {
+                text: codec.decode(np.fromfile(clip.ulaw_path, np.uint8))
+                for text, clip in zip(texts, clips, strict=True)
+            }
+        finally:
+            await pool.stop()

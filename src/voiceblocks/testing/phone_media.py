@@ -1,0 +1,296 @@
+"""The phone's RTP: what it says at exact 20 ms steps, and all that it hears.
+
+Independent of the server's media workers on purpose: it shares only the packet values
+with them, so that a mistake there is not made here a second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voiceblocks.audio.codecs import Codec, codec_named
+from voiceblocks.audio.level import goertzel_level_dbfs, rms_dbfs
+from voiceblocks.audio.tones import BEEP_FREQUENCY_HZ
+from voiceblocks.errors import RemoteRtpError
+from voiceblocks.rtp.packet import RtpPacket
+from voiceblocks.rtp.telephone_event import ScheduledEvent, TelephoneEvent, event_packets
+from voiceblocks.testing.impairments import Impairments
+
+SAMPLES_PER_MS = 8
+# The beep stands out from its surroundings by so much; G.711 noise is far below.
+TONE_MARGIN_DB = 3.0
+TONE_FLOOR_DBFS = -40.0
+BEEP_FRAMES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class HeardPacket:
+    """One audio packet as it arrived."""
+
+    at: float
+    "Monotonic seconds."
+    sequence: int
+    timestamp: int
+    samples: NDArray[np.int16]
+
+
+class PhoneMedia(asyncio.DatagramProtocol):
+    """
+    One RTP stream each way. Made by `Phone`; starts to send with `start`.
+
+    Args:
+        codec: `"PCMU"` or `"PCMA"`.
+        event_payload_type: For digits; `None` where telephone-event was not negotiated.
+        ptime_ms: Packet duration that is sent.
+        impairments: What happens to sent packets on their way.
+        ssrc: Of the sent stream.
+    """
+
+    def __init__(
+        self,
+        *,
+        codec: str,
+        event_payload_type: int | None,
+        ptime_ms: int = 20,
+        impairments: Impairments | None = None,
+        ssrc: int = 0x50484F4E,
+    ) -> None:
+        self._codec: Codec = codec_named(codec)
+        self._event_payload_type = event_payload_type
+        self._ptime_ms = ptime_ms
+        self._impairments = impairments or Impairments()
+        self._ssrc = ssrc
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.DatagramTransport | None = None
+        self._remote: tuple[str, int] | None = None
+        self._sender: asyncio.Task[None] | None = None
+        self._to_say: deque[tuple[NDArray[np.int16], asyncio.Future[float]]] = deque()
+        self._said = 0
+        self._events: deque[tuple[list[ScheduledEvent], asyncio.Future[float]]] = deque()
+        self._sent_packets = 0
+        self._held_back: bytes | None = None
+        self._beep_run = 0
+        self._beeps: asyncio.Queue[float] = asyncio.Queue()
+        self.heard: list[HeardPacket] = []
+        "Every audio packet in order of arrival."
+        self.digits_heard: list[tuple[str, int]] = []
+        self.talking = asyncio.Event()
+        "Set with the first audio packet heard."
+
+    async def bind(self, host: str) -> tuple[str, int]:
+        """Take a free UDP port and return its address."""
+        transport, _ = await self._loop.create_datagram_endpoint(lambda: self, (host, 0))
+        self._transport = transport
+        address: tuple[str, int] = transport.get_extra_info("sockname")[:2]
+        return address
+
+    def start(self, remote: tuple[str, int], *, codec: str | None = None) -> None:
+        """Send to `remote` from now on, silence where there is nothing to say."""
+        self._remote = remote
+        if codec is not None:
+            self._codec = codec_named(codec)
+        if self._sender is None:
+            self._sender = self._loop.create_task(self._send_forever())
+
+    async def stop(self) -> None:
+        """Stop sending and close the socket."""
+        if self._sender is not None:
+            self._sender.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sender
+        if self._transport is not None:
+            self._transport.close()
+
+    def say(self, samples: NDArray[np.int16]) -> asyncio.Future[float]:
+        """
+        Say 8 kHz samples after what is already queued.
+
+        Returns:
+            Resolves with the monotonic second at which the last packet left.
+        """
+        done: asyncio.Future[float] = self._loop.create_future()
+        self._to_say.append((samples, done))
+        return done
+
+    def press(self, digit: str, duration_ms: int = 100) -> asyncio.Future[float]:
+        """
+        Press a digit now (RFC 4733), in place of the audio.
+
+        Returns:
+            Resolves with the monotonic second at which the first event packet left.
+        """
+        done: asyncio.Future[float] = self._loop.create_future()
+        packets = list(event_packets(digit, duration_ms, self._ptime_ms))
+        self._events.append((packets, done))
+        return done
+
+    async def beep_ended(self) -> float:
+        """The monotonic second at which the next beep's last packet arrived."""
+        return await self._beeps.get()
+
+    def audio(self) -> NDArray[np.int16]:
+        """All that was heard, each packet at its RTP timestamp, gaps as silence."""
+        if not self.heard:
+            return np.zeros(0, np.int16)
+        first = self.heard[0].timestamp
+        placed = [((p.timestamp - first + 2**31) % 2**32 - 2**31, p.samples) for p in self.heard]
+        length = max(offset + len(samples) for offset, samples in placed)
+        audio = np.zeros(length, np.int16)
+        for offset, samples in placed:
+            if offset >= 0:
+                audio[offset : offset + len(samples)] = samples
+        return audio
+
+    # Receiving
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:  # noqa: ARG002
+        """Take what comes; anything unreadable is ignored, as a phone does."""
+        try:
+            packet = RtpPacket.parse(data)
+        except RemoteRtpError:
+            return
+        if packet.payload_type == self._event_payload_type:
+            self._hear_event(packet)
+            return
+        if packet.payload_type != self._codec.payload_type:
+            return
+        samples = self._codec.decode(np.frombuffer(packet.payload, np.uint8))
+        now = self._loop.time()
+        self.heard.append(HeardPacket(now, packet.sequence, packet.timestamp, samples))
+        self.talking.set()
+        self._watch_for_beep(samples, now)
+
+    def error_received(self, exc: Exception) -> None:
+        """A port that is closed by now: calls end in any order."""
+
+    def _hear_event(self, packet: RtpPacket) -> None:
+        with contextlib.suppress(RemoteRtpError):
+            event = TelephoneEvent.parse(packet.payload)
+            self.digits_heard.append((str(event.event), packet.timestamp))
+
+    def _watch_for_beep(self, samples: NDArray[np.int16], now: float) -> None:
+        level = rms_dbfs(samples)
+        is_tone = (
+            level > TONE_FLOOR_DBFS
+            and goertzel_level_dbfs(samples, BEEP_FREQUENCY_HZ) > level - TONE_MARGIN_DB
+        )
+        if is_tone:
+            self._beep_run += 1
+        else:
+            if self._beep_run >= BEEP_FRAMES:
+                self._beeps.put_nowait(now)
+            self._beep_run = 0
+
+    # Sending
+
+    async def _send_forever(self) -> None:
+        """Absolute deadlines: a late wake-up does not push what comes after it."""
+        step_s = self._ptime_ms / 1000
+        samples_per_packet = self._ptime_ms * SAMPLES_PER_MS
+        started = self._loop.time()
+        timestamp = self._impairments.first_timestamp
+        index = 0
+        event: tuple[list[ScheduledEvent], int] | None = None
+        while True:
+            if event is None and self._events:
+                packets, done = self._events.popleft()
+                event = (packets, timestamp)
+                done.set_result(self._loop.time())
+            if event is not None:
+                packets, event_timestamp = event
+                scheduled = packets.pop(0)
+                self._emit(
+                    scheduled.payload,
+                    self._event_payload_type or 101,
+                    (event_timestamp + scheduled.timestamp_offset) % 2**32,
+                    marker=scheduled.marker,
+                )
+                if not packets:
+                    event = None
+            else:
+                self._send_audio(samples_per_packet, timestamp)
+            index += 1
+            timestamp = (timestamp + samples_per_packet) % 2**32
+            await asyncio.sleep(max(0.0, started + index * step_s - self._loop.time()))
+
+    def _send_audio(self, count: int, timestamp: int) -> None:
+        frame = self._next_frame(count)
+        if frame is None:
+            if self._impairments.suppress_silence:
+                return
+            frame = np.zeros(count, np.int16)
+        payload = self._codec.encode(frame).tobytes()
+        self._emit(payload, self._codec.payload_type, timestamp, marker=False)
+
+    def _next_frame(self, count: int) -> NDArray[np.int16] | None:
+        if not self._to_say:
+            return None
+        frame = np.zeros(count, np.int16)
+        filled = 0
+        while filled < count and self._to_say:
+            samples, done = self._to_say[0]
+            piece = samples[self._said : self._said + count - filled]
+            frame[filled : filled + len(piece)] = piece
+            filled += len(piece)
+            self._said += len(piece)
+            if self._said >= len(samples):
+                self._to_say.popleft()
+                self._said = 0
+                if not done.done():
+                    done.set_result(self._loop.time())
+        return frame
+
+    def _emit(self, payload: bytes, payload_type: int, timestamp: int, *, marker: bool) -> None:
+        """Number the packet, then let the network have its way with it."""
+        index = self._sent_packets
+        self._sent_packets += 1
+        data = RtpPacket(
+            payload_type=payload_type,
+            sequence=(self._impairments.first_sequence + index) % 2**16,
+            timestamp=timestamp,
+            ssrc=self._ssrc,
+            payload=payload,
+            marker=marker,
+        ).serialize()
+        held, self._held_back = self._held_back, None
+        if self._impairments.holds_back(index) and held is None:
+            self._held_back = data
+            return
+        if not self._impairments.loses(index):
+            self._put(data)
+            if self._impairments.doubles(index):
+                self._put(data)
+        if held is not None:
+            self._put(held)
+
+    def _put(self, data: bytes) -> None:
+        if self._transport is not None and self._remote is not None:
+            self._transport.sendto(data, self._remote)
+
+
+def load_wav(path: str) -> NDArray[np.int16]:
+    """Read any sound file as 8 kHz mono samples."""
+    import soundfile
+
+    from voiceblocks.audio.resample import to_telephone
+
+    samples, rate_hz = soundfile.read(path, dtype="int16", always_2d=True)
+    return to_telephone(samples, rate_hz)
+
+
+def silence(duration_ms: int) -> NDArray[np.int16]:
+    """So much of nothing."""
+    return np.zeros(duration_ms * SAMPLES_PER_MS, np.int16)
+
+
+def joined(parts: Iterable[NDArray[np.int16]]) -> NDArray[np.int16]:
+    """Several sounds one after another."""
+    return np.concatenate([np.zeros(0, np.int16), *parts])
