@@ -153,16 +153,17 @@ class StreamFramer:
 
 def _body_bytes(head: str) -> int:
     """Content-Length of a header block whose other lines may be broken in any way."""
-    unfolded = head.replace("\r\n", "\n").replace("\n ", " ").replace("\n\t", "\t")
-    headers = Headers()
+    unfolded = head.removesuffix("\r").replace("\r\n", "\n")
+    unfolded = unfolded.replace("\n ", " ").replace("\n\t", "\t")
+    lengths: list[tuple[str, str]] = []
     has_body = False
     for line in unfolded.split("\n")[1:]:
         name, colon, value = line.partition(":")
         key = canonical_name(name.rstrip(BLANKS)) if colon else ""
         if key == "content-length":
-            headers.add(key, value.strip("\r"))
+            lengths.append((key, value))
         has_body = has_body or key == "content-type"
-    length = content_length(headers)
+    length = content_length(Headers.from_wire(lengths))
     if length is not None:
         return length
     if has_body:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from voiceblocks.errors import RemoteSipError
+from voiceblocks.errors import ContractViolation, RemoteSipError
 
 BLANKS: Final = " \t"
 "Linear white space once folded lines were joined; `str.strip()` alone would eat Unicode blanks."
@@ -39,8 +39,16 @@ def decode(data: bytes) -> str:
 
 
 def encode(text: str) -> bytes:
-    """Bytes on the wire; undecodable bytes that `decode` carried come out as they went in."""
-    return text.encode("utf-8", "surrogateescape")
+    """
+    Bytes on the wire; undecodable bytes that `decode` carried come out as they went in.
+
+    Raises:
+        ContractViolation: `text` holds a surrogate that `decode` never makes.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ContractViolation("a lone surrogate in SIP text") from error
 
 
 def readable(text: str) -> str:

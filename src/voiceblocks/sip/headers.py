@@ -57,7 +57,7 @@ class Headers:
 
     @classmethod
     def from_wire(cls, pairs: Iterable[tuple[str, str]]) -> Headers:
-        """Headers that `parse_message` has checked already."""
+        """Headers as a parser cut them; nothing is checked, blanks around values are gone."""
         headers = cls()
         headers._lines = [(canonical_name(name), name, value) for name, value in pairs]
         return headers

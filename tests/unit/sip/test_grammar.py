@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceblocks.errors import RemoteSipError
+from voiceblocks.errors import ContractViolation, RemoteSipError
 from voiceblocks.sip import grammar
 
 
@@ -34,7 +34,7 @@ def test_readable(data: bytes, expected: str) -> None:
 
 def test_text_that_no_wire_carries() -> None:
     """A lone surrogate of our own making is our mistake, not the peer's."""
-    with pytest.raises(UnicodeEncodeError):
+    with pytest.raises(ContractViolation):
         grammar.encode("\ud800")
 
 
