@@ -1,0 +1,115 @@
+"""The two HTTP applications: the public one, and the operator's."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from voiceblocks import __version__
+from voiceblocks.api.access_log import AccessLog
+from voiceblocks.api.endpoint import OpenEndpoint
+from voiceblocks.api.handlers import ApiHandlers
+from voiceblocks.api.ivr import block_functions
+from voiceblocks.api.metrics import ApiMetrics
+from voiceblocks.api.recordings import RecordingDownloads
+from voiceblocks.api.reference import openapi_document, reference_page
+
+_ONLY_OWN_STYLE = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def create_app(handlers: ApiHandlers, *, metrics: ApiMetrics | None = None) -> FastAPI:
+    """
+    The public application: `/open`, `/recordings`, `/healthz`, `/readyz` and nothing else.
+
+    Args:
+        handlers: The workflows behind it.
+        metrics: Where requests are counted; nowhere if omitted.
+    """
+    app = _bare_app("Voiceblocks")
+    endpoint = OpenEndpoint(
+        block_functions(handlers.blocks),
+        submitter=handlers.blocks,
+        rate_limiter=handlers.rate_limiter,
+        metrics=metrics or ApiMetrics(),
+    )
+    # Plain routes to an ASGI application: every method gets there, also unheard-of ones.
+    app.router.routes.append(Route("/open", endpoint))
+    app.router.routes.append(Route("/open/{path:path}", endpoint))
+    app.router.routes.append(
+        Route("/recordings/{name}", _RecordingEndpoint(RecordingDownloads(handlers.recordings)))
+    )
+
+    @app.get("/healthz")
+    async def healthz() -> Response:
+        return PlainTextResponse("ok\n")
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        reasons = list(handlers.readiness())
+        if reasons:
+            return JSONResponse({"status": "not_ready", "reasons": reasons}, 503)
+        return JSONResponse({"status": "ready"})
+
+    return app
+
+
+def create_admin_app(*, public_url: str, registry: CollectorRegistry) -> FastAPI:
+    """
+    The operator's application: `/docs`, `/openapi.json` and `/metrics`.
+
+    Args:
+        public_url: Base of the public addresses, for the reference page.
+        registry: The metrics that are shown.
+    """
+    app = _bare_app("Voiceblocks administration")
+    document = openapi_document(public_url)
+    page = reference_page(public_url)
+
+    @app.get("/docs")
+    async def docs() -> Response:
+        return HTMLResponse(
+            page,
+            headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"},
+        )
+
+    @app.get("/openapi.json")
+    async def openapi() -> Response:
+        return JSONResponse(document)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+class _RecordingEndpoint:
+    """An ASGI application around the downloads, so that every method gets there."""
+
+    def __init__(self, downloads: RecordingDownloads) -> None:
+        self._downloads = downloads
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = await self._downloads.serve(request, scope["path_params"]["name"])
+        await response(scope, receive, send)
+
+
+def _bare_app(title: str) -> FastAPI:
+    app = FastAPI(
+        title=title,
+        version=__version__,
+        # The reference is the admin application's, and not FastAPI's page with its scripts
+        # from elsewhere.
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.add_middleware(AccessLog)
+    return app

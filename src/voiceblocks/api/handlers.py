@@ -1,0 +1,114 @@
+"""What the HTTP front needs from the workflows, and nothing else does it talk to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from voiceblocks.accounts.model import Application
+from voiceblocks.blocks.command import Command
+
+
+class BlockSubmitter(Protocol):
+    """Takes blocks for calls; fulfilled by `workflows.submit_block`."""
+
+    async def authenticate(self, app_id: str, access_token: str) -> Application:
+        """
+        Return the application that the pair names.
+
+        Raises:
+            InvalidAccessToken: If the token is unknown, expired or revoked.
+            InvalidAppId: If the application is unknown or revoked, or not the token's.
+        """
+        ...
+
+    async def submit(self, app: Application, command: Command) -> Mapping[str, str]:
+        """
+        Accept and start a block.
+
+        Returns:
+            What the answer holds beside `status`.
+
+        Raises:
+            VoiceblocksError: One that `statuses` knows; nothing was changed then.
+        """
+        ...
+
+
+class RateLimiter(Protocol):
+    """Counts requests for each application and API."""
+
+    def count(self, app_id: str, api: str) -> None:
+        """
+        Count one request.
+
+        Args:
+            app_id: An authenticated application.
+            api: Path below `/open/`, such as `"ivr/middle/record"`.
+
+        Raises:
+            RateLimitExceeded: If it is one too many.
+        """
+        ...
+
+
+class RecordingFile(Protocol):
+    """A recording that may be read by who asked."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Exact size."""
+        ...
+
+    @property
+    def last_modified_us(self) -> int:
+        """UTC microseconds."""
+        ...
+
+    @property
+    def sha256(self) -> str | None:
+        """Of the whole file, as hex; `None` where unknown."""
+        ...
+
+    def read(self, start: int, end: int) -> AsyncIterator[bytes]:
+        """Yield the bytes from `start` to `end` (exclusive); exactly so many."""
+        ...
+
+
+class RecordingSource(Protocol):
+    """Opens recordings for who has a signed link (decision 7)."""
+
+    async def open(self, name: str, method: str, query: Mapping[str, str]) -> RecordingFile | None:
+        """
+        Check the link, then look for the recording.
+
+        Args:
+            name: Last part of the path, such as `"rec-0f….mp3"`: letters, digits, `-`, `_`
+                and dots. The signed path is `/recordings/` and this.
+            method: `"GET"` or `"HEAD"`.
+            query: The query's parameters, unescaped.
+
+        Returns:
+            The recording, or `None` if the link is good and there is none (any more).
+
+        Raises:
+            RequestRefused: If the link is wrong or expired; the text says which, in one
+                short sentence that is shown to whoever holds the link. Nothing tells then
+                whether there is such a recording.
+        """
+        ...
+
+
+Readiness = Callable[[], Sequence[str]]
+"Says why the node should get no new work, in a few words each; nothing if it should."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiHandlers:
+    """Everything that the public address serves."""
+
+    blocks: BlockSubmitter
+    rate_limiter: RateLimiter
+    recordings: RecordingSource
+    readiness: Readiness

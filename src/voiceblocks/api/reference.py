@@ -1,0 +1,147 @@
+"""The reference of the API, made from the registry: as OpenAPI and as a plain page.
+
+The page is rendered here, without scripts: nothing is loaded from the internet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+from voiceblocks import __version__
+from voiceblocks.api.statuses import GENERIC_STATUSES, STATUS_TEXTS, SUCCESS
+from voiceblocks.blocks.command import Command
+from voiceblocks.blocks.registry import BLOCKS
+
+_CREDENTIALS = (
+    ("app_id", True, "The application."),
+    ("access_token", True, "Its access token."),
+)
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem }
+td, th { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0 }
+tr { border-bottom: 1px solid #ddd }
+code { font-family: ui-monospace, monospace; overflow-wrap: anywhere }
+"""
+
+
+def statuses_of(command: type[Command]) -> tuple[str, ...]:
+    """Every status that a block's API can answer: the common ones, then its parameters'."""
+    own = (status for parameter in command.parameters for status in parameter.statuses)
+    return tuple(dict.fromkeys((*GENERIC_STATUSES, *own)))
+
+
+def openapi_document(public_url: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of `/open`."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Voiceblocks",
+            "version": __version__,
+            "description": "Every answer is HTTP 200 with a JSON object that holds `status`.",
+        },
+        "servers": [{"url": public_url}],
+        "paths": {
+            f"/open/{path}": _path_item(path, entry.command) for path, entry in BLOCKS.items()
+        },
+    }
+
+
+def reference_page(public_url: str) -> str:
+    """The same as a page to read."""
+    sections = "".join(_section(path, entry.command) for path, entry in BLOCKS.items())
+    contents = "".join(
+        f'<li><a href="#{escape(path)}"><code>{escape(path)}</code></a></li>' for path in BLOCKS
+    )
+    return (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Voiceblocks API</title><style>{_STYLE}</style></head><body>"
+        f"<h1>Voiceblocks API {escape(__version__)}</h1>"
+        f"<p>Base: <code>{escape(public_url)}/open/</code>. Send parameters as a GET's query or "
+        "as a POST's form, in UTF-8. An empty parameter is an absent one; unknown ones are "
+        "ignored. Every answer is HTTP 200 with a JSON object that holds <code>status</code>. "
+        'Machine-readable: <a href="openapi.json">openapi.json</a>.</p>'
+        f"<ul>{contents}</ul>{sections}</body></html>"
+    )
+
+
+def _parameters_of(command: type[Command]) -> list[tuple[str, bool, str]]:
+    own = ((item.name, item.required, item.summary) for item in command.parameters)
+    return [*_CREDENTIALS, *own]
+
+
+def _summary(command: type[Command]) -> str:
+    """First line of the command's own description."""
+    return next(line.strip() for line in (command.__doc__ or "").splitlines() if line.strip())
+
+
+def _path_item(path: str, command: type[Command]) -> dict[str, Any]:
+    parameters = _parameters_of(command)
+    name = path.replace("/", "_")
+    schema = {
+        "type": "object",
+        "required": ["status"],
+        "properties": {"status": {"type": "string", "enum": list(statuses_of(command))}},
+    }
+    common = {
+        "summary": _summary(command),
+        "responses": {
+            "200": {
+                "description": f"`{SUCCESS}`, or why not.",
+                "content": {"application/json": {"schema": schema}},
+            }
+        },
+    }
+    form = {
+        "type": "object",
+        "required": [item for item, required, _ in parameters if required],
+        "properties": {
+            item: {"type": "string", "description": text} for item, _, text in parameters
+        },
+    }
+    query = [
+        {
+            "name": item,
+            "in": "query",
+            "required": required,
+            "description": text,
+            "schema": {"type": "string"},
+        }
+        for item, required, text in parameters
+    ]
+    return {
+        "get": {"operationId": f"get_{name}", **common, "parameters": query},
+        "post": {
+            "operationId": f"post_{name}",
+            **common,
+            "requestBody": {
+                "required": True,
+                "content": {"application/x-www-form-urlencoded": {"schema": form}},
+            },
+        },
+    }
+
+
+def _section(path: str, command: type[Command]) -> str:
+    parameters = (
+        (name, text if not required else f"Required. {text}")
+        for name, required, text in _parameters_of(command)
+    )
+    statuses = ((status, STATUS_TEXTS[status]) for status in statuses_of(command))
+    return (
+        f'<h2 id="{escape(path)}"><code>{escape(path)}</code></h2>'
+        f"<p>{escape(_summary(command))}</p>"
+        f"<h3>Parameters</h3>{_table(parameters)}<h3>Statuses</h3>{_table(statuses)}"
+    )
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    cells = (
+        f"<tr><td><code>{escape(name)}</code></td><td>{escape(text)}</td></tr>"
+        for name, text in rows
+    )
+    return f"<table>{''.join(cells)}</table>"

@@ -1,0 +1,93 @@
+"""The one table from exceptions to the API's statuses, and what each status means."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+from voiceblocks.accounts.errors import InvalidAccessToken, InvalidAppId, RateLimitExceeded
+from voiceblocks.errors import InvalidRequest, SynthesisError, UnreadableAudio
+from voiceblocks.sessions.errors import (
+    SessionAccessDenied,
+    SessionEnded,
+    SessionNotReady,
+    UnknownSession,
+)
+
+SUCCESS: Final = "success_ok"
+INTERNAL_ERROR: Final = "error_internal_server_error"
+
+STATUS_BY_ERROR: Final = MappingProxyType[type[Exception], str](
+    {
+        InvalidAccessToken: "error_invalid_access_token",
+        InvalidAppId: "error_invalid_app_id",
+        RateLimitExceeded: "error_rate_limit_exceeded",
+        UnknownSession: "error_invalid_session",
+        SessionAccessDenied: "error_session_access_denied",
+        SessionEnded: "error_session_ended",
+        SessionNotReady: "error_session_not_ready",
+        SynthesisError: "error_msg_cannot_convert_text",
+        UnreadableAudio: "error_msg_invalid_file_format",
+    }
+)
+
+
+def status_of(error: Exception) -> str:
+    """The status that an exception is told as; a subclass has its class's."""
+    if isinstance(error, InvalidRequest):
+        return error.status
+    for error_class in type(error).__mro__:
+        if error_class in STATUS_BY_ERROR:
+            return STATUS_BY_ERROR[error_class]
+    return INTERNAL_ERROR
+
+
+# In the order in which the original's pages print them, which is the order of checks.
+GENERIC_STATUSES: Final = (
+    SUCCESS,
+    "error_invalid_http_method",
+    "error_malformed_params",
+    "error_app_id_param_missing",
+    "error_access_token_param_missing",
+    "error_invalid_access_token",
+    "error_invalid_app_id",
+    "error_rate_limit_exceeded",
+    INTERNAL_ERROR,
+)
+
+STATUS_TEXTS: Final = MappingProxyType(
+    {
+        SUCCESS: "The request was accepted; its outcome comes as a notification.",
+        "error_invalid_http_method": "Neither GET nor POST.",
+        "error_malformed_params": "The parameters are not UTF-8, or too many or too long.",
+        "error_app_id_param_missing": "app_id is missing or empty.",
+        "error_access_token_param_missing": "access_token is missing or empty.",
+        "error_invalid_access_token": "The access token is unknown, expired or revoked.",
+        "error_invalid_app_id": "The application is unknown or revoked, or not the token's.",
+        "error_rate_limit_exceeded": "The application asked this API too often in a minute.",
+        INTERNAL_ERROR: "Our fault; the server's log says more.",
+        "error_service_not_available": "There is no such API on this server.",
+        "error_session_param_missing": "session is missing or empty.",
+        "error_invalid_session": "There was never such a session.",
+        "error_session_access_denied": "The session belongs to another application.",
+        "error_session_ended": "The call is over, or is being ended by an End block.",
+        "error_session_not_ready": "Another block is running: wait for its notification.",
+        "error_msg_invalid_length": "msg is longer than 1000 characters, markup included.",
+        "error_msg_invalid_xml": "The markup of msg is not well formed.",
+        "error_msg_invalid_language": "msg asks for a language that is not spoken here.",
+        "error_msg_invalid_gender": "msg asks for a gender that is neither female nor male.",
+        "error_msg_invalid_url": "A <url> in msg is no web address, or one not allowed here.",
+        "error_msg_invalid_file_format": "A <url> in msg is not .mp3, .wav or .gsm, by its "
+        "path or by its content.",
+        "error_msg_invalid_file_size": "A file in msg is larger than 10 MB.",
+        "error_msg_download_failed": "A file in msg could not be downloaded.",
+        "error_msg_cannot_convert_text": "A text in msg could not be spoken in its language.",
+        "error_invalid_max_duration": "max_duration is no whole number of seconds in range.",
+        "error_tag_invalid_length": "tag is longer than 256 characters.",
+        "error_invalid_notify_url": "notify_url is no web address, too long, or not allowed here.",
+        "error_unable_to_resolve_notify_url": "The host of notify_url has no address.",
+        "error_unable_to_complete_ssl_handshake_notify_url": "The host of notify_url does not "
+        "prove with TLS who it is; often its certificate chain is incomplete.",
+    }
+)
+"One sentence each, for the reference page."

@@ -1,0 +1,140 @@
+"""A real server on a free port in front of recording fakes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from prometheus_client import CollectorRegistry
+
+from voiceblocks.accounts.errors import InvalidAccessToken, InvalidAppId
+from voiceblocks.accounts.model import Application
+from voiceblocks.api.app import create_app
+from voiceblocks.api.handlers import ApiHandlers
+from voiceblocks.api.http_server import HttpServer
+from voiceblocks.api.metrics import ApiMetrics
+from voiceblocks.api.rate_limits import InMemoryRateLimiter
+from voiceblocks.blocks.command import Command
+from voiceblocks.errors import RequestRefused
+from voiceblocks.ids import AccountId, AppId
+
+APP_ID = "App0123456789abc"
+TOKEN = "Token0123456789a"
+MODIFIED_US = 1_700_000_000_123_456
+AUDIO = bytes(range(256)) * 40
+SHA256 = "ab" * 32
+NAME = "rec-0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f.mp3"
+
+
+@dataclass
+class FakeSubmitter:
+    """Knows one application, notes what is submitted, fails on demand."""
+
+    commands: list[Command] = field(default_factory=list)
+    error: Exception | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+
+    async def authenticate(self, app_id: str, access_token: str) -> Application:
+        """Fulfil `BlockSubmitter`."""
+        if access_token != TOKEN:
+            raise InvalidAccessToken
+        if app_id != APP_ID:
+            raise InvalidAppId
+        return Application(
+            id=AppId(app_id), account_id=AccountId("acc_1"), name="test", created_us=0
+        )
+
+    async def submit(self, app: Application, command: Command) -> Mapping[str, str]:
+        """Fulfil `BlockSubmitter`."""
+        assert app.id == APP_ID
+        if self.error is not None:
+            raise self.error
+        self.commands.append(command)
+        return self.extra
+
+
+@dataclass
+class FakeFile:
+    """A recording in memory."""
+
+    content: bytes = AUDIO
+    last_modified_us: int = MODIFIED_US
+    sha256: str | None = SHA256
+
+    @property
+    def size_bytes(self) -> int:
+        """Fulfil `RecordingFile`."""
+        return len(self.content)
+
+    async def read(self, start: int, end: int) -> AsyncIterator[bytes]:
+        """Yield pieces of an odd size."""
+        for position in range(start, end, 1000):
+            yield self.content[position : min(position + 1000, end)]
+
+
+@dataclass
+class FakeSource:
+    """Checks a signature of one word; has one recording."""
+
+    file: FakeFile = field(default_factory=FakeFile)
+    opened: list[tuple[str, str]] = field(default_factory=list)
+
+    async def open(self, name: str, method: str, query: Mapping[str, str]) -> FakeFile | None:
+        """Fulfil `RecordingSource`."""
+        if query.get("Signature") == "old":
+            raise RequestRefused("The link has expired.")
+        if query.get("Signature") != "good+":
+            raise RequestRefused("The link is wrong.")
+        self.opened.append((name, method))
+        return self.file if name == NAME else None
+
+
+@dataclass
+class Api:
+    """The running server and its fakes."""
+
+    url: str
+    port: int
+    http: aiohttp.ClientSession
+    submitter: FakeSubmitter
+    source: FakeSource
+    registry: CollectorRegistry
+    not_ready: list[str]
+
+    async def status(self, path: str, params: Mapping[str, str], method: str = "POST") -> str:
+        """Send parameters as a form or query with good credentials; return the status."""
+        complete = {"app_id": APP_ID, "access_token": TOKEN, **params}
+        where = {"params": complete} if method == "GET" else {"data": complete}
+        async with self.http.request(method, f"{self.url}/open/{path}", **where) as response:
+            assert response.status == 200
+            answer = await response.json()
+        assert isinstance(answer["status"], str)
+        return str(answer["status"])
+
+
+@pytest.fixture
+def rate_per_minute() -> int:
+    """Requests that the server allows; overridden where that is the subject."""
+    return 10_000
+
+
+@pytest_asyncio.fixture
+async def api(rate_per_minute: int) -> AsyncIterator[Api]:
+    """The public application on a free loopback port."""
+    submitter, source, not_ready = FakeSubmitter(), FakeSource(), list[str]()
+    registry = CollectorRegistry()
+    handlers = ApiHandlers(
+        blocks=submitter,
+        rate_limiter=InMemoryRateLimiter(rate_per_minute),
+        recordings=source,
+        readiness=lambda: not_ready,
+    )
+    server = HttpServer(create_app(handlers, metrics=ApiMetrics(registry)), "127.0.0.1", 0)
+    await server.start()
+    host, port = server.address
+    async with aiohttp.ClientSession() as http:
+        yield Api(f"http://{host}:{port}", port, http, submitter, source, registry, not_ready)
+    await server.stop()
