@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     recordings_url: str = ""
     "Empty means `file://DATA_DIR/recordings`; or `s3://bucket/prefix`, `gs://`, `az://`."
     allow_private_targets: Annotated[tuple[Network, ...] | None, NoDecode] = None
-    "Private networks that notify_url and `<url>` may reach; loopback while HTTP_LISTEN is loopback."
+    "Private networks that notify_url and `<url>` may reach; loopback while HTTP_LISTEN is."
     link_ttl_s: int = Field(default=31_536_000, ge=1)
     "Life of a recording's link."
     rate_limit_ivr: int = Field(default=600, ge=1)

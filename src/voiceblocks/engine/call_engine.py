@@ -186,7 +186,7 @@ class CallEngine:
     async def _arrive(self, event: InviteReceived) -> None:
         try:
             decision = await self._decide(event)
-        except Exception:
+        except Exception:  # noqa: BLE001 (answered with 500 and logged; the node lives on)
             _log.exception("incoming_call_failed")
             self._endpoint.try_run(lambda ua, now: ua.refuse(event.leg, 500, now))
             return

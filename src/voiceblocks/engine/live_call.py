@@ -158,7 +158,7 @@ class LiveCall:
             sdp = None
         self._endpoint.try_run(lambda ua, now: ua.answer_offer(self.leg, sdp, now))
 
-    def on_offer_answered(self, answer: bytes) -> None:
+    def on_offer_answered(self, answer: bytes | None) -> None:
         """The ACK of a re-INVITE that asked for our offer."""
         self.on_confirmed(answer)
 
@@ -198,9 +198,7 @@ class LiveCall:
         """Record the caller from now on; what was pressed before is forgotten."""
         self._media.forget_digits()
         tap = self._media.record(name, limit_ms=limit_ms)
-        self._handler.on_recording_started(
-            RecordingStarted(self.session_id, name, tap.spool_path)
-        )
+        self._handler.on_recording_started(RecordingStarted(self.session_id, name, tap.spool_path))
         return tap
 
     async def next_digit(self) -> tuple[str, int]:
@@ -249,7 +247,7 @@ class LiveCall:
             outcome = await runner.run(self, plan)
         except CallGone:
             outcome = Outcome(self._gone_reason)
-        except Exception:
+        except Exception:  # noqa: BLE001
             # A fault of ours in one block must not leave a caller in silence for ever.
             _log.exception("block_failed", session=self.session_id, block=plan.command.block)
             outcome = Outcome(EndReason.HANGUP)

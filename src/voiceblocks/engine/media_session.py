@@ -142,8 +142,8 @@ class MediaSession:
         if negotiated:
             self._codec = negotiated.codec
         leg.on_digit(self._digit)
-        leg.on_silent(lambda silent_s: self.on_silent(silent_s))
-        leg.on_lost(lambda: self.on_lost())
+        leg.on_silent(self._silent)
+        leg.on_lost(self._lost)
         self._leg = leg
         return leg
 
@@ -156,6 +156,12 @@ class MediaSession:
             send=negotiated.send,
             receive=negotiated.receive,
         )
+
+    def _silent(self, silent_s: float) -> None:
+        self.on_silent(silent_s)
+
+    def _lost(self) -> None:
+        self.on_lost()
 
     def _digit(self, event: DigitReceived) -> None:
         if not self._digits.full():

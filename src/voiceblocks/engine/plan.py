@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voiceblocks.blocks.registry import Command
+from voiceblocks.blocks.command import Command
 from voiceblocks.speech.interfaces import Clip
 
 

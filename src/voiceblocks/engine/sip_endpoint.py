@@ -102,8 +102,8 @@ class SipEndpoint:
         except OSError as error:
             await self.stop()
             raise StartupError(
-                f"SIP cannot listen on {host}:{port} ({error.strerror}). Is another server running? "
-                "Set VOICEBLOCKS_SIP_LISTEN to a free address."
+                f"SIP cannot listen on {host}:{port} ({error.strerror}). Is another server "
+                "running? Set VOICEBLOCKS_SIP_LISTEN to a free address."
             ) from error
         self._bind = (host, port)
 
@@ -167,9 +167,7 @@ class SipEndpoint:
             return
         self._open_stream(reader, writer)
 
-    def _open_stream(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> SipStream:
+    def _open_stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> SipStream:
         number = self._next_connection
         self._next_connection += 1
         flow = Flow("tcp", self._bind, writer.get_extra_info("peername")[:2], number)

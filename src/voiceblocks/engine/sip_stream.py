@@ -8,7 +8,7 @@ from collections.abc import Callable
 from voiceblocks.errors import RemoteSipError
 from voiceblocks.log import get_logger
 from voiceblocks.sip.flow import Flow
-from voiceblocks.sip.framing import StreamFramer
+from voiceblocks.sip.framing import KEEP_ALIVE_PING, PONG, StreamFramer
 
 _log = get_logger("sip")
 
@@ -62,10 +62,11 @@ class SipStream:
         try:
             while data := await self._reader.read(READ_BYTES):
                 framer.feed(data)
-                for pong in framer.pongs():
-                    self.send(pong)
-                while (message := framer.next_message()) is not None:
-                    self._on_message(message, self.flow)
+                while (frame := framer.next_message()) is not None:
+                    if frame is KEEP_ALIVE_PING:
+                        self.send(PONG)
+                    else:
+                        self._on_message(frame, self.flow)
         except RemoteSipError as error:
             _log.info("sip_stream_unreadable", reason=error.reason)
         except OSError:

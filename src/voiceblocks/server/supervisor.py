@@ -10,6 +10,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -29,12 +30,11 @@ def supervise(arguments: Sequence[str] = ()) -> int:
     pauses while it does not live long.
     """
     command = [sys.executable, "-m", "voiceblocks.server", *arguments]
-    stopping = False
+    stopping = threading.Event()
     child: subprocess.Popen[bytes] | None = None
 
     def pass_on(signal_number: int, _frame: FrameType | None) -> None:
-        nonlocal stopping
-        stopping = True
+        stopping.set()
         if child is not None:
             with contextlib.suppress(ProcessLookupError):
                 child.send_signal(signal_number)
@@ -45,12 +45,14 @@ def supervise(arguments: Sequence[str] = ()) -> int:
     while True:
         started = time.monotonic()
         # A session of its own: Ctrl-C at a terminal reaches it once, through us.
-        child = subprocess.Popen(command, start_new_session=True)
-        if stopping:
+        child = subprocess.Popen(command, start_new_session=True)  # noqa: S603 (ours alone)
+        if stopping.is_set():
             child.terminate()
         code = child.wait()
-        if stopping or code in (0, EXIT_CANNOT_START):
-            return max(code, 0) if not stopping else 0
+        if stopping.is_set():
+            return 0
+        if code in (0, EXIT_CANNOT_START):
+            return code
         if time.monotonic() - started > SHORT_LIFE_S:
             pause_s = FIRST_PAUSE_S
         print(  # noqa: T201 (the supervisor has no logger on purpose)
@@ -58,7 +60,6 @@ def supervise(arguments: Sequence[str] = ()) -> int:
             file=sys.stderr,
             flush=True,
         )
-        time.sleep(pause_s)
-        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-        if stopping:
+        if stopping.wait(pause_s):
             return 0
+        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)

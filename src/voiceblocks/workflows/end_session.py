@@ -11,7 +11,8 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from voiceblocks.billing.model import Charge
-from voiceblocks.billing.rating import debit_for, minutes_between
+from voiceblocks.billing.rating import debit_for
+from voiceblocks.calls.duration import billed_minutes
 from voiceblocks.database import accounts, charges, sessions
 from voiceblocks.log import get_logger
 from voiceblocks.money import Thousandths
@@ -30,7 +31,7 @@ def end_session(
 
     The charge has one id a leg, so it is written once whatever is repeated.
     """
-    minutes = minutes_between(session.answered_us, ended_us)
+    minutes = billed_minutes(session.answered_us, ended_us)
     debit = debit_for(session.rate, minutes)
     ended = replace(
         session,

@@ -33,9 +33,7 @@ CALL_IS_OVER = frozenset({EndReason.HANGUP, EndReason.FORCED, EndReason.SERVER_R
 
 def note_call_answered(connection: Connection, event: CallAnswered) -> None:
     """Billing starts, and a restart can say goodbye."""
-    sessions.update(
-        connection, event.session_id, answered_us=event.at_us, dialog=event.dialog
-    )
+    sessions.update(connection, event.session_id, answered_us=event.at_us, dialog=event.dialog)
 
 
 def note_block_finished(
@@ -103,22 +101,14 @@ def _finish_run(
         )
 
 
-def _advanced(
-    connection: Connection, session: Session, reason: EndReason, at_us: int
-) -> Session:
+def _advanced(connection: Connection, session: Session, reason: EndReason, at_us: int) -> Session:
     """The session after a block's end: waiting for the next, or settled with the call."""
     if session.state is SessionState.ENDED:
         return session
     if reason in CALL_IS_OVER or session.state is SessionState.ENDING:
         answered = session.answered_us is not None
         disposition = Disposition.ANSWERED if answered else Disposition.CANCELLED
-        return end_session(
-            connection, session, ended_us=at_us, disposition=disposition.value
-        )
-    after = replace(
-        session, state=advance(session.state, SessionEvent.BLOCK_FINISHED), run_id=None
-    )
+        return end_session(connection, session, ended_us=at_us, disposition=disposition.value)
+    after = replace(session, state=advance(session.state, SessionEvent.BLOCK_FINISHED), run_id=None)
     sessions.update(connection, session.id, state=after.state, run_id=None)
     return after
-
-

@@ -97,9 +97,7 @@ class SubmitBlock:
                 application was revoked.
         """
         lookup = self._key.lookup(access_token)
-        found = await self._database.run(
-            lambda connection: accounts.find_token(connection, lookup)
-        )
+        found = await self._database.run(lambda connection: accounts.find_token(connection, lookup))
         if found is None or not found.token.is_valid(self._clock.utc_us()):
             raise InvalidAccessToken("unknown, expired or revoked")
         if found.application.id != app_id or found.application.revoked_us is not None:
@@ -127,7 +125,7 @@ class SubmitBlock:
         return {}
 
     async def _prepare(self, command: Command) -> tuple[tuple[Clip, ...], Clip | None]:
-        """Render the prompt while the notify_url is looked at; the page lists msg's errors first."""
+        """Render the prompt and look at notify_url together; the page lists msg's errors first."""
         rendering = asyncio.ensure_future(self._prompts.prepare(command.msg))
         checking = asyncio.ensure_future(self._check_notify_url(command.notify_url))
         try:
@@ -144,9 +142,7 @@ class SubmitBlock:
         if url is not None:
             await self._notify_urls.check(url)
 
-    def _accept(
-        self, connection: Connection, app: Application, command: Command
-    ) -> _Accepted:
+    def _accept(self, connection: Connection, app: Application, command: Command) -> _Accepted:
         now_us = self._clock.utc_us()
         session = sessions.find_for_update(connection, command.session)
         if session is None:
@@ -232,4 +228,3 @@ def _pending(recording_id: RecordingId, session: Session, now_us: int) -> Record
         object_name=f"{recording_id}.mp3",
         created_us=now_us,
     )
-

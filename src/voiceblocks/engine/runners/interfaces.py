@@ -14,7 +14,7 @@ from voiceblocks.speech.interfaces import Clip
 T = TypeVar("T")
 
 
-class CallGone(Exception):  # noqa: N818 (not an error: callers hang up all the time)
+class CallGone(Exception):
     """The leg ended while a runner waited."""
 
 
@@ -39,7 +39,7 @@ class RunnerCall(Protocol):
         ...
 
     def record(self, name: str, *, limit_ms: int) -> Tap:
-        """Record the caller from now on, forget earlier digits; the tap is the runner's to close."""
+        """Record from now on and forget earlier digits; the tap is the runner's to close."""
         ...
 
     async def next_digit(self) -> tuple[str, int]:

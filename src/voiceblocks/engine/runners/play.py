@@ -10,7 +10,7 @@ from voiceblocks.engine.runners.interfaces import Outcome, RunnerCall
 class PlayRunner:
     """Plays the prompt to its end; keys do not interrupt it."""
 
-    def needs_answer(self, plan: BlockPlan) -> bool:  # noqa: ARG002
+    def needs_answer(self, plan: BlockPlan) -> bool:
         """Middle blocks answer the call."""
         return True
 

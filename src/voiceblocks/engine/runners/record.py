@@ -24,7 +24,7 @@ class RecordRunner:
     during it leaves all that was said until then.
     """
 
-    def needs_answer(self, plan: BlockPlan) -> bool:  # noqa: ARG002
+    def needs_answer(self, plan: BlockPlan) -> bool:
         """Middle blocks answer the call."""
         return True
 
