@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import miniaudio
@@ -18,6 +19,7 @@ from voiceblocks.audio.mp3 import parse_info_frame, split_frames
 from voiceblocks.errors import ContractViolation, EncodeError
 
 Samples = NDArray[np.int16]
+Decoder = Callable[[Path], Samples]
 
 
 def decode_libsndfile(path: Path) -> Samples:
@@ -65,9 +67,8 @@ def position_of_pip(samples: Samples, near: int) -> int:
 
 @DECODERS
 @pytest.mark.parametrize("n_samples", [1, 159, 160, 575, 576, 577, 1151, 1152, 8000, 8001, 240_000])
-def test_length_is_exact(tmp_path: Path, decode: object, n_samples: int) -> None:
+def test_length_is_exact(tmp_path: Path, decode: Decoder, n_samples: int) -> None:
     """A decoder gives exactly as many samples back as were written."""
-    assert callable(decode)
     path = tmp_path / "x.mp3"
     samples = np.random.default_rng(1).normal(0, 2000, n_samples).astype(np.int16)
     assert write(path, samples)[0] == n_samples
@@ -75,9 +76,8 @@ def test_length_is_exact(tmp_path: Path, decode: object, n_samples: int) -> None
 
 
 @DECODERS
-def test_every_pip_is_in_its_place(tmp_path: Path, decode: object) -> None:
+def test_every_pip_is_in_its_place(tmp_path: Path, decode: Decoder) -> None:
     """0.0 ms error: tone bursts through 30 s come back at the very same samples."""
-    assert callable(decode)
     path = tmp_path / "x.mp3"
     positions = [1000, 8000, 77_777, 160_001, 238_000]
     write(path, pips(240_000, positions))
@@ -86,9 +86,8 @@ def test_every_pip_is_in_its_place(tmp_path: Path, decode: object) -> None:
 
 
 @DECODERS
-def test_the_ends_are_not_cut(tmp_path: Path, decode: object) -> None:
+def test_the_ends_are_not_cut(tmp_path: Path, decode: Decoder) -> None:
     """A tone of 1000 samples comes back in phase and at its level from first to last part."""
-    assert callable(decode)
     path = tmp_path / "x.mp3"
     tone = (8000 * np.sin(2 * np.pi * 500 * np.arange(1000) / 8000)).astype(np.int16)
     write(path, tone)
