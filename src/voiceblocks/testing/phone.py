@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
+from typing import Self
 
 from voiceblocks.engine.sip_endpoint import SipEndpoint
 from voiceblocks.errors import PeerError
@@ -72,7 +73,7 @@ class Phone:
             on_event=self._on_event,
         )
 
-    async def __aenter__(self) -> Phone:
+    async def __aenter__(self) -> Self:
         """Open the SIP sockets."""
         await self.endpoint.start()
         return self

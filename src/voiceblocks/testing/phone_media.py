@@ -151,7 +151,7 @@ class PhoneMedia(asyncio.DatagramProtocol):
 
     # Receiving
 
-    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:  # noqa: ARG002
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         """Take what comes; anything unreadable is ignored, as a phone does."""
         try:
             packet = RtpPacket.parse(data)
