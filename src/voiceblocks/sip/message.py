@@ -129,8 +129,8 @@ class _Message:
         value = self.headers.get("Content-Type")
         if value is None:
             return None
-        kind, _, subtype = value.partition(";")[0].lower().partition("/")
-        return f"{kind.strip(BLANKS)}/{subtype.strip(BLANKS)}"
+        kind, slash, subtype = value.partition(";")[0].lower().partition("/")
+        return f"{kind.strip(BLANKS)}{slash}{subtype.strip(BLANKS)}"
 
     @property
     def max_forwards(self) -> int | None:
@@ -317,17 +317,14 @@ def validate_request(request: SipRequest) -> None:
     for name in _SINGLE_HEADERS:
         if len(headers.get_all(name)) > 1:
             raise RemoteSipError(f"{name} is given twice")
-    if not request.call_id.strip(BLANKS):
-        raise RemoteSipError("Call-ID is missing")
+    request.call_id  # noqa: B018 - raises when missing
     if request.cseq.method != request.method:
         raise RemoteSipError("CSeq does not match the method")
     for address in (request.from_, request.to):
         if address.uri == "*":
             raise RemoteSipError("From or To without address")
-    vias = headers.values("Via")
-    if not vias:
-        raise RemoteSipError("Via is missing")
-    for via in vias:
+    request.top_via  # noqa: B018 - raises when missing or malformed
+    for via in headers.values("Via")[1:]:
         Via.parse(via)
     request.max_forwards  # noqa: B018 - raises when malformed
     request.request_uri  # noqa: B018 - raises when malformed

@@ -79,6 +79,26 @@ def test_absent_headers() -> None:
             getattr(request, name)
 
 
+def test_content_types() -> None:
+    """Blanks and parameters do not matter; what is no media type stays as it is."""
+    headers = Headers([("c", "Multipart / Mixed;boundary=/")])
+    assert SipRequest("INVITE", "sip:x", headers).content_type == "multipart/mixed"
+    headers.set("Content-Type", "SDP")
+    assert SipRequest("INVITE", "sip:x", headers).content_type == "sdp"
+
+
+@pytest.mark.parametrize("via", [None, "", ",", ", SIP/2.0/UDP a", "SIP/2.0/UDP a, b"])
+def test_every_via_is_checked(via: str | None) -> None:
+    """A request whose way back cannot be read is refused before anybody acts on it."""
+    request = invite()
+    request.headers.remove("Via")
+    if via is not None:
+        request.headers.prepend("Via", via)
+    with pytest.raises(RemoteSipError) as refusal:
+        validate_request(request)
+    assert refusal.value.status_hint == 400
+
+
 def test_bytes_survive() -> None:
     """Values come back byte for byte; folds lose their line end only, lengths are corrected."""
     lines = invite().serialize().split(b"\r\n")
