@@ -13,7 +13,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from voiceblocks.api.form import parse_pairs
 from voiceblocks.api.handlers import RecordingFile, RecordingSource
 from voiceblocks.api.ranges import ByteRange, parse_range, precondition, range_still_valid
-from voiceblocks.errors import InvalidRequest, RequestRefused
+from voiceblocks.errors import InvalidRequest, RequestRefused, StoreError
+from voiceblocks.log import get_logger
 
 # What our names are made of; no dot at the start and no slash, so no path is left.
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}\.mp3\Z", re.ASCII)
@@ -31,6 +32,7 @@ class RecordingDownloads:
 
     def __init__(self, source: RecordingSource) -> None:
         self._source = source
+        self._log = get_logger("recordings")
 
     async def serve(self, request: Request, name: str) -> Response:
         """Answer GET and HEAD for a recording's name; other methods get 405."""
@@ -46,6 +48,9 @@ class RecordingDownloads:
             file = await self._source.open(name, request.method, query)
         except RequestRefused as refused:
             return _text(HTTPStatus.FORBIDDEN, str(refused))
+        except StoreError as error:
+            self._log.error("recording_not_opened", name=name, reason=str(error))
+            return _text(HTTPStatus.INTERNAL_SERVER_ERROR, "The recording cannot be read now.")
         if file is None:
             return _text(HTTPStatus.NOT_FOUND, "There is no such recording.")
         return _answer(request, file)

@@ -93,6 +93,18 @@ class FakeSource:
 
 
 @dataclass
+class SwappableLimiter:
+    """Allows everything unless a test puts a real one in its place."""
+
+    real: InMemoryRateLimiter | None = None
+
+    def count(self, app_id: str, api: str) -> None:
+        """Fulfil `RateLimiter`."""
+        if self.real is not None:
+            self.real.count(app_id, api)
+
+
+@dataclass
 class Api:
     """The running server and its fakes."""
 
@@ -101,6 +113,7 @@ class Api:
     http: aiohttp.ClientSession
     submitter: FakeSubmitter
     source: FakeSource
+    limiter: SwappableLimiter
     registry: CollectorRegistry
     not_ready: list[str]
 
@@ -115,26 +128,29 @@ class Api:
         return str(answer["status"])
 
 
-@pytest.fixture
-def rate_per_minute() -> int:
-    """Requests that the server allows; overridden where that is the subject."""
-    return 10_000
-
-
-@pytest_asyncio.fixture
-async def api(rate_per_minute: int) -> AsyncIterator[Api]:
-    """The public application on a free loopback port."""
-    submitter, source, not_ready = FakeSubmitter(), FakeSource(), list[str]()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def serving() -> AsyncIterator[Api]:
+    """The public application on a free loopback port, for a module."""
+    submitter, source, limiter = FakeSubmitter(), FakeSource(), SwappableLimiter()
+    not_ready = list[str]()
     registry = CollectorRegistry()
     handlers = ApiHandlers(
-        blocks=submitter,
-        rate_limiter=InMemoryRateLimiter(rate_per_minute),
-        recordings=source,
-        readiness=lambda: not_ready,
+        blocks=submitter, rate_limiter=limiter, recordings=source, readiness=lambda: not_ready
     )
     server = HttpServer(create_app(handlers, metrics=ApiMetrics(registry)), "127.0.0.1", 0)
     await server.start()
     host, port = server.address
+    url = f"http://{host}:{port}"
     async with aiohttp.ClientSession() as http:
-        yield Api(f"http://{host}:{port}", port, http, submitter, source, registry, not_ready)
+        yield Api(url, port, http, submitter, source, limiter, registry, not_ready)
     await server.stop()
+
+
+@pytest.fixture
+def api(serving: Api) -> Api:
+    """The running application, with its fakes as new."""
+    vars(serving.submitter).update(vars(FakeSubmitter()))
+    vars(serving.source).update(vars(FakeSource()))
+    serving.limiter.real = None
+    serving.not_ready.clear()
+    return serving
