@@ -32,10 +32,15 @@ from uuid import uuid4
 import pytest
 
 from voiceblocks.database.migrate import upgrade
+from voiceblocks.database.schema import metadata
 
 _START_LIMIT_S = 60
 _PR_SET_PDEATHSIG = 1
 _TEMPLATE = "voiceblocks_template"
+_SCHEMA_OF = (
+    "SELECT table_name, column_name, data_type, (SELECT min(version_num) FROM alembic_version)"
+    " FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2"
+)
 
 
 def find_binaries() -> Path | None:
@@ -65,6 +70,7 @@ class PostgresServer:
 
     def __init__(self, binaries: Path) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="vb-pg-"))
+        self._spare: list[str] = []
         self._as_user: dict[str, Any] = {}
         if os.getuid() == 0:
             # PostgreSQL refuses to run as root.
@@ -89,6 +95,42 @@ class PostgresServer:
 
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(statement.encode())
+
+    def take_database(self) -> str:
+        """Return the name of a migrated database without rows; see `give_back`."""
+        if self._spare:
+            return self._spare.pop()
+        name = f"test_{uuid4().hex}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+        return name
+
+    def give_back(self, name: str) -> None:
+        """
+        Empty a database for the next test: 30 ms, where making a new one takes 350.
+
+        One whose schema was touched is dropped.
+        """
+        import psycopg
+
+        with psycopg.connect(self.url(name), autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            is_untouched = connection.execute(_SCHEMA_OF).fetchall() == self._schema()
+            if is_untouched:
+                connection.execute(f"TRUNCATE {', '.join(metadata.tables)}".encode())
+        if is_untouched:
+            self._spare.append(name)
+        else:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    @functools.cache  # noqa: B019 - there is one server
+    def _schema(self) -> list[tuple[Any, ...]]:
+        import psycopg
+
+        with psycopg.connect(self.url(_TEMPLATE)) as connection:
+            return connection.execute(_SCHEMA_OF).fetchall()
 
     def stop(self) -> None:
         """End the server at once and remove its folder."""
@@ -234,7 +276,6 @@ def database_url(
         yield f"sqlite:///{path}"
         return
     server = _server_or_skip()
-    name = f"test_{uuid4().hex}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    name = server.take_database()
     yield server.url(name)
-    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    server.give_back(name)
