@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from voiceblocks import e164
 from voiceblocks.calls.events import AcceptedCall, CallHandler, IncomingCall, Refusal
 from voiceblocks.clock import Clock
+from voiceblocks.engine import goodbye
 from voiceblocks.engine.live_call import CallLimits, LiveCall
 from voiceblocks.engine.local_address import advertised_host
 from voiceblocks.engine.media.plane import MediaPlane
@@ -155,7 +156,7 @@ class CallEngine:
 
     def say_goodbye(self, dialog: str) -> None:
         """Send the BYE of a call that an earlier process had answered (decision 12)."""
-        self._endpoint.try_run(lambda ua, now: ua.bye_from_snapshot(dialog, None, now))
+        goodbye.say(self._endpoint, dialog)
 
     # Events of the SIP core
 
@@ -225,6 +226,7 @@ class CallEngine:
         call = LiveCall(
             session_id=session_id,
             leg=event.leg,
+            flow=event.flow,
             endpoint=self._endpoint,
             media=MediaSession(
                 self._plane,

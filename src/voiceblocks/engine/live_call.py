@@ -23,6 +23,7 @@ from voiceblocks.calls.events import (
     RecordingStarted,
 )
 from voiceblocks.clock import Clock
+from voiceblocks.engine import goodbye
 from voiceblocks.engine.media.plane import Tap
 from voiceblocks.engine.media_session import MediaSession
 from voiceblocks.engine.plan import BlockPlan
@@ -31,6 +32,7 @@ from voiceblocks.engine.runners.registry import RUNNERS
 from voiceblocks.engine.sip_endpoint import SipEndpoint
 from voiceblocks.errors import CapacityExceeded, RemoteSipError
 from voiceblocks.log import get_logger
+from voiceblocks.sip.flow import Flow
 from voiceblocks.speech.interfaces import Clip
 
 T = TypeVar("T")
@@ -62,6 +64,7 @@ class LiveCall:
     Args:
         session_id: The session that drives it.
         leg: Handle of the INVITE dialog in the SIP core.
+        flow: By which the INVITE came.
         endpoint: Where SIP commands go.
         media: The media side; not opened yet.
         handler: Told about everything that happens.
@@ -75,6 +78,7 @@ class LiveCall:
         *,
         session_id: str,
         leg: int,
+        flow: Flow,
         endpoint: SipEndpoint,
         media: MediaSession,
         handler: CallHandler,
@@ -84,6 +88,7 @@ class LiveCall:
     ) -> None:
         self.session_id = session_id
         self.leg = leg
+        self._flow = flow
         self._endpoint = endpoint
         self._media = media
         self._handler = handler
@@ -288,7 +293,7 @@ class LiveCall:
             raise CallGone
         self._state = LegState.UP
         self._disposition = Disposition.ANSWERED
-        dialog = self._endpoint.run(lambda ua, _now: ua.snapshot(self.leg))
+        dialog = goodbye.remember(self._endpoint, self.leg, self._flow)
         await self._handler.on_call_answered(
             CallAnswered(self.session_id, self._clock.utc_us(), dialog)
         )

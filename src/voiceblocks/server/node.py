@@ -200,7 +200,7 @@ class Node:
             key=key,
             prompts=PromptPreparer(self._render, AudioDownloader(self._http, downloads)),
             renderer=self._render,
-            notify_urls=NotifyUrlCheck(self._http),
+            notify_urls=NotifyUrlCheck(self._http, self._clock),
             calls=self._engine,
             outbox=self._delivery,
             clock=self._clock,

@@ -1,0 +1,20 @@
+"""What all tests share: no settings from outside, databases, and Hypothesis profiles."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+from tests.postgres import database_url, postgres_url
+
+__all__ = ["database_url", "postgres_url"]
+
+for _name in [name for name in os.environ if name.startswith("VOICEBLOCKS_")]:
+    del os.environ[_name]
+
+# The machines are noisy: a slow example is not a wrong one.
+settings.register_profile(
+    "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("default")
