@@ -9,8 +9,9 @@ that are labelled as JSON. Decided here, beyond the decision:
   The body of a GET is not read.
 - `%` without two hexadecimal digits is taken as it stands; pieces without `=` are names
   with empty, that is absent, values.
-- Bytes that are not UTF-8, a zero character (no database keeps it), more than
-  `BODY_MAX_BYTES` or `PAIRS_MAX` are `error_malformed_params`, whichever parameter it is.
+- Bytes that are not UTF-8, a zero character (no database keeps it), and more than
+  `BODY_MAX_BYTES`, `PAIRS_MAX` or `ESCAPES_MAX` are `error_malformed_params`, whichever
+  parameter it is.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from voiceblocks.errors import InvalidRequest
 
 BODY_MAX_BYTES: Final = 1_000_000
 PAIRS_MAX: Final = 1_000
+ESCAPES_MAX: Final = 50_000
+"Percent signs; every parameter at its longest, fully escaped, has less than half of them."
 BODY_TIMEOUT_S: Final = 30.0
 "From the first to the last byte of a body; half of what the slowest known client waits."
 
@@ -69,7 +72,12 @@ def parse_pairs(encoded: bytes) -> list[tuple[str, str]]:
     Raises:
         InvalidRequest: `error_malformed_params`.
     """
-    if len(encoded) > BODY_MAX_BYTES or encoded.count(b"&") >= PAIRS_MAX:
+    # Nobody is authenticated yet, and this runs on the loop that answers calls.
+    if (
+        len(encoded) > BODY_MAX_BYTES
+        or encoded.count(b"&") >= PAIRS_MAX
+        or encoded.count(b"%") > ESCAPES_MAX
+    ):
         raise _malformed()
     pairs = []
     for piece in encoded.split(b"&"):

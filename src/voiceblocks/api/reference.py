@@ -61,8 +61,8 @@ def reference_page(public_url: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Voiceblocks API</title><style>{_STYLE}</style></head><body>"
         f"<h1>Voiceblocks API {escape(__version__)}</h1>"
-        f"<p>Base: <code>{escape(public_url)}/open/</code>. Send parameters as a GET's query or "
-        "as a POST's form, in UTF-8. An empty parameter is an absent one; unknown ones are "
+        f"<p>Base: <code>{escape(public_url.rstrip('/'))}/open/</code>. Send parameters as a "
+        "GET's query or as a POST's form, in UTF-8. An empty parameter is an absent one; unknown ones are "
         "ignored. Every answer is HTTP 200 with a JSON object that holds <code>status</code>. "
         'Machine-readable: <a href="openapi.json">openapi.json</a>.</p>'
         f"<ul>{contents}</ul>{sections}</body></html>"

@@ -1,4 +1,8 @@
-"""The one table from exceptions to the API's statuses, and what each status means."""
+"""The one table from exceptions to the API's statuses, and what each status means.
+
+What a prompt cannot be made of is told by `workflows.prepare_prompts`, which knows
+that the application's text was at fault and not, say, our beep.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from voiceblocks.accounts.errors import InvalidAccessToken, InvalidAppId, RateLimitExceeded
-from voiceblocks.errors import InvalidRequest, SynthesisError, UnreadableAudio
+from voiceblocks.errors import InvalidRequest
 from voiceblocks.sessions.errors import (
     SessionAccessDenied,
     SessionEnded,
@@ -26,8 +30,6 @@ STATUS_BY_ERROR: Final = MappingProxyType[type[Exception], str](
         SessionAccessDenied: "error_session_access_denied",
         SessionEnded: "error_session_ended",
         SessionNotReady: "error_session_not_ready",
-        SynthesisError: "error_msg_cannot_convert_text",
-        UnreadableAudio: "error_msg_invalid_file_format",
     }
 )
 

@@ -188,7 +188,7 @@ async def test_the_order_of_checks(api: Api) -> None:
         (SessionAccessDenied("S-1"), "error_session_access_denied"),
         (SessionEnded("S-1"), "error_session_ended"),
         (SessionNotReady("S-1"), "error_session_not_ready"),
-        (SynthesisError("x"), "error_msg_cannot_convert_text"),
+        (SynthesisError("x"), "error_internal_server_error"),
         (InvalidRequest("error_msg_download_failed"), "error_msg_download_failed"),
         (InvalidRequest("error_msg_invalid_file_size"), "error_msg_invalid_file_size"),
         (ValueError("x"), "error_internal_server_error"),
