@@ -191,16 +191,15 @@ class AudioDownloader:
         files = [(path.stat(), path) for path in self._folder.glob("*.audio")]
         files.sort(key=lambda item: item[0].st_mtime_ns)
         total_bytes = sum(stat.st_size for stat, _ in files)
-        for stat, path in files:
-            if total_bytes <= self._cache_max_bytes:
-                break
-            if path != keep:
-                path.unlink(missing_ok=True)
-                total_bytes -= stat.st_size
-                for entry in self._folder.glob("*.json"):
-                    # Both are touched when used, so this one belongs to what is gone.
-                    if entry.stat().st_mtime_ns < stat.st_mtime_ns:
-                        entry.unlink(missing_ok=True)
+        while total_bytes > self._cache_max_bytes and files[0][1] != keep:
+            stat, path = files.pop(0)
+            path.unlink(missing_ok=True)
+            total_bytes -= stat.st_size
+        oldest_ns = files[0][0].st_mtime_ns
+        for entry in self._folder.glob("*.json"):
+            # Written and touched after its content: this one's is gone.
+            if entry.stat().st_mtime_ns < oldest_ns:
+                entry.unlink(missing_ok=True)
 
 
 def _conditions(kept: _Entry | None) -> dict[str, str]:

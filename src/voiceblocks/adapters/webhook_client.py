@@ -44,7 +44,6 @@ class WebhookClient:
         except OutgoingHttpError as error:
             latency_ms = int((time.monotonic() - begun_s) * 1000)
             return WebhookResult(latency_ms, error=f"{ERROR_WORDS[type(error)]}: {error}")
-        text = answer.body_start.decode("utf-8", "replace").replace(
-            "\0", "\N{REPLACEMENT CHARACTER}"
-        )
+        # PostgreSQL stores no NUL.
+        text = answer.body_start.decode("utf-8", "replace").replace("\0", "")
         return WebhookResult(answer.latency_ms, http_status=answer.status, answer=text)
