@@ -41,8 +41,12 @@ def update_row(connection: Connection, table: Table, row_id: str, columns: dict[
     Set columns of the row with this id.
 
     Raises:
-        ContractViolation: If there is no such row.
+        ContractViolation: If there is no such row, or a name is none of its columns.
     """
+    # SQLAlchemy would pass over a parameter that it does not know.
+    unknown = columns.keys() - table.c.keys()
+    if unknown:
+        raise ContractViolation(f"{table.name} has no column {', '.join(sorted(unknown))}")
     values = plain(columns)
     values["row_id"] = row_id
     if connection.execute(_update_of(table), values).rowcount != 1:
@@ -52,8 +56,10 @@ def update_row(connection: Connection, table: Table, row_id: str, columns: dict[
 def insert_unless_there(connection: Connection, table: Table, value: Any) -> bool:
     """Insert a dataclass; return False, changing nothing, where its key exists already."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table).on_conflict_do_nothing()
-    return connection.execute(statement, columns_of(value)).rowcount == 1
+    key = next(iter(table.primary_key))
+    # Not by rowcount, which SQLAlchemy gives for an INSERT on SQLite only.
+    statement = dialect.insert(table).on_conflict_do_nothing().returning(key)
+    return connection.execute(statement, columns_of(value)).first() is not None
 
 
 def select_by_id(table: Table) -> Select[Any]:

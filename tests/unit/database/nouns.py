@@ -1,0 +1,122 @@
+"""Nouns with every field filled in; tests name only what they are about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from voiceblocks.accounts.model import Account, Application, Number
+from voiceblocks.database import accounts, sessions
+from voiceblocks.ids import AccountId, AppId, BlockRunId, RecordingId, SessionId, TxnRef
+from voiceblocks.money import Thousandths
+from voiceblocks.recordings.model import Recording
+from voiceblocks.recordings.state import RecordingState
+from voiceblocks.sessions.model import BlockRun, Direction, Session
+from voiceblocks.sessions.state import SessionState
+
+CREATED_US = 1_700_000_000_000_000
+
+
+def an_account(account_id: str = "acc_1", **fields: Any) -> Account:
+    """An account with 100.000 SGD."""
+    values = {
+        "id": AccountId(account_id),
+        "name": "Zoë & Söhne",
+        "currency": "SGD",
+        "credit": Thousandths(100_000),
+        "max_calls": None,
+        "created_us": CREATED_US,
+    }
+    return Account(**(values | fields))
+
+
+def an_application(app_id: str = "app1", account_id: str = "acc_1", **fields: Any) -> Application:
+    """An application that is not revoked."""
+    values = {
+        "id": AppId(app_id),
+        "account_id": AccountId(account_id),
+        "name": "Voicemail",
+        "revoked_us": None,
+        "created_us": CREATED_US,
+    }
+    return Application(**(values | fields))
+
+
+def a_number(number: str = "+6531580000", app_id: str = "app1", **fields: Any) -> Number:
+    """A number with a notify URL."""
+    values = {
+        "number": number,
+        "app_id": AppId(app_id),
+        "notify_url": "http://127.0.0.1:9/notify",
+        "created_us": CREATED_US,
+    }
+    return Number(**(values | fields))
+
+
+def a_session(session_id: str = "S-1-a", **fields: Any) -> Session:
+    """A session with every column filled."""
+    values = {
+        "id": SessionId(session_id),
+        "txn_ref": TxnRef(f"AA-{session_id}"),
+        "node": "1",
+        "account_id": AccountId("acc_1"),
+        "app_id": AppId("app1"),
+        "direction": Direction.INBOUND,
+        "from_number": "+6591234567",
+        "to_number": "+6531580000",
+        "state": SessionState.WAITING,
+        "last_block": "record",
+        "last_notify_url": "http://127.0.0.1:9/notify",
+        "last_tag": "order 7",
+        "run_id": BlockRunId("run_1"),
+        "notification_count": 0,
+        "currency": "SGD",
+        "rate": Thousandths(20),
+        "debit": Thousandths(2**40),
+        "duration_min": 7,
+        "disposition": "answered",
+        "dialog": '{"call_id": "x"}',
+        "created_us": CREATED_US,
+        "answered_us": CREATED_US + 1,
+        "ended_us": CREATED_US + 2,
+    }
+    return Session(**(values | fields))
+
+
+def a_run(run_id: str = "run_1", session_id: str = "S-1-a", **fields: Any) -> BlockRun:
+    """A record block that runs."""
+    values = {
+        "id": BlockRunId(run_id),
+        "session_id": SessionId(session_id),
+        "block": "record",
+        "notify_url": "http://127.0.0.1:9/notify",
+        "tag": "",
+        "recording_id": RecordingId("rec-1"),
+        "created_us": CREATED_US,
+        "finished_us": None,
+        "end_reason": None,
+    }
+    return BlockRun(**(values | fields))
+
+
+def a_recording(recording_id: str = "rec-1", **fields: Any) -> Recording:
+    """A pending recording."""
+    values = {
+        "id": RecordingId(recording_id),
+        "session_id": SessionId("S-1-a"),
+        "app_id": AppId("app1"),
+        "state": RecordingState.PENDING,
+        "end_reason": None,
+        "object_name": f"{recording_id}.mp3",
+        "created_us": CREATED_US,
+    }
+    return Recording(**(values | fields))
+
+
+def seed(connection: Connection, *session_ids: str) -> None:
+    """Insert an account, its application, and these sessions."""
+    accounts.insert_account(connection, an_account())
+    accounts.insert_application(connection, an_application())
+    for session_id in session_ids:
+        sessions.insert(connection, a_session(session_id))
