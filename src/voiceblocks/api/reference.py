@@ -62,8 +62,9 @@ def reference_page(public_url: str) -> str:
         f"<title>Voiceblocks API</title><style>{_STYLE}</style></head><body>"
         f"<h1>Voiceblocks API {escape(__version__)}</h1>"
         f"<p>Base: <code>{escape(public_url.rstrip('/'))}/open/</code>. Send parameters as a "
-        "GET's query or as a POST's form, in UTF-8. An empty parameter is an absent one; unknown ones are "
-        "ignored. Every answer is HTTP 200 with a JSON object that holds <code>status</code>. "
+        "GET's query or as a POST's form, in UTF-8. An empty parameter is an absent one; "
+        "unknown ones are ignored. Every answer is HTTP 200 with a JSON object that holds "
+        "<code>status</code>. "
         'Machine-readable: <a href="openapi.json">openapi.json</a>.</p>'
         f"<ul>{contents}</ul>{sections}</body></html>"
     )
