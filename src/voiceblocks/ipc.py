@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -103,6 +104,16 @@ class Channel(Generic[T]):
                 _wait_writable(self._sock)
             else:
                 return
+
+    def try_send(self, message: Any, fds: Sequence[int] = ()) -> bool:
+        """Send one message unless that would block; returns whether it went."""
+        data = self._encoder.encode(message)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else []
+        try:
+            self._sock.sendmsg([data], rights, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        return True
 
     def receive(self) -> tuple[T, list[int]] | None:
         """

@@ -229,6 +229,9 @@ class WorkerStats(Message, frozen=True, tag=True, array_like=True):
     packets_received: int
     packets_sent: int
     packets_dropped: int
+    late_histogram: list[int] = []
+    "Ticks of this second by how late they began; the edges are in `lateness.EDGES_MS`."
+    taps: int = 0
 
 
 WorkerEvent = (

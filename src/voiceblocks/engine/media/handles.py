@@ -1,0 +1,340 @@
+"""What the control process holds of legs, playbacks and taps in the media processes.
+
+Made by `MediaPlane.open_leg`. All methods return at once and never raise for a leg whose
+worker is gone: the callbacks and results tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voiceblocks.engine.media import messages as m
+from voiceblocks.engine.media.ports import Pair
+from voiceblocks.errors import CapacityExceeded, ContractViolation
+
+if TYPE_CHECKING:
+    from voiceblocks.engine.media.children import WorkerLink
+    from voiceblocks.engine.media.plane import MediaPlane
+
+SAMPLES_PER_MS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TapResult:
+    """How a tap ended; its spool is complete and synced."""
+
+    n_samples: int
+    "Samples from its time zero to its end: wall-clock time, 8000 a second."
+    limit_reached: bool
+    lost_worker: bool
+    "The worker died; what it had placed is kept."
+    spool_path: Path
+    stats: m.TapStats
+
+
+class Playback:
+    """Clips that play on a leg."""
+
+    def __init__(self, leg: MediaLeg, source: int) -> None:
+        self._leg = leg
+        self._source = source
+        self._ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def stop(self) -> None:
+        """Stop playing; `wait` returns `False`. Fine when it has ended already."""
+        if not self._ended.done():
+            self._leg.post(m.StopSource(self._leg.ident, self._source))
+
+    async def wait(self) -> bool:
+        """Wait for the last packet to leave; `False` when stopped, replaced or lost."""
+        return await asyncio.shield(self._ended)
+
+    def on_ended(self, *, completed: bool) -> None:
+        """For the plane: the worker reported the end, or died."""
+        if not self._ended.done():
+            self._ended.set_result(completed)
+
+
+class Tap:
+    """A recording of what a leg receives."""
+
+    def __init__(self, leg: MediaLeg, tap: int, row: int, name: str, law: str, path: Path) -> None:
+        self.leg = leg
+        self.ident = tap
+        self.row = row
+        self.name = name
+        self.law = law
+        self.spool_path = path
+        self.is_lost = False
+        "Whether the worker died before it closed the tap."
+        self._report: m.TapClosed | None = None
+        self._result: asyncio.Future[TapResult] = asyncio.get_running_loop().create_future()
+
+    def close(self, *, at: float | None = None, at_timestamp: int | None = None) -> None:
+        """
+        End the tap.
+
+        Args:
+            at: The instant it ends (monotonic seconds); now, where left out.
+            at_timestamp: End exactly at this RTP timestamp of `DigitReceived` instead.
+        """
+        if not self._result.done():
+            instant = time.monotonic() if at is None else at
+            self.leg.post(m.CloseTap(self.leg.ident, self.ident, instant, at_timestamp))
+
+    async def closed(self) -> TapResult:
+        """Wait until the tap has ended, by whatever cause, and its spool is complete on disk."""
+        return await asyncio.shield(self._result)
+
+    @property
+    def flushing(self) -> m.TapClosed | None:
+        """The worker's report, while the keeper completes the spool."""
+        return self._report
+
+    def on_closed(self, report: m.TapClosed | None) -> None:
+        """For the plane: the worker closed it, or died (`None`)."""
+        self._report = report
+        self.is_lost = report is None
+
+    def on_flushed(self, n_samples: int) -> None:
+        """For the plane: the spool is complete."""
+        report = self._report
+        if not self._result.done():
+            self._result.set_result(
+                TapResult(
+                    n_samples=n_samples,
+                    limit_reached=report is not None and report.limit_reached,
+                    lost_worker=self.is_lost,
+                    spool_path=self.spool_path,
+                    stats=report.stats if report is not None else m.TapStats(),
+                )
+            )
+
+
+class MediaLeg:
+    """
+    One leg's media, wherever its worker is.
+
+    `address` is what our SDP says: host and RTP port.
+    """
+
+    def __init__(
+        self, plane: MediaPlane, link: WorkerLink, ident: int, pair: Pair, address: tuple[str, int]
+    ) -> None:
+        self.ident = ident
+        self.address = address
+        self.link = link
+        self.pair = pair
+        self.taps: dict[int, Tap] = {}
+        self.playbacks: dict[int, Playback] = {}
+        self.is_closed = False
+        self.is_lost = False
+        self._plane = plane
+        self._held: list[m.WorkerCommand] | None = []
+        "Commands that wait until the leg is open in its worker; `None` while it is."
+        self._detached: asyncio.Future[None] | None = None
+        self._target: WorkerLink | None = None
+        self._on_digit: Callable[[m.DigitReceived], None] | None = None
+        self._on_silent: Callable[[float], None] | None = None
+        self._on_lost: Callable[[], None] | None = None
+
+    def post(self, command: m.WorkerCommand) -> None:
+        """Send a command to the leg's worker, in order, also while the leg moves."""
+        if self.is_lost:
+            return
+        if self._held is not None:
+            self._held.append(command)
+        else:
+            self.link.send(command)
+
+    def update(
+        self,
+        *,
+        format: m.Format,  # noqa: A002 - the trade's word
+        remote: tuple[str, int] | None,
+        remote_rtcp: tuple[str, int] | None,
+        send: bool = True,
+        receive: bool = True,
+    ) -> None:
+        """Set what was negotiated, or negotiated anew; opens a leg that had no format yet."""
+        if self._held is not None and self._detached is None and not self.is_lost:
+            self._open(format, remote, remote_rtcp, send=send, receive=receive)
+        else:
+            self.post(m.UpdateLeg(self.ident, format, remote, remote_rtcp, send, receive))
+
+    def _open(
+        self,
+        fmt: m.Format,
+        remote: tuple[str, int] | None,
+        remote_rtcp: tuple[str, int] | None,
+        *,
+        send: bool,
+        receive: bool,
+    ) -> None:
+        command = m.OpenLeg(
+            leg=self.ident,
+            format=fmt,
+            stream=self._plane.new_stream(),
+            remote=remote,
+            remote_rtcp=remote_rtcp,
+            send=send,
+            receive=receive,
+            cname=self._plane.cname,
+        )
+        self.link.send(command, [sock.fileno() for sock in self.pair])
+        self._release_held()
+
+    def _release_held(self) -> None:
+        held, self._held = self._held or [], None
+        for command in held:
+            self.link.send(command)
+
+    def play(self, clips: Sequence[Path], *, loop: bool = False) -> Playback:
+        """Play clips (G.711 in the leg's law) one after another; replaces what plays."""
+        source = self._plane.next_ident()
+        playback = Playback(self, source)
+        if self.is_lost or self.is_closed:
+            playback.on_ended(completed=False)
+            return playback
+        self.playbacks[source] = playback
+        self.post(m.StartSource(self.ident, source, [str(clip) for clip in clips], loop))
+        return playback
+
+    def record(self, name: str, *, law: str, limit_ms: int | None = None) -> Tap:
+        """
+        Record what the leg receives from now on.
+
+        Args:
+            name: Of the spool; unused before, plain ASCII.
+            law: `"PCMU"` or `"PCMA"`, of the spool. The leg's own costs least.
+            limit_ms: The tap ends by itself after so much wall-clock time.
+
+        Raises:
+            CapacityExceeded: When all rows are taken.
+            ContractViolation: When the leg is closed or the name was used before.
+        """
+        if self.is_closed:
+            raise ContractViolation("the leg is closed")
+        tap = self._plane.begin_tap(self, name, law)
+        self.taps[tap.ident] = tap
+        if self.is_lost:
+            self._plane.flush_lost(tap)
+            return tap
+        limit = None if limit_ms is None else limit_ms * SAMPLES_PER_MS
+        self.post(m.OpenTap(self.ident, tap.ident, tap.row, name, limit))
+        return tap
+
+    def on_digit(self, callback: Callable[[m.DigitReceived], None] | None) -> None:
+        """Call `callback` with each digit; replaces the one before."""
+        self._on_digit = callback
+
+    def on_silent(self, callback: Callable[[float], None] | None) -> None:
+        """Call `callback(silent_s)` when nothing came for 30 s, and each 30 s after that."""
+        self._on_silent = callback
+
+    def on_lost(self, callback: Callable[[], None] | None) -> None:
+        """Call `callback` when the leg's worker died; the leg carries no more audio."""
+        self._on_lost = callback
+
+    async def close(self) -> None:
+        """End the leg: its taps end now, its ports rest. Fine when closed or lost."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        if self._held is not None and self._detached is None:
+            # The worker never heard of it.
+            self._held = None
+            self._plane.forget_unopened(self)
+        else:
+            self.post(m.CloseLeg(self.ident))
+        self._plane.release(self)
+
+    async def move(self, worker: int) -> None:
+        """
+        Move to another worker without losing a packet; the port stays (decision 14).
+
+        Raises:
+            CapacityExceeded: When that worker is full or down.
+            ContractViolation: When the leg is closed, or is moving already.
+        """
+        if self.is_closed or self.is_lost or self._detached is not None or self._held is not None:
+            raise ContractViolation("the leg cannot move now")
+        target = self._plane.worker(worker)
+        if target is self.link:
+            return
+        if not target.has_room(reserve=True):
+            raise CapacityExceeded("the worker is full")
+        self.link.send(m.DetachLeg(self.ident))
+        self._held = []
+        self._target = target
+        target.arriving += 1
+        self._detached = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._detached)
+
+    def on_detached(self, state: bytes, fds: list[int]) -> None:
+        """For the plane: the worker let go of the leg; hand it to the next one."""
+        target = self._target
+        if target is None:
+            return
+        self.link.legs.pop(self.ident, None)
+        self.link = target
+        target.legs[self.ident] = self
+        target.send(m.AttachLeg(self.ident, state), fds)
+        self._end_move()
+        self._release_held()
+        if not target.is_up:
+            self.on_worker_lost()
+        if self.is_closed and not self.taps:
+            target.legs.pop(self.ident, None)
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether it is on its way to another worker."""
+        return self._target is not None
+
+    def _end_move(self) -> None:
+        if self._target is not None:
+            self._target.arriving -= 1
+            self._target = None
+        if self._detached is not None and not self._detached.done():
+            self._detached.set_result(None)
+        self._detached = None
+
+    def on_event(self, event: Any) -> None:
+        """For the plane: an event of this leg."""
+        match event:
+            case m.DigitReceived():
+                if self._on_digit is not None:
+                    self._on_digit(event)
+            case m.SourceEnded():
+                playback = self.playbacks.pop(event.source, None)
+                if playback is not None:
+                    playback.on_ended(completed=event.completed)
+            case m.TapClosed():
+                tap = self.taps.get(event.tap)
+                if tap is not None:
+                    self._plane.flush(tap, event)
+            case m.LegSilent():
+                if self._on_silent is not None:
+                    self._on_silent(event.silent_s)
+
+    def on_worker_lost(self) -> None:
+        """For the plane: the worker is gone."""
+        if self.is_lost:
+            return
+        self.is_lost = True
+        self._end_move()
+        self._held = None
+        for playback in self.playbacks.values():
+            playback.on_ended(completed=False)
+        self.playbacks.clear()
+        for tap in self.taps.values():
+            if tap.flushing is None:
+                self._plane.flush_lost(tap)
+        if self._on_lost is not None and not self.is_closed:
+            self._on_lost()

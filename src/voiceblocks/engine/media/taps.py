@@ -1,0 +1,269 @@
+"""Taps: what a leg receives, placed into rows of the arena by wall-clock position.
+
+A tap's samples count from its *zero*, a position (see `rtp.timeline`) on a packet boundary
+of the stream, at most one packet before the command. It ends where it was told: at the
+position of a digit, at an instant, or at its limit; its length is never what happened to arrive.
+Only the incoming direction exists; a `direction` would select another placing call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceblocks.audio import g711
+from voiceblocks.engine.media.legs import NEVER, Leg
+from voiceblocks.engine.media.messages import OpenTap, TapClosed, TapStats
+from voiceblocks.engine.media.ring import LAWS, RING_BYTES, RING_SLOTS, Arena, RowState
+from voiceblocks.engine.media.ring import silence_bytes as silence_of_laws
+from voiceblocks.recordings.spool import SLOT_SAMPLES
+from voiceblocks.rtp.batch import sliding_windows
+from voiceblocks.rtp.timeline import CLOCK_HZ, MAX_AHEAD, position_of
+
+GRACE = 1600
+"A tap at its limit waits 200 ms for packets that are still on their way."
+
+CLEAN_AHEAD = MAX_AHEAD + 1600
+"Slots are cleaned so many samples before now reaches them; more than a packet can lie ahead."
+
+Bytes = npt.NDArray[np.uint8]
+Indexes = npt.NDArray[np.int64]
+
+_TRANSCODE = {
+    ("PCMU", "PCMA"): g711.alaw_encode(g711.ulaw_decode(np.arange(256, dtype=np.uint8))).tobytes(),
+    ("PCMA", "PCMU"): g711.ulaw_encode(g711.alaw_decode(np.arange(256, dtype=np.uint8))).tobytes(),
+}
+
+
+def transcode(payload: bytes, law: str, wanted: str) -> bytes:
+    """Change the law of a payload."""
+    return payload if law == wanted else payload.translate(_TRANSCODE[law, wanted])
+
+
+@dataclass(slots=True, eq=False)
+class Tap:
+    """One open tap. All positions are absolute."""
+
+    ident: int
+    row: int
+    law: str
+    zero: int
+    end: int
+    "Nothing is placed from here on; `NEVER` without a limit."
+    limited: bool
+    "Whether reaching `end` is the limit that was asked for."
+    expected_before: int
+    received_before: int
+    late_before: int
+
+
+class Taps:
+    """
+    All taps of one worker.
+
+    Args:
+        arena: Where the rows are.
+        report: Takes the `TapClosed`.
+    """
+
+    def __init__(self, arena: Arena, report: Callable[[TapClosed], None]) -> None:
+        self._arena = arena
+        self._report = report
+        self._owners: dict[Tap, Leg] = {}
+        headers = arena.headers
+        self._clock = headers["clock"]
+        self._clean = headers["clean_slots"]
+        self._placed = headers["placed"]
+        self._present = headers["present"]
+        self._flat_presence = arena.presence.reshape(-1)
+        self._windows: dict[int, Bytes] = {}
+        self._silence = silence_of_laws()
+        self._index()
+
+    def __len__(self) -> int:
+        return len(self._owners)
+
+    def _index(self) -> None:
+        taps = list(self._owners)
+        self._rows = np.array([tap.row for tap in taps], np.int64)
+        self._zeros = np.array([tap.zero for tap in taps], np.int64)
+        self._bytes = self._silence[[LAWS.index(tap.law) for tap in taps]][:, None]
+        self._next_close = min((tap.end for tap in taps), default=NEVER) + GRACE
+
+    def open(self, leg: Leg, command: OpenTap, now: float, utc_us: int) -> None:
+        """Begin to place what `leg` receives into an ARMED row."""
+        leg.load()
+        if not leg.taps:
+            leg.timeline.apply_least_lead()
+        zero = position_of(now)
+        if leg.timeline.state.anchored:
+            step = leg.packet_samples or SLOT_SAMPLES
+            boundary = leg.timeline.state.position
+            zero = boundary + (zero - boundary) // step * step
+        limit = command.limit_samples
+        header = self._arena.headers[command.row]
+        header["zero_s"] = zero / CLOCK_HZ
+        header["zero_us"] = utc_us - round((now - zero / CLOCK_HZ) * 1e6)
+        header["state"] = RowState.ACTIVE
+        tap = Tap(
+            ident=command.tap,
+            row=command.row,
+            law=self._arena.law_of(command.row),
+            zero=zero,
+            end=NEVER if limit is None else zero + limit,
+            limited=limit is not None,
+            expected_before=leg.statistics.total_expected,
+            received_before=leg.statistics.total_received,
+            late_before=leg.packets_late,
+        )
+        self.adopt(leg, tap)
+
+    def adopt(self, leg: Leg, tap: Tap) -> None:
+        """Take a tap over as it is: a new one, or one of a leg that moved here."""
+        leg.taps.append(tap)
+        self._owners[tap] = leg
+        self._index()
+        leg.store()
+
+    def give_up(self, leg: Leg) -> None:
+        """Forget the taps of a leg that moves away; their rows go with it."""
+        for tap in leg.taps:
+            del self._owners[tap]
+        leg.taps.clear()
+        self._index()
+
+    def close_at_timestamp(self, leg: Leg, tap: Tap, timestamp: int, at: float, now: float) -> None:
+        """End a tap at an RTP timestamp; at `at` where that timestamp makes no sense."""
+        leg.load()
+        position = leg.digits.get(timestamp)
+        if position is None and leg.timeline.state.anchored:
+            position = leg.timeline.position_at(timestamp)
+        if position is None or not 0 <= position_of(now) + MAX_AHEAD - position <= 10 * CLOCK_HZ:
+            position = position_of(at)
+        self.close(leg, tap, position)
+
+    def close_at(self, leg: Leg, tap: Tap, at: float, now: float) -> None:
+        """End a tap at an instant; one in the future becomes its new end."""
+        position = position_of(at)
+        if position <= position_of(now):
+            self.close(leg, tap, position)
+        elif position < tap.end:
+            tap.end, tap.limited = position, False
+            leg.judge()
+            self._index()
+
+    def close(self, leg: Leg, tap: Tap, position: int, *, limit_reached: bool = False) -> None:
+        """End a tap at a position and report it."""
+        n_samples = max(0, min(position, tap.end) - tap.zero)
+        if tap.limited and position >= tap.end:
+            limit_reached = True
+        header = self._arena.headers[tap.row]
+        header["n_final"] = n_samples
+        header["state"] = RowState.CLOSED
+        del self._owners[tap]
+        leg.taps.remove(tap)
+        self._index()
+        leg.load()
+        leg.judge()
+        statistics = leg.statistics
+        expected = statistics.total_expected - tap.expected_before
+        received = statistics.total_received - tap.received_before
+        absent = -(-n_samples // SLOT_SAMPLES) - int(header["present"])
+        stats = TapStats(
+            packets_expected=expected,
+            packets_received=received,
+            packets_late=leg.packets_late - tap.late_before,
+            packets_lost=max(0, expected - received),
+            absent_ms=max(0, absent) * 20,
+        )
+        self._report(TapClosed(leg.ident, tap.ident, tap.row, n_samples, limit_reached, stats))
+
+    def close_all(self, leg: Leg, at: float) -> None:
+        """End all taps of a leg that goes away."""
+        for tap in list(leg.taps):
+            self.close(leg, tap, position_of(at))
+
+    def tick(self, now: float) -> None:
+        """Publish the clock, clean the slots that come next, close what reached its end."""
+        if not self._owners:
+            return
+        position = position_of(now)
+        rows = self._rows
+        clocks = position - self._zeros
+        self._clock[rows] = clocks
+        while True:
+            behind = clocks + CLEAN_AHEAD > self._clean[rows] * SLOT_SAMPLES
+            if not behind.any():
+                break
+            dirty = rows[behind]
+            slots = self._clean[dirty] % RING_SLOTS
+            self._arena.slots[dirty, slots] = self._bytes[behind]
+            self._arena.presence[dirty, slots] = 0
+            self._clean[dirty] += 1
+        if position >= self._next_close:
+            for tap, leg in list(self._owners.items()):
+                if position >= tap.end + GRACE:
+                    self.close(leg, tap, tap.end, limit_reached=tap.limited)
+
+    def place_batch(self, rows: Indexes, starts: Indexes, payloads: Bytes) -> None:
+        """
+        Place one payload into each of several rows; all within their taps.
+
+        Args:
+            rows: int64, `(n,)`, no row twice.
+            starts: int64, `(n,)`: position of the first sample, counted from the tap's zero.
+            payloads: uint8, `(n, length)`.
+        """
+        length = payloads.shape[1]
+        windows = self._windows.get(length)
+        if windows is None:
+            windows = self._windows[length] = sliding_windows(self._arena.flat_audio, length)
+        offsets = starts % RING_BYTES
+        wraps = offsets + length > RING_BYTES
+        if wraps.any():
+            for index in np.nonzero(wraps)[0]:
+                self._place_one(int(rows[index]), int(starts[index]), payloads[index].tobytes())
+            whole = ~wraps
+            rows, starts, offsets = rows[whole], starts[whole], offsets[whole]
+            payloads = payloads[whole]
+        windows[rows * RING_BYTES + offsets] = payloads
+        ends = starts + length
+        first = starts // SLOT_SAMPLES
+        last = (ends - 1) // SLOT_SAMPLES
+        for step in range(int((last - first).max(initial=-1)) + 1):
+            index = rows * RING_SLOTS + np.minimum(first + step, last) % RING_SLOTS
+            self._present[rows] += self._flat_presence[index] == 0
+            self._flat_presence[index] = 1
+        self._placed[rows] = np.maximum(self._placed[rows], ends)
+
+    def place(self, leg: Leg, position: int, payload: bytes) -> None:
+        """Place a payload into every tap of a leg, cut to each tap's extent."""
+        for tap in leg.taps:
+            first = max(0, tap.zero - position)
+            after = min(len(payload), tap.end - position)
+            if first < after:
+                cut = transcode(payload[first:after], leg.law, tap.law)
+                self._place_one(tap.row, position + first - tap.zero, cut)
+
+    def _place_one(self, row: int, start: int, payload: bytes) -> None:
+        end = start + len(payload)
+        clean = int(self._clean[row])
+        slots = range(start // SLOT_SAMPLES, -(-end // SLOT_SAMPLES))
+        if slots.stop > clean or slots.start < clean - RING_SLOTS:
+            # Later than the ring was cleaned (the tick is late itself), or long gone.
+            return
+        offset = start % RING_BYTES
+        ring = self._arena.audio[row]
+        data = np.frombuffer(payload, np.uint8)
+        head = min(len(data), RING_BYTES - offset)
+        ring[offset : offset + head] = data[:head]
+        ring[: len(data) - head] = data[head:]
+        presence = self._arena.presence[row]
+        for slot in slots:
+            if not presence[slot % RING_SLOTS]:
+                presence[slot % RING_SLOTS] = 1
+                self._present[row] += 1
+        self._placed[row] = max(int(self._placed[row]), end)
