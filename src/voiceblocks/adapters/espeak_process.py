@@ -120,7 +120,11 @@ class _Library:
 def main(argv: list[str]) -> int:
     """Serve until the other end closes."""
     channel: ipc.Channel[Speak] = ipc.Channel(ipc.child_socket(argv), Speak)
-    library = _Library(argv[2], argv[3])
+    try:
+        library = _Library(argv[2], argv[3])
+    except OSError:
+        # A wheel for another machine, say: the other end sees us go and tells its caller.
+        return 1
     channel.send(Started(version=library.version, rate_hz=library.rate_hz))
 
     def send_sound(pcm: bytes) -> None:

@@ -56,10 +56,10 @@ def read_audio_file(path: Path, extension: str) -> Samples:
         raise UnreadableAudio("the file cannot be read") from error
     if len(data) > MAX_BYTES:
         raise UnreadableAudio("too large")
-    check = _CHECKS.get(extension)
-    if check is None:
+    data_of = _DATA_OF.get(extension)
+    if data_of is None:
         raise UnreadableAudio(f"no such format: {extension}")
-    check(data)
+    data = data_of(data)
     try:
         samples = _decode(data, extension)
     except (soundfile.SoundFileError, ValueError, TypeError) as error:
@@ -69,18 +69,20 @@ def read_audio_file(path: Path, extension: str) -> Samples:
     return samples
 
 
-def _check_mp3(data: bytes) -> None:
-    """An MPEG layer III frame header at the start, or behind ID3v2 tags."""
+def _mp3_data(data: bytes) -> bytes:
+    """Without ID3v2 tags: libsndfile takes no empty ones. Must begin with layer III."""
     start = 0
     while data[start : start + 3] == b"ID3" and len(data) >= start + _ID3_HEADER_BYTES:
         size = 0
         for byte in data[start + 6 : start + _ID3_HEADER_BYTES]:
             size = size << 7 | byte & 0x7F
         start += _ID3_HEADER_BYTES + size
-    if start == 0 and not _is_layer_3(data[:4]):
+    if _is_layer_3(data[start : start + 4]):
+        return data[start:]
+    if start == 0 or start >= len(data):
         raise UnreadableAudio("no MP3 frame at the start")
-    if start >= len(data):
-        raise UnreadableAudio("nothing behind the ID3 tag")
+    # Padding that the tag does not count, most likely: the decoder looks further.
+    return data
 
 
 def _is_layer_3(header: bytes) -> bool:
@@ -91,20 +93,26 @@ def _is_layer_3(header: bytes) -> bool:
     return version != 1 and layer == 1 and bitrate not in (0, 15) and rate != 3
 
 
-def _check_wav(data: bytes) -> None:
+def _wav_data(data: bytes) -> bytes:
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         raise UnreadableAudio("no RIFF/WAVE header")
+    return data
 
 
-def _check_gsm(data: bytes) -> None:
-    """Raw GSM 06.10 has no header, but each 33-byte frame begins with the nibble 0xD."""
+def _gsm_data(data: bytes) -> bytes:
+    """
+    Whole frames only.
+
+    Raw GSM 06.10 has no header, but each 33-byte frame begins with the nibble 0xD.
+    """
     whole = len(data) // _GSM_FRAME_BYTES * _GSM_FRAME_BYTES
     starts = np.frombuffer(data, np.uint8, whole)[::_GSM_FRAME_BYTES]
     if whole == 0 or not np.all(starts >> 4 == _GSM_MAGIC):
         raise UnreadableAudio("no GSM 06.10 frames")
+    return data[:whole]
 
 
-_CHECKS = {".mp3": _check_mp3, ".wav": _check_wav, ".gsm": _check_gsm}
+_DATA_OF = {".mp3": _mp3_data, ".wav": _wav_data, ".gsm": _gsm_data}
 _FORMATS = {".mp3": ("MP3", "MPEG"), ".wav": ("WAV", "WAVEX"), ".gsm": ("RAW",)}
 
 
@@ -112,7 +120,6 @@ def _decode(data: bytes, extension: str) -> Samples:
     raw: dict[str, Any] = {}
     if extension == ".gsm":
         raw = {"format": "RAW", "subtype": "GSM610", "samplerate": RATE_HZ, "channels": 1}
-        data = data[: len(data) // _GSM_FRAME_BYTES * _GSM_FRAME_BYTES]
     with soundfile.SoundFile(io.BytesIO(data), **raw) as file:
         if file.format not in _FORMATS[extension]:
             raise UnreadableAudio(f"this is {file.format}")
