@@ -13,13 +13,14 @@ import pytest
 import pytest_asyncio
 import soundfile
 
+from voiceblocks import ipc
 from voiceblocks.adapters.espeak import EspeakLibrary, find_engine
 from voiceblocks.adapters.render.lane import Lane
 from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.audio import g711
 from voiceblocks.audio.level import goertzel_level_dbfs
 from voiceblocks.audio.resample import active_level_dbfs
-from voiceblocks.errors import EncodeError, SynthesisError, UnreadableAudio
+from voiceblocks.errors import ContractViolation, EncodeError, SynthesisError, UnreadableAudio
 from voiceblocks.recordings.spool import SLOT_SAMPLES, SpoolWriter
 from voiceblocks.speech.interfaces import Clip
 
@@ -400,6 +401,41 @@ async def test_20_finishes_at_once(pool: RenderPool, tmp_path: Path) -> None:
     assert [encoded.n_samples for encoded in done] == [8000 + 333 * n for n in range(20)]
     assert [encoded.path.name for encoded in done] == [f"{name}.mp3" for name in names]
     assert len({encoded.sha256 for encoded in done}) == 20
+
+
+async def test_finishing_twice_at_once(pool: RenderPool, tmp_path: Path) -> None:
+    """Two that finish the same recording get the same file, also if a third gave up."""
+    spool = write_spool(tmp_path / "a.spool", steps(2))
+    tasks = [asyncio.create_task(pool.finish("twice", spool, 16_000)) for _ in range(3)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    with pytest.raises(ContractViolation):
+        await pool.finish("twice", spool, 8000)
+    one, other = await asyncio.gather(*tasks[1:])
+    assert one == other
+    assert (await pool.finish("twice", spool, 8000)).n_samples == 8000
+
+
+async def test_child_that_cannot_be_started(
+    pool: RenderPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the system has no process to give, jobs wait; then they are done."""
+    encode, _speech, _files = pool.lanes
+    spool = write_spool(tmp_path / "a.spool", steps(1))
+    refused = 0
+    spawn = ipc.spawn
+
+    def refuse_twice(*arguments: str) -> object:
+        nonlocal refused
+        refused += 1
+        if refused <= 2:
+            raise BlockingIOError("no more processes")
+        return spawn(*arguments)
+
+    monkeypatch.setattr(ipc, "spawn", refuse_twice)
+    kill(encode)
+    assert (await pool.finish("late", spool, 8000)).n_samples == 8000
+    assert refused == 3
 
 
 async def test_finishes_that_fail(pool: RenderPool, tmp_path: Path, work_dir: Path) -> None:

@@ -161,9 +161,15 @@ class Lane:
 
     def _spawn(self) -> None:
         self._restart = None
-        self._process, sock = ipc.spawn(
-            "voiceblocks.adapters.render.process", self.role, str(self._folder)
-        )
+        try:
+            self._process, sock = ipc.spawn(
+                "voiceblocks.adapters.render.process", self.role, str(self._folder)
+            )
+        except OSError as error:
+            # No process, memory or descriptor left just now.
+            _log.error("render_child_not_started", role=self.role, reason=str(error))
+            self._on_closed()
+            return
         self._channel = ipc.AsyncChannel(sock, FromChild, self._on_message, self._on_closed)
         for message in self._told_at_start(self._deaths):
             self._channel.send(message)

@@ -27,7 +27,7 @@ from voiceblocks.adapters.render.messages import (
     RenderSpeech,
     ToChild,
 )
-from voiceblocks.errors import EncodeError, SynthesisError, UnreadableAudio
+from voiceblocks.errors import ContractViolation, EncodeError, SynthesisError, UnreadableAudio
 from voiceblocks.recordings.interfaces import EncodedRecording
 from voiceblocks.speech.interfaces import Clip
 
@@ -54,7 +54,7 @@ class RenderPool:
     def __init__(self, cache_dir: Path, work_dir: Path) -> None:
         self._cache = ClipCache(cache_dir)
         self._followed: dict[str, Follow] = {}
-        self._finishing: dict[str, int] = {}
+        self._finishing: dict[str, tuple[Finish, asyncio.Future[Answer]]] = {}
         self._rendering: dict[str, asyncio.Future[Answer]] = {}
         self._numbers = itertools.count(1)
         self._encode = Lane(
@@ -80,7 +80,11 @@ class RenderPool:
         Raises:
             StartupError: If one does not.
         """
-        await asyncio.gather(*(lane.start() for lane in self.lanes))
+        try:
+            await asyncio.gather(*(lane.start() for lane in self.lanes))
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """End the children; what is unfinished fails."""
@@ -99,22 +103,21 @@ class RenderPool:
         Raises:
             EncodeError: If it cannot be encoded, `n_samples` is 0 (no player opens an MP3
                 without sound), or `name` is abandoned meanwhile.
+            ContractViolation: If `name` is being finished at another length right now.
         """
-        job = next(self._numbers)
-        self._finishing[name] = job
-        future = self._encode.submit(
-            Finish(job=job, name=name, spool_path=str(spool_path), n_samples=n_samples)
-        )
         # From here on the job itself is repeated if the child dies.
         self._followed.pop(name, None)
+        finishing = self._finishing.get(name)
+        if finishing is None:
+            finishing = self._begin_finish(name, spool_path, n_samples)
+        elif finishing[0].n_samples != n_samples:
+            raise ContractViolation(f"recording {name} is being finished at another length")
+        future = finishing[1]
+        await asyncio.wait({future})
         try:
-            await asyncio.wait({future})
             done = future.result()
         except JobFailedError as error:
             raise EncodeError(f"recording {name} cannot be encoded") from error
-        finally:
-            if self._finishing.get(name) == job:
-                del self._finishing[name]
         assert isinstance(done, Encoded)
         return EncodedRecording(
             path=Path(done.path),
@@ -128,9 +131,9 @@ class RenderPool:
         """See `RecordingEncoder.abandon`."""
         self._followed.pop(name, None)
         self._encode.tell(Abandon(name=name))
-        job = self._finishing.pop(name, None)
-        if job is not None:
-            self._encode.drop(job, "abandoned")
+        finishing = self._finishing.pop(name, None)
+        if finishing is not None:
+            self._encode.drop(finishing[0].job, "abandoned")
 
     async def render_speech(self, text: str, language: str, gender: str) -> Clip:
         """
@@ -210,6 +213,23 @@ class RenderPool:
         if clip is None:
             raise JobFailedError("the cache lost it")
         return clip
+
+    def _begin_finish(
+        self, name: str, spool_path: Path, n_samples: int
+    ) -> tuple[Finish, asyncio.Future[Answer]]:
+        message = Finish(
+            job=next(self._numbers), name=name, spool_path=str(spool_path), n_samples=n_samples
+        )
+        finishing = message, self._encode.submit(message)
+        self._finishing[name] = finishing
+
+        def forget(_done: asyncio.Future[Answer]) -> None:
+            if self._finishing.get(name) is finishing:
+                del self._finishing[name]
+
+        # Not when a caller stops waiting: the child has one job for a name at a time.
+        finishing[1].add_done_callback(forget)
+        return finishing
 
     def _tell_followed(self, deaths: int) -> Iterable[ToChild]:
         if deaths >= _DEATHS_BEFORE_NOT_FOLLOWING:

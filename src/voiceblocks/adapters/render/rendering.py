@@ -56,8 +56,10 @@ class RenderLoop:
             # Another process may have made it since the asker looked.
             if self._cache.find(job.key) is None:
                 self._cache.store(job.key, self._render(job))
-        except (SynthesisError, UnreadableAudio, OSError) as error:
+        except (SynthesisError, UnreadableAudio) as error:
             return Failed(job=job.job, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - one job's trouble must not end the others'
+            return Failed(job=job.job, reason=f"{type(error).__name__}: {error}")
         return Rendered(job=job.job)
 
     def _render(self, job: RenderSpeech | RenderFile | RenderBeep) -> Samples:
