@@ -17,7 +17,6 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, urljoin
 
@@ -315,7 +314,6 @@ class GuardedHttp:
                 trust_env=False,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
                 headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-                trace_configs=[_reuse_trace()],
             )
         return self._session
 
@@ -332,41 +330,13 @@ class GuardedHttp:
         if target.address is not None:
             self.guard.require(target.address)
         exact = URL(with_host_of(_ascii(url), target), encoded=True)
-        facts = SimpleNamespace(is_reused=False)
-
-        async def request() -> aiohttp.ClientResponse:
-            return await self._client().request(
-                method,
-                exact,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                trace_request_ctx=facts,
-            )
-
-        try:
-            response = await request()
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            # The server closed a kept connection just as we used it; a new one will tell
-            # whether anything is wrong.
-            if not facts.is_reused:
-                raise
-            facts.is_reused = False
-            response = await request()
+        # Sent once: a kept connection that its server closes just now costs an attempt, but
+        # whether the request was read cannot be known, and an attempt is one request.
+        response = await self._client().request(
+            method, exact, data=body, headers=headers, allow_redirects=False
+        )
         async with response:
             yield response
-
-
-def _reuse_trace() -> aiohttp.TraceConfig:
-    """Notes in a request's context whether its connection had been used before."""
-    trace = aiohttp.TraceConfig()
-
-    async def on_reuse(_session: object, context: SimpleNamespace, _params: object) -> None:
-        if context.trace_request_ctx is not None:
-            context.trace_request_ctx.is_reused = True
-
-    trace.on_connection_reuseconn.append(on_reuse)
-    return trace
 
 
 @contextlib.asynccontextmanager

@@ -96,9 +96,14 @@ async def failure(downloader: AudioDownloader, url: str) -> str:
     return caught.value.status
 
 
+def files_in(folder: Path) -> list[Path]:
+    """All files of a folder."""
+    return list(folder.iterdir())
+
+
 def age(folder: Path) -> None:
     """Make everything a second older, in place of waiting."""
-    for path in folder.iterdir():
+    for path in files_in(folder):
         os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns - 10**9))
 
 
@@ -235,7 +240,7 @@ async def test_the_cache_is_bounded(http: GuardedHttp, server: FileServer, tmp_p
         kept.append((await downloader.fetch(f"{server.url}/a.wav?{n}")).path)
         age(tmp_path)
     assert [path.exists() for path in kept] == [False, True, True]
-    assert sum(name.endswith(".json") for name in os.listdir(tmp_path)) == 2
+    assert sum(path.suffix == ".json" for path in files_in(tmp_path)) == 2
 
 
 async def test_a_broken_disk_is_ours(
@@ -251,4 +256,4 @@ async def test_leftovers_of_a_crash_are_removed(http: GuardedHttp, tmp_path: Pat
     """Half a download of an earlier process does not stay on disk."""
     (tmp_path / "part-x").write_bytes(b"half")
     AudioDownloader(http, tmp_path)
-    assert os.listdir(tmp_path) == []
+    assert files_in(tmp_path) == []

@@ -137,22 +137,13 @@ async def test_connections_are_kept(http: GuardedHttp) -> None:
     assert len(set(peers)) == 1
 
 
-async def test_a_kept_connection_that_died_is_replaced(http: GuardedHttp) -> None:
-    """A server that closed meanwhile costs no attempt: a new connection is tried at once."""
-    requests = []
-
-    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Answers one request a connection, promises to keep it, and closes at the second.
-        for _ in range(2):
-            requests.append(await reader.readuntil(b"a=%2B1"))
-            if len(requests) == 2:
-                return
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-    async with raw_server(once) as port:
-        url = f"http://app.example:{port}/"
-        assert [(await post(http, url)).status for _ in range(2)] == [200, 200]
-    assert len(requests) == 3
+async def test_a_request_is_sent_once(http: GuardedHttp, sink: WebhookSink) -> None:
+    """A connection that breaks is a failure, not sent again behind the caller's back."""
+    await post(http, sink.url)
+    sink.script(Drop())
+    with pytest.raises(ConnectFailed):
+        await post(http, sink.url)
+    assert len(sink.received) == 2
 
 
 @pytest.mark.parametrize(
