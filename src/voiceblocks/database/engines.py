@@ -45,9 +45,12 @@ def parse_url(url: str) -> URL:
     )
 
 
-def open_engine(url: URL, pool_size: int = 1) -> Engine:
+def open_engine(url: URL, pool_size: int = 1, *, for_migration: bool = False) -> Engine:
     """
     Return an engine for a URL from `parse_url`; the caller disposes of it.
+
+    For a migration, SQLite does not enforce foreign keys: altering a table there means
+    to copy and drop it, and `PRAGMA foreign_key_check` at the end takes their place.
 
     SQLite connections belong to the thread that opened them. Their transactions all
     begin with BEGIN IMMEDIATE: one that began by reading and then wants to write would
@@ -57,7 +60,7 @@ def open_engine(url: URL, pool_size: int = 1) -> Engine:
         StartupError: If SQLite is too old, or psycopg is not installed.
     """
     if url.get_backend_name() == "sqlite":
-        return _open_sqlite(url)
+        return _open_sqlite(url, enforces_foreign_keys=not for_migration)
     try:
         return create_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
     except ModuleNotFoundError as error:
@@ -66,7 +69,7 @@ def open_engine(url: URL, pool_size: int = 1) -> Engine:
         ) from error
 
 
-def _open_sqlite(url: URL) -> Engine:
+def _open_sqlite(url: URL, *, enforces_foreign_keys: bool) -> Engine:
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise StartupError(
             f"SQLite {sqlite3.sqlite_version} is too old; "
@@ -80,6 +83,8 @@ def _open_sqlite(url: URL) -> Engine:
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "isolation_level": None},
     )
     event.listen(engine, "connect", _set_pragmas)
+    if not enforces_foreign_keys:
+        event.listen(engine, "connect", _ignore_foreign_keys)
     event.listen(engine, "begin", _begin_immediate)
     return engine
 
@@ -104,6 +109,11 @@ def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _ignore_foreign_keys(connection: sqlite3.Connection, _record: Any) -> None:
+    # Has an effect only outside a transaction, so it cannot wait for the migration's own.
+    connection.execute("PRAGMA foreign_keys=OFF").close()
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -48,6 +48,7 @@ def upgrade(url: str) -> None:
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            _check_references(connection)
 
 
 def check_schema(url: str) -> SchemaState:
@@ -64,7 +65,7 @@ def check_schema(url: str) -> SchemaState:
 @contextmanager
 def _transaction(url: str) -> Iterator[Connection]:
     parsed = parse_url(url)
-    engine = open_engine(parsed)
+    engine = open_engine(parsed, for_migration=True)
     try:
         with engine.begin() as connection:
             yield connection
@@ -76,6 +77,16 @@ def _transaction(url: str) -> Iterator[Connection]:
         ) from error
     finally:
         engine.dispose()
+
+
+def _check_references(connection: Connection) -> None:
+    if connection.dialect.name != "sqlite":
+        return
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    if broken is not None:
+        raise StartupError(
+            f"The upgrade was undone: a row of {broken[0]} would lack its row of {broken[2]}."
+        )
 
 
 def _state_of(connection: Connection) -> SchemaState:

@@ -25,10 +25,22 @@ def columns_of(value: Any) -> dict[str, Any]:
 
 
 def plain(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Return columns with enumerations replaced by their stored values."""
-    return {
-        name: value.value if isinstance(value, Enum) else value for name, value in columns.items()
-    }
+    """Return columns as drivers take them: see `_storable`."""
+    return {name: _storable(value) for name, value in columns.items()}
+
+
+def _storable(value: Any) -> Any:
+    """
+    Return an enumeration's stored value, and text that every database takes.
+
+    NUL (refused by PostgreSQL) and lone surrogates (by both) come from peers: a fact is
+    not lost for the sake of such a character, which is replaced.
+    """
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, str) and ("\0" in value or not value.isascii()):
+        return value.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return value
 
 
 def insert_row(connection: Connection, table: Table, value: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,3 +22,11 @@ def database(database_url: str) -> Iterator[Database]:  # noqa: F811
     opened = Database(database_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:  # noqa: F811
+    """A fresh, migrated SQLite database."""
+    path = tmp_path / "group.db"
+    path.write_bytes(_sqlite_template.read_bytes())
+    return f"sqlite:///{path}"

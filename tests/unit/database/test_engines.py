@@ -58,3 +58,14 @@ def test_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(engines.sqlite3, "sqlite_version_info", (3, 34, 1))
     with pytest.raises(StartupError, match=r"too old; 3\.35\.0 or newer"):
         open_engine(parse_url(f"sqlite:///{tmp_path}/a.db"))
+
+
+def test_missing_driver_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL without its package says what to install."""
+
+    def no_driver(*_arguments: object, **_options: object) -> None:
+        raise ModuleNotFoundError("No module named 'psycopg'")
+
+    monkeypatch.setattr(engines, "create_engine", no_driver)
+    with pytest.raises(StartupError, match=r"pip install 'voiceblocks\[postgres\]'"):
+        open_engine(parse_url("postgresql://host/name"))

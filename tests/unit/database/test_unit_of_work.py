@@ -88,14 +88,6 @@ async def busy(database: Database) -> AsyncIterator[threading.Event]:
 
 
 @pytest.fixture
-def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
-    """A fresh, migrated SQLite database."""
-    path = tmp_path / "group.db"
-    path.write_bytes(_sqlite_template.read_bytes())
-    return f"sqlite:///{path}"
-
-
-@pytest.fixture
 def sqlite_database(sqlite_url: str) -> Database:
     """The same, opened; its daemon thread ends with the process at the latest."""
     return Database(sqlite_url)
