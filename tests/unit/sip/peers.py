@@ -16,7 +16,10 @@ US = ("192.0.2.1", 5060)
 THEM = ("192.0.2.9", 5062)
 FLOW = Flow("udp", US, THEM)
 TCP_FLOW = Flow("tcp", US, ("192.0.2.9", 41000), 7)
-SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+SDP = (
+    b"v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\n"
+    b"t=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
+)
 OUR_SDP = SDP.replace(b"192.0.2.9", b"192.0.2.1")
 
 
