@@ -104,6 +104,40 @@ def test_disk_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def test_remove(tmp_path: Path) -> None:
+    """A removed entry is gone in both laws; removing what is not there is fine."""
+    cache = ClipCache(tmp_path)
+    cache.store(key_of("x"), SAMPLES)
+    cache.remove(key_of("x"))
+    cache.remove(key_of("y"))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_prune(tmp_path: Path) -> None:
+    """What was unused longest goes first, what was just used never, and no more than needed."""
+    cache = ClipCache(tmp_path)
+    now_s, day_s = 2_000_000_000.0, 86_400.0
+    for age_days in range(10):
+        clip = cache.store(key_of(str(age_days)), SAMPLES)
+        for path in (clip.ulaw_path, clip.alaw_path):
+            os.utime(path, (now_s - age_days * day_s, now_s - 100 * day_s))
+    stray = clip.ulaw_path.parent / ".new-old"
+    stray.write_bytes(b"x")
+    os.utime(stray, (now_s - 3 * day_s, now_s - 3 * day_s))
+
+    def left() -> list[int]:
+        return [age for age in range(10) if cache.find(key_of(str(age))) is not None]
+
+    entry_bytes = 2 * len(SAMPLES)
+    cache.prune(10 * entry_bytes, now_s)
+    assert left() == list(range(10))
+    assert not stray.exists()
+    cache.prune(7 * entry_bytes, now_s)
+    assert left() == list(range(7))
+    cache.prune(0, now_s)
+    assert left() == [0, 1, 2]
+
+
 def test_hash_of_a_file(tmp_path: Path) -> None:
     """Content counts, names do not."""
     (tmp_path / "a").write_bytes(b"x" * 3_000_000)

@@ -15,6 +15,7 @@ import soundfile
 
 from voiceblocks import ipc
 from voiceblocks.adapters.espeak import EspeakLibrary, find_engine
+from voiceblocks.adapters.render.cache import hash_file
 from voiceblocks.adapters.render.lane import Lane
 from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.audio import g711
@@ -300,6 +301,11 @@ async def test_audio_files(pool: RenderPool, tmp_path: Path, extension: str) -> 
     # Cached by content, whatever the name.
     copy = tmp_path / "copy"
     copy.write_bytes(path.read_bytes())
+    assert await pool.render_audio_file(copy, extension) == clip
+    # Deleting a recording deletes what was made from it.
+    pool.purge_audio_file(hash_file(copy))
+    assert not clip.ulaw_path.exists()
+    assert not clip.alaw_path.exists()
     assert await pool.render_audio_file(copy, extension) == clip
 
 

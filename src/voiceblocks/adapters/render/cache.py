@@ -9,6 +9,7 @@ unequal pair, which counts as absent and is made again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -24,6 +25,8 @@ FORMAT_VERSION = "1"
 "Part of every key: change it when levels, trimming or filters change."
 
 _HASH_BYTES = 1 << 20
+_TEMPORARY = ".new-"
+_RECENT_S = 2 * 86_400
 
 
 def key_of(*parts: str) -> str:
@@ -85,6 +88,38 @@ class ClipCache:
         _write_atomically(ulaw_path, g711.ulaw_encode(samples).tobytes())
         return Clip(ulaw_path=ulaw_path, alaw_path=alaw_path, n_samples=len(samples))
 
+    def remove(self, key: str) -> None:
+        """Delete an entry; whoever has its files open keeps reading. None is fine."""
+        for path in self._paths(key):
+            path.unlink(missing_ok=True)
+
+    def prune(self, max_bytes: int, now_s: float) -> None:
+        """
+        Delete what was unused longest until the rest fits. For start-up: it looks at all files.
+
+        Args:
+            max_bytes: For all entries together.
+            now_s: Seconds since 1970. What was used in the two days before stays in any
+                case: another process may just have handed it out (and file systems note
+                the time of a reading only once a day).
+        """
+        entries: list[tuple[float, int, Path]] = []
+        for path in self._folder.glob("??/*"):
+            with contextlib.suppress(FileNotFoundError):
+                stat = path.stat()
+                used_s = max(stat.st_atime, stat.st_mtime)
+                if path.name.startswith(_TEMPORARY):
+                    if now_s - used_s > _RECENT_S:
+                        path.unlink(missing_ok=True)
+                else:
+                    entries.append((used_s, stat.st_size, path))
+        excess = sum(size for _used_s, size, _path in entries) - max_bytes
+        for used_s, size, path in sorted(entries):
+            if excess <= 0 or now_s - used_s <= _RECENT_S:
+                return
+            path.unlink(missing_ok=True)
+            excess -= size
+
     def _paths(self, key: str) -> tuple[Path, Path]:
         # 256 folders: a year of dynamic texts is more than one folder likes.
         folder = self._folder / key[:2]
@@ -92,7 +127,7 @@ class ClipCache:
 
 
 def _write_atomically(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

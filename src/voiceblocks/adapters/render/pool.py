@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -27,11 +28,14 @@ from voiceblocks.adapters.render.messages import (
     RenderSpeech,
     ToChild,
 )
+from voiceblocks.blocks.msg import AUDIO_EXTENSIONS
 from voiceblocks.errors import ContractViolation, EncodeError, SynthesisError, UnreadableAudio
 from voiceblocks.recordings.interfaces import EncodedRecording
 from voiceblocks.speech.interfaces import Clip
 
 SAMPLES_PER_MS = 8
+CACHE_MAX_BYTES = 2 << 30
+"Of both laws together: 37 hours of prompts."
 _FINISHES_AT_ONCE = 1000
 # The engine's own limits end a hanging text first, twice if its process dies in between.
 _SPEECH_LIMIT_S = 60.0
@@ -49,10 +53,15 @@ class RenderPool:
         cache_dir: For prompts; may be shared by processes, survives restarts.
         work_dir: Where finished MP3s appear, the receiver's to move or delete. Used by
             this pool alone: part files in it are deleted at the start.
+        cache_max_bytes: At the start, what was unused longest goes when there is more.
+            While the node runs nothing is deleted, since clips must stay.
     """
 
-    def __init__(self, cache_dir: Path, work_dir: Path) -> None:
+    def __init__(
+        self, cache_dir: Path, work_dir: Path, *, cache_max_bytes: int = CACHE_MAX_BYTES
+    ) -> None:
         self._cache = ClipCache(cache_dir)
+        self._cache_max_bytes = cache_max_bytes
         self._followed: dict[str, Follow] = {}
         self._finishing: dict[str, tuple[Finish, asyncio.Future[Answer]]] = {}
         self._rendering: dict[str, asyncio.Future[Answer]] = {}
@@ -80,6 +89,7 @@ class RenderPool:
         Raises:
             StartupError: If one does not.
         """
+        await asyncio.to_thread(self._cache.prune, self._cache_max_bytes, time.time())
         try:
             await asyncio.gather(*(lane.start() for lane in self.lanes))
         except BaseException:
@@ -169,7 +179,7 @@ class RenderPool:
             content = await asyncio.to_thread(hash_file, source)
         except OSError as error:
             raise UnreadableAudio("the file cannot be read") from error
-        key = key_of("file", extension, content)
+        key = _file_key(content, extension)
         try:
             return await self._render(
                 self._files,
@@ -179,6 +189,16 @@ class RenderPool:
             )
         except JobFailedError as error:
             raise UnreadableAudio(f"not readable as {extension}: {error}") from error
+
+    def purge_audio_file(self, sha256: str) -> None:
+        """
+        Delete what was rendered from a file, as when the recording it was is deleted.
+
+        Args:
+            sha256: Of the file's content, as hex.
+        """
+        for extension in AUDIO_EXTENSIONS:
+            self._cache.remove(_file_key(sha256, extension))
 
     async def beep(self) -> Clip:
         """
@@ -236,3 +256,7 @@ class RenderPool:
             # Nothing is lost: `finish` encodes a spool that was not followed as a whole.
             self._followed.clear()
         return list(self._followed.values())
+
+
+def _file_key(sha256: str, extension: str) -> str:
+    return key_of("file", extension, sha256)
