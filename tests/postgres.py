@@ -242,9 +242,20 @@ def _server_or_skip() -> PostgresServer:
     return server
 
 
+def fresh_sqlite(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Address of a fresh, migrated SQLite database in `tmp_path`."""
+    template = tmp_path_factory.getbasetemp() / "template.db"
+    if not template.exists():
+        upgrade(f"sqlite:///{template}")
+    path = tmp_path / "voiceblocks.db"
+    shutil.copyfile(template, path)
+    return f"sqlite:///{path}"
+
+
 @pytest.fixture(scope="session")
-def _postgres_lifetime() -> Iterator[None]:
-    yield
+def postgres_url() -> Iterator[str]:
+    """Address of the server's maintenance database; skips where there is no server."""
+    yield _server_or_skip().url("postgres")
     if _server.cache_info().currsize:
         server = _server()
         _server.cache_clear()
@@ -252,29 +263,16 @@ def _postgres_lifetime() -> Iterator[None]:
             server.stop()
 
 
-@pytest.fixture(scope="session")
-def postgres_url(_postgres_lifetime: None) -> str:
-    """Address of the server's maintenance database; skips where there is no server."""
-    return _server_or_skip().url("postgres")
-
-
-@pytest.fixture(scope="session")
-def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "template.db"
-    upgrade(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def database_url(
-    request: pytest.FixtureRequest, tmp_path: Path, _postgres_lifetime: None
+    request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Address of a fresh, migrated database, once of each kind."""
     if request.param == "sqlite":
-        path = tmp_path / "voiceblocks.db"
-        shutil.copyfile(request.getfixturevalue("_sqlite_template"), path)
-        yield f"sqlite:///{path}"
+        yield fresh_sqlite(tmp_path, tmp_path_factory)
         return
+    # Ends the server when the session ends.
+    request.getfixturevalue("postgres_url")
     server = _server_or_skip()
     name = server.take_database()
     yield server.url(name)

@@ -7,17 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import (  # noqa: F401 - fixtures
-    _postgres_lifetime,
-    _sqlite_template,
-    database_url,
-    postgres_url,
-)
+from tests.postgres import fresh_sqlite
 from voiceblocks.database.unit_of_work import Database
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:  # noqa: F811
+def database(database_url: str) -> Iterator[Database]:
     """A database with tables and nothing in them, closed after the test."""
     opened = Database(database_url)
     yield opened
@@ -25,8 +20,6 @@ def database(database_url: str) -> Iterator[Database]:  # noqa: F811
 
 
 @pytest.fixture
-def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:  # noqa: F811
-    """A fresh, migrated SQLite database."""
-    path = tmp_path / "group.db"
-    path.write_bytes(_sqlite_template.read_bytes())
-    return f"sqlite:///{path}"
+def sqlite_url(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A fresh, migrated SQLite database, for what only SQLite does."""
+    return fresh_sqlite(tmp_path, tmp_path_factory)
