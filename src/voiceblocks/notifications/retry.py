@@ -33,6 +33,9 @@ _REDIRECTS = range(300, 400)
 LIVE_OFFSETS_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 "Seconds after the first attempt, at which the attempts of a living call are due."
 
+LIVE_PAUSE_S = 0.5
+"Pause after a failure that came later than the next attempt was due: a time-out, a restart."
+
 LASTING_PAUSES_S = (
     30.0,
     2 * _MINUTE_S,
@@ -97,12 +100,12 @@ def next_attempt_us(
         chance: Randomness in [0, 1).
 
     Returns:
-        A time that is not before `now_us`; `NEVER_US` for one that is not lasting and has
+        A time after `now_us`; `NEVER_US` for one that is not lasting and has
         used its attempts, which waits for the call to end; `None` when it is given up.
     """
     if attempt_count < len(LIVE_OFFSETS_S):
         due_us = first_attempt_us + int(LIVE_OFFSETS_S[attempt_count] * _SECOND_US)
-        return max(due_us, now_us)
+        return due_us if due_us > now_us else now_us + int(LIVE_PAUSE_S * _SECOND_US)
     if not lasting:
         return NEVER_US
     step = attempt_count - len(LIVE_OFFSETS_S)

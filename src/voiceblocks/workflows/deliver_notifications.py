@@ -21,6 +21,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -198,7 +199,7 @@ class NotificationDelivery:
             self._busy[departure.host] += 1
             task = asyncio.create_task(self._deliver(departure))
             self._in_flight.add(task)
-            task.add_done_callback(self._in_flight.discard)
+            task.add_done_callback(partial(self._on_return, departure.host))
         if n_claimed == room:
             return 0.0
         if due_us is None:
@@ -267,12 +268,14 @@ class NotificationDelivery:
         except Exception:  # noqa: BLE001 - see below
             # Its claim runs out, and then it is sent again.
             _log.exception("notification_attempt_lost", notification=notification.id)
-        finally:
-            self._busy[departure.host] -= 1
-            if not self._busy[departure.host]:
-                del self._busy[departure.host]
-            # The session's next one may leave, or another of this host.
-            self._woken.set()
+
+    def _on_return(self, host: str, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(task)
+        self._busy[host] -= 1
+        if not self._busy[host]:
+            del self._busy[host]
+        # The session's next one may leave, or another of this host.
+        self._woken.set()
 
     async def _send(self, departure: _Departure) -> WebhookResult:
         notification = departure.notification
