@@ -1,0 +1,58 @@
+"""Tone-coded audio in a recording, told apart from audio that lost or moved something."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import soundfile
+
+from voiceblocks.testing import tone_code
+
+RATE_HZ = 8000
+SAMPLES_PER_MS = 8
+
+PLACE_TOLERANCE_MS = 20.0
+"How far from its place a second may lie: a peer's clock and pacing are its own."
+
+
+def length_ms(mp3: bytes) -> float:
+    """How long an MP3 lasts by libsndfile."""
+    return len(_samples(mp3)) / SAMPLES_PER_MS
+
+
+def seconds_in_place(mp3: bytes) -> list[tone_code.Heard]:
+    """
+    The whole seconds in an MP3, which must follow each other without gap, shift or repeat.
+
+    The recording may begin and end in the middle of a second.
+    """
+    samples = _samples(mp3)
+    heard = tone_code.decode_seconds(samples)
+    assert heard, "no tone-coded second at all"
+    first = heard[0]
+    for offset, second in enumerate(heard):
+        due_ms = first.starts_at_ms + 1000.0 * offset
+        assert second.second_index == first.second_index + offset, _story(heard)
+        assert abs(second.starts_at_ms - due_ms) <= PLACE_TOLERANCE_MS, _story(heard)
+    whole = [
+        second
+        for second in heard
+        if second.starts_at_ms >= 0 and second.starts_at_ms + 990 <= len(samples) / SAMPLES_PER_MS
+    ]
+    for second in whole:
+        assert second.heard_ms >= tone_code.HEARD_ENOUGH_MS, _story(heard)
+    return whole
+
+
+def _samples(mp3: bytes) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    samples, rate_hz = soundfile.read(io.BytesIO(mp3), dtype="int16")
+    assert rate_hz == RATE_HZ
+    return np.asarray(samples)
+
+
+def _story(heard: list[tone_code.Heard]) -> str:
+    return ", ".join(
+        f"second {one.second_index} at {one.starts_at_ms:.0f} ms for {one.heard_ms:.0f} ms"
+        for one in heard
+    )
