@@ -1,0 +1,182 @@
+"""The docs say what the code does, as far as a machine can tell."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from voiceblocks.api.reference import statuses_of
+from voiceblocks.blocks import answer
+from voiceblocks.blocks.registry import BLOCKS
+from voiceblocks.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+SOURCE = ROOT / "src" / "voiceblocks"
+
+_ENVIRONMENT_NAME = re.compile(r"VOICEBLOCKS_[A-Z0-9_]+")
+_LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)")
+_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"`[^`\n]*`")
+_HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
+_NAMED_STATUS = re.compile(r"^\| `((?:error|success)_[a-z_]+)` \|", re.MULTILINE)
+_NAMED_PARAMETER = re.compile(r"^\| `([a-z_]+)` \| (?:yes|no) \|", re.MULTILINE)
+
+_SKIPPED_FOLDERS = frozenset({"var", "build", "dist", "node_modules"})
+
+
+def _pages() -> list[Path]:
+    """Every Markdown page of the project, without what tools and servers put beside it."""
+    return sorted(
+        path
+        for path in ROOT.rglob("*.md")
+        if not any(
+            part in _SKIPPED_FOLDERS or part.startswith(".")
+            for part in path.relative_to(ROOT).parts
+        )
+    )
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in _HEADING.findall(text)
+    }
+
+
+def _packages() -> list[str]:
+    """Names of all packages, at any depth, and of the modules beside the layers."""
+    packages = {path.parent.name for path in SOURCE.rglob("__init__.py")} - {SOURCE.name}
+    modules = {path.stem for path in SOURCE.glob("*.py")} - {"__init__"}
+    return sorted(packages | modules)
+
+
+def _layers() -> list[str]:
+    """Names in the layers contract of import-linter."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(c["layers"] for c in contracts["contracts"] if c["type"] == "layers")
+    return sorted({name for row in layers for name in re.findall(r"\w+", row)})
+
+
+def test_every_setting_is_documented_and_nothing_else() -> None:
+    """An operator finds every setting, with its default, and none that does not exist."""
+    text = (DOCS / "settings.md").read_text(encoding="utf-8")
+    fields = {f"VOICEBLOCKS_{name.upper()}" for name in Settings.model_fields}
+    assert set(_ENVIRONMENT_NAME.findall(text)) == fields
+    rows = re.findall(r"^\| `(VOICEBLOCKS_[A-Z0-9_]+)` \|", text, re.MULTILINE)
+    assert sorted(rows) == sorted(fields)
+
+
+def _plain_defaults() -> dict[str, str | float]:
+    """Defaults that are a value; others are made at the start, and the table says how in words."""
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    return {n: d for n, d in defaults.items() if isinstance(d, str | int | float) and d != ""}
+
+
+@pytest.mark.parametrize(("name", "default"), sorted(_plain_defaults().items()))
+def test_a_setting_s_default_is_the_documented_one(name: str, default: str | float) -> None:
+    """The default in the table is the field's, wherever it is a plain value."""
+    text = (DOCS / "settings.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| `VOICEBLOCKS_{name.upper()}` \| ([^|]*) \|", text, re.MULTILINE)
+    assert row is not None
+    said = re.match(r"`([^`]*)`", row[1])
+    assert said is not None
+    assert said[1] == (str(default).lower() if isinstance(default, bool) else f"{default}")
+
+
+@pytest.mark.parametrize("page", _pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_names_a_setting_that_does_not_exist(page: Path) -> None:
+    """Nobody sets a variable that nothing reads; those of the example application are its own."""
+    known = {f"VOICEBLOCKS_{name.upper()}" for name in Settings.model_fields}
+    known |= set(_ENVIRONMENT_NAME.findall((ROOT / "examples" / "voicemail.py").read_text()))
+    assert set(_ENVIRONMENT_NAME.findall(page.read_text(encoding="utf-8"))) <= known
+
+
+@pytest.mark.parametrize("path", sorted(BLOCKS))
+def test_a_block_s_page_names_its_parameters_and_statuses(path: str) -> None:
+    """The page of a block has exactly the parameters and statuses that the code has."""
+    command = BLOCKS[path].command
+    text = (DOCS / "blocks" / f"{command.block}.md").read_text(encoding="utf-8")
+    assert f"`/open/{path}`" in text
+    parameters = ["app_id", "access_token", *(item.name for item in command.parameters)]
+    assert _NAMED_PARAMETER.findall(text) == parameters
+    assert _NAMED_STATUS.findall(text) == list(statuses_of(command))
+
+
+def test_every_block_has_a_page_and_every_page_a_block() -> None:
+    """Also `answer`, which nobody can ask for; and no page outlives its block."""
+    blocks = {entry.command.block for entry in BLOCKS.values()} | {answer.BLOCK}
+    assert {path.stem for path in (DOCS / "blocks").glob("*.md")} == blocks
+    assert f"ivr_block={answer.BLOCK}" in (DOCS / "blocks" / "answer.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted({*_packages(), *_layers()}))
+def test_the_architecture_page_names_every_package(name: str) -> None:
+    """Each package and each name of the layers contract has its place on the page."""
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    assert re.search(rf"`(?:[\w/]+/)?{re.escape(name)}`", text)
+
+
+def test_the_architecture_page_names_only_files_that_exist() -> None:
+    """The way of a call leads through real files."""
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    walk = text.partition("## One Record call")[2].partition("\n## ")[0]
+    named = re.findall(r"^  ((?:[\w]+/)+[\w]+\.py)", walk, re.MULTILINE)
+    assert len(named) > 20
+    assert [name for name in named if not (SOURCE / name).is_file()] == []
+
+
+@pytest.mark.parametrize("page", _pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_internal_links_resolve(page: Path) -> None:
+    """Every link inside the project leads to a file, and to a heading of it where it says so."""
+    text = _CODE.sub("", _FENCE.sub("", page.read_text(encoding="utf-8")))
+    broken = []
+    for link in _LINK.findall(text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (
+            anchor and target.suffix == ".md" and anchor not in _anchors(target)
+        ):
+            broken.append(link)
+    assert broken == []
+
+
+def test_every_page_of_the_docs_can_be_reached() -> None:
+    """No page is an orphan: something links to it."""
+    linked = {
+        (page.parent / link.partition("#")[0]).resolve()
+        for page in _pages()
+        for link in _LINK.findall(_FENCE.sub("", page.read_text(encoding="utf-8")))
+        if not re.match(r"[a-z]+:|#", link)
+    }
+    assert [page for page in DOCS.rglob("*.md") if page.resolve() not in linked] == []
+
+
+def test_decisions_are_numbered_without_gaps_and_listed() -> None:
+    """The index has every page, and a number is given once."""
+    folder = DOCS / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    pages = sorted(path for path in folder.glob("*.md") if path.name != "README.md")
+    assert pages[0].name == "0001-0023-foundations.md"
+    assert [int(path.name[:4]) for path in pages[1:]] == list(range(24, 23 + len(pages)))
+    for path in pages:
+        assert f"({path.name})" in index
+        number = path.name.partition("-")[0]
+        assert path.read_text(encoding="utf-8").startswith(f"# {number}")
+
+
+def test_the_readme_counts_the_lines_of_the_voicemail() -> None:
+    """What the README promises of the example is true."""
+    promised = re.search(
+        r"voicemail of (\d+) lines\]\(examples/voicemail\.py\)", (ROOT / "README.md").read_text()
+    )
+    assert promised is not None
+    lines = (ROOT / "examples" / "voicemail.py").read_text().splitlines()
+    assert len(lines) == int(promised[1]) < 80
