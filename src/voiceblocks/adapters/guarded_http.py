@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import os
 import socket
 import ssl
 import time
@@ -125,7 +126,7 @@ class CheckedResolver(AbstractResolver):
                 hostname=host,
                 host=str(address),
                 port=port,
-                family=socket.AF_INET6 if address.version == 6 else socket.AF_INET,
+                family=_family_of(address),
                 proto=0,
                 flags=socket.AI_NUMERICHOST,
             )
@@ -169,6 +170,11 @@ class CheckedResolver(AbstractResolver):
         loop = asyncio.get_running_loop()
         infos = await loop.run_in_executor(self._threads, _system_lookup, host)
         return list(dict.fromkeys(str(info[4][0]) for info in infos))
+
+
+def _family_of(address: IpAddress) -> socket.AddressFamily:
+    is_v6 = isinstance(address, ipaddress.IPv6Address)
+    return socket.AF_INET6 if is_v6 else socket.AF_INET
 
 
 def _system_lookup(host: str) -> list[Any]:
@@ -258,7 +264,7 @@ class GuardedHttp:
             return
         try:
             async with asyncio.timeout(timeout_s):
-                await self._shake_hands(target, addresses[0])
+                await self._shake_hands(target, addresses)
         except TimeoutError as error:
             raise TimedOut("no connection in time") from error
 
@@ -270,26 +276,40 @@ class GuardedHttp:
             await self._resolver.close()
         self._session = self._resolver = None
 
-    async def _shake_hands(self, target: Target, address: IpAddress) -> None:
+    async def _shake_hands(self, target: Target, addresses: Sequence[IpAddress]) -> None:
         loop = asyncio.get_running_loop()
-        family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-        sockaddr = (str(address), target.port)
-        opened = self.guard.guarded_socket(family, socket.SOCK_STREAM, 0, sockaddr)
+        opened = await self._connect(target, addresses)
         try:
+            transport, _ = await loop.create_connection(
+                asyncio.Protocol, sock=opened, ssl=self._tls, server_hostname=target.host
+            )
+        except BaseException as error:
+            opened.close()
+            if isinstance(error, OSError):
+                # A reset or an end of file in the middle of it is a failed handshake too.
+                raise TlsFailed(_tls_reason(error)) from error
+            raise
+        # Closes the socket, which is the transport's now.
+        transport.abort()
+
+    async def _connect(self, target: Target, addresses: Sequence[IpAddress]) -> socket.socket:
+        """Connect to the first address that accepts."""
+        loop = asyncio.get_running_loop()
+        failure: OSError | None = None
+        for address in addresses:
+            sockaddr = (str(address), target.port)
+            opened = self.guard.guarded_socket(_family_of(address), socket.SOCK_STREAM, 0, sockaddr)
             try:
                 await loop.sock_connect(opened, sockaddr)
             except OSError as error:
-                raise ConnectFailed("no connection") from error
-            try:
-                transport, _ = await loop.create_connection(
-                    asyncio.Protocol, sock=opened, ssl=self._tls, server_hostname=target.host
-                )
-            except OSError as error:
-                # A reset or an end of file in the middle of it is a failed handshake too.
-                raise TlsFailed(_tls_reason(error)) from error
-            transport.abort()
-        finally:
-            opened.close()
+                opened.close()
+                failure = error
+            except BaseException:
+                opened.close()
+                raise
+            else:
+                return opened
+        raise ConnectFailed("no connection") from failure
 
     def _checked_resolver(self) -> CheckedResolver:
         if self._resolver is None:
@@ -349,7 +369,9 @@ async def _our_errors() -> AsyncIterator[None]:
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as error:
         raise TlsFailed(_tls_reason(error)) from error
     except aiohttp.ClientConnectorError as error:
-        reason = error.os_error.strerror or "no connection"
+        # Not the error's own text, which names the address.
+        number = error.os_error.errno
+        reason = os.strerror(number).lower() if number else "no connection"
         raise ConnectFailed(reason) from error
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
         raise ConnectFailed("broken off before an answer") from error

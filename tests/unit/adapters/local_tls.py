@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 import ssl
 from pathlib import Path
 
@@ -13,14 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def self_signed(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Return a server's context for `name`, and that of a client that trusts only it."""
+def self_signed(folder: Path, name: str, *more: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return a server's context for the names, and that of a client that trusts only it."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
-    names: list[x509.GeneralName] = [x509.DNSName(name)]
-    if name == "127.0.0.1":
-        names = [x509.IPAddress(ipaddress.ip_address(name))]
+    names = [x509.DNSName(one) for one in (name, *more)]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)

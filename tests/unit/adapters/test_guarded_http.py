@@ -31,6 +31,7 @@ NAMES = {
     "app.example": ["127.0.0.1"],
     "rebound.example": ["169.254.169.254"],
     "both.example": ["10.0.0.1", "127.0.0.1"],
+    "two.example": ["127.0.0.2", "127.0.0.1"],
 }
 
 
@@ -326,15 +327,18 @@ async def test_long_and_unfinished_bodies(http: GuardedHttp) -> None:
 
 async def test_tls(tmp_path: Path) -> None:
     """A trusted certificate for this name is accepted; the name is in SNI and Host."""
-    server, client = self_signed(tmp_path, "app.example")
-    http = GuardedHttp(LOOPBACK, tls=client, lookup=lookup)
-    seen = SimpleNamespace(name=None)
-    server.sni_callback = lambda _socket, name, _context: setattr(seen, "name", name)
+    server, client = self_signed(tmp_path, "app.example", "two.example")
+    http = GuardedHttp([ipaddress.ip_network("127.0.0.0/8")], tls=client, lookup=lookup)
+    seen = SimpleNamespace(names=[])
+    server.sni_callback = lambda _socket, name, _context: seen.names.append(name)
     async with tls_server(server) as (port, hosts):
         answer = await post(http, f"https://app.example:{port}/")
         await http.check_connection(f"https://app.example:{port}/", 10)
+        # Its first address refuses, the second is the server.
+        await http.check_connection(f"https://two.example:{port}/", 10)
     await http.close()
-    assert (answer.status, hosts, seen.name) == (200, [f"app.example:{port}"], "app.example")
+    assert (answer.status, hosts) == (200, [f"app.example:{port}"])
+    assert seen.names == ["app.example", "app.example", "two.example"]
 
 
 async def test_tls_that_does_not_hold(tmp_path: Path) -> None:
