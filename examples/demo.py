@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -89,7 +90,8 @@ def server(environment: dict[str, str]) -> Iterator[dict[str, Any]]:
     )
     assert process.stdout is not None
     try:
-        line = process.stdout.readline()
+        answered, _, _ = select.select([process.stdout], [], [], PATIENCE_S)
+        line = process.stdout.readline() if answered else ""
         if not line:
             raise SystemExit("The server did not start; its own words are above.")
         yield json.loads(line)

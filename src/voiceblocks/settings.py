@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     "SIP over UDP and TCP on the same port."
     public_url: str = ""
     "Base of the links that we hand out; empty means `http://HTTP_LISTEN`."
-    node: str = Field(default="1", pattern=r"\A[A-Za-z0-9]{1,16}\Z")
+    node: str = Field(default="1", pattern=r"\A[A-Za-z0-9]{1,16}$")
     "Part of session ids and transaction references."
     sip_public_address: str = ""
     "What Contact says; empty means the local address of the route to that peer."
@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     keep_attempts_days: int = Field(default=30, ge=0)
     log_json: bool = False
     "Logs as one JSON object a line."
-    log_level: str = Field(default="info", pattern=r"\A(debug|info|warning|error)\Z")
+    log_level: str = Field(default="info", pattern=r"\A(debug|info|warning|error)$")
     ring_dir: Path | None = None
     "Where the recordings' rings live; empty means a folder in /dev/shm, else `DATA_DIR/rings`."
 

@@ -24,7 +24,7 @@ from voiceblocks.calls.events import (
 )
 from voiceblocks.clock import Clock
 from voiceblocks.engine import goodbye
-from voiceblocks.engine.media.plane import Tap
+from voiceblocks.engine.media.handles import Tap
 from voiceblocks.engine.media_session import MediaSession
 from voiceblocks.engine.plan import BlockPlan
 from voiceblocks.engine.runners.interfaces import CallGone, Outcome

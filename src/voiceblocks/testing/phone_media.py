@@ -82,6 +82,7 @@ class PhoneMedia(asyncio.DatagramProtocol):
         self.heard: list[HeardPacket] = []
         "Every audio packet in order of arrival."
         self.digits_heard: list[tuple[str, int]] = []
+        self.beeps_heard = 0
         self.talking = asyncio.Event()
         "Set with the first audio packet heard."
 
@@ -186,6 +187,7 @@ class PhoneMedia(asyncio.DatagramProtocol):
             self._beep_run += 1
         else:
             if self._beep_run >= BEEP_FRAMES:
+                self.beeps_heard += 1
                 self._beeps.put_nowait(now)
             self._beep_run = 0
 

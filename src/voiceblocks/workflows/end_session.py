@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from voiceblocks.billing.model import Charge
 from voiceblocks.billing.rating import debit_for
 from voiceblocks.calls.duration import billed_minutes
-from voiceblocks.database import accounts, charges, sessions
+from voiceblocks.database import accounts, charges, notifications, sessions
 from voiceblocks.log import get_logger
 from voiceblocks.money import Thousandths
 from voiceblocks.sessions.model import Session
@@ -52,6 +52,8 @@ def end_session(
         disposition=disposition,
         run_id=None,
     )
+    # Nobody waits for a next block any more, so what only asked for one is dropped.
+    notifications.supersede(connection, session.id, ended_us)
     if debit:
         charge = Charge(
             id=charge_id(session),

@@ -16,10 +16,11 @@ from sqlalchemy import Connection
 
 from voiceblocks.calls.events import EndReason, RecordedAudio
 from voiceblocks.database import recordings
+from voiceblocks.engine.media.salvage import spool_path
 from voiceblocks.errors import EncodeError, StoreError
 from voiceblocks.log import get_logger
 from voiceblocks.recordings.interfaces import RecordingEncoder, RecordingStore
-from voiceblocks.recordings.state import RecordingState
+from voiceblocks.recordings.state import RecordingEvent, RecordingState, advance
 
 _log = get_logger("recordings")
 
@@ -62,7 +63,7 @@ class FinishRecording:
 
     def spool_path(self, name: str) -> Path:
         """Where the spool of a recording lies."""
-        return self._spool_dir / f"{name}.spool"
+        return spool_path(self._spool_dir, name)
 
     async def __call__(self, audio: RecordedAudio) -> FinishedRecording | None:
         """
@@ -109,14 +110,14 @@ def note_recording(
 ) -> list[tuple[str, str]]:
     """Write the recording's row; return the parameters of its notification."""
     if finished is None:
-        recordings.update(
-            connection, recording_id, state=RecordingState.FAILED, end_reason=reason.value
-        )
+        state = advance(RecordingState.PENDING, RecordingEvent.NOTHING_RECORDED)
+        recordings.update(connection, recording_id, state=state, end_reason=reason.value)
         return [("record_status", "failed")]
+    state = advance(RecordingState.PENDING, RecordingEvent.AUDIO_COMPLETE)
     recordings.update(
         connection,
         recording_id,
-        state=RecordingState.READY,
+        state=advance(state, RecordingEvent.STORED),
         end_reason=reason.value,
         size_bytes=finished.size_bytes,
         sha256=finished.sha256,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -13,16 +14,30 @@ import pytest
 
 from voiceblocks.engine.media.messages import Format
 from voiceblocks.engine.media.plane import MediaPlane
+from voiceblocks.recordings.spool import open_spool
 from voiceblocks.rtp.packet import RtpPacket
 
 PCMU = Format("PCMU", 0, event_payload_type=101, comfort_noise_payload_type=13)
 PCMA = Format("PCMA", 8, event_payload_type=101)
 
 
+@functools.cache
 def ramp(packet: int, length: int = 160) -> bytes:
     """A payload that names its packet: no two within 8 s are alike, none looks like silence."""
-    values = (np.arange(length, dtype=np.int64) * 7 + packet * 31 + packet // 256) % 120
+    values = np.random.default_rng(packet).integers(0, 120, length)
     return values.astype(np.uint8).tobytes()
+
+
+def audio_of(path: Path, n_samples: int) -> np.ndarray:
+    """All samples of a spool."""
+    with open_spool(path) as reader:
+        assert reader.n_final() == n_samples
+        return reader.payload(0, reader.n_slots())[:n_samples]
+
+
+def find(audio: np.ndarray, packet: int, length: int = 160) -> int:
+    """The sample position of a ramp packet, -1 where it is nowhere."""
+    return audio.tobytes().find(ramp(packet, length))
 
 
 class Peer:
@@ -38,6 +53,7 @@ class Peer:
         self.sequence = 65_500
         self.timestamp = 0xFFFF_FF00
         self.payload_type = 0
+        self._next_at = 0.0
         self.heard: list[RtpPacket] = []
         asyncio.get_running_loop().add_reader(self.sock.fileno(), self._readable)
 
@@ -65,6 +81,17 @@ class Peer:
         """Send one datagram to the leg."""
         self.sock.sendto(data, self.target)
 
+    async def wait(self, samples: int) -> None:
+        """Let time pass (DTX: the timestamp goes on); then until the next packet is due."""
+        loop = asyncio.get_running_loop()
+        if self._next_at < loop.time() - 1:
+            self._next_at = loop.time()
+        self._next_at += samples / 8000
+        self.timestamp = (self.timestamp + samples) & 0xFFFFFFFF
+        delay = self._next_at - loop.time()
+        if delay > 0:
+            await asyncio.sleep(delay)
+
     async def talk(
         self,
         count: int,
@@ -78,12 +105,9 @@ class Peer:
 
         `deliver(i, datagram)` says which datagrams leave instead, for loss and reordering.
         """
-        loop = asyncio.get_running_loop()
-        start = loop.time()
         for index in range(count):
-            delay = start + index * length / 8000 - loop.time()
-            if delay > 0:
-                await asyncio.sleep(delay)
+            await self.wait(0)
+            self._next_at += length / 8000
             data = self.packet(ramp(first + index, length))
             for datagram in [data] if deliver is None else deliver(index, data):
                 self.send(datagram)

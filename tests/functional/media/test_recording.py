@@ -7,27 +7,12 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
-from tests.functional.media.conftest import PCMU, Peer, ramp
+from tests.functional.media.conftest import PCMU, Peer, audio_of, find, ramp
 from voiceblocks.engine.media.messages import DigitReceived
 from voiceblocks.engine.media.plane import MediaPlane
-from voiceblocks.recordings.spool import open_spool
 from voiceblocks.rtp.telephone_event import TelephoneEvent
 
 PeerFactory = Callable[[tuple[str, int]], Peer]
-
-
-def audio_of(path: Path, n_samples: int) -> np.ndarray:
-    """All samples of a spool."""
-    with open_spool(path) as reader:
-        assert reader.n_final() == n_samples
-        return reader.payload(0, reader.n_slots())[:n_samples]
-
-
-def find(audio: np.ndarray, packet: int, length: int = 160) -> int:
-    """The sample position of a ramp packet, -1 where it is nowhere."""
-    return audio.tobytes().find(ramp(packet, length))
 
 
 async def test_a_finishing_digit_ends_the_recording_exactly_at_its_timestamp(

@@ -192,6 +192,10 @@ class MediaPlane:
             raise CapacityExceeded("all media workers are full")
         return min(open_links, key=lambda link: link.load)
 
+    def has_room(self) -> bool:
+        """Whether some worker takes another first leg now."""
+        return any(link.has_room(reserve=False) for link in self._workers)
+
     def stats(self) -> PlaneStats:
         """How all processes are doing."""
         workers = tuple(

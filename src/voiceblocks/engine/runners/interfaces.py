@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from voiceblocks.calls.events import EndReason, RecordedAudio
-from voiceblocks.engine.media.plane import Tap
+from voiceblocks.engine.media.handles import Tap
 from voiceblocks.engine.plan import BlockPlan
 from voiceblocks.speech.interfaces import Clip
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from voiceblocks.blocks.record import RecordCommand
 from voiceblocks.calls.events import EndReason, RecordedAudio
-from voiceblocks.engine.media.plane import Tap
+from voiceblocks.engine.media.handles import Tap
 from voiceblocks.engine.plan import BlockPlan
 from voiceblocks.engine.runners.interfaces import Outcome, RunnerCall
 from voiceblocks.errors import ContractViolation
