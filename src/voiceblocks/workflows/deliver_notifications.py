@@ -29,6 +29,7 @@ from sqlalchemy import Connection
 
 from voiceblocks.clock import Clock
 from voiceblocks.database import notifications, sessions
+from voiceblocks.errors import VoiceblocksError
 from voiceblocks.log import get_logger
 from voiceblocks.notifications import signature
 from voiceblocks.notifications.interfaces import WebhookResult, WebhookSender
@@ -194,8 +195,7 @@ class NotificationDelivery:
             lambda connection: self._claim(connection, now_us, room, busy)
         )
         for departure in departures:
-            if departure.number == 1:
-                self._on_first_attempt(departure.notification.session_id, departure.at_us)
+            self._tell_first_attempt(departure)
             self._busy[departure.host] += 1
             task = asyncio.create_task(self._deliver(departure))
             self._in_flight.add(task)
@@ -207,6 +207,16 @@ class NotificationDelivery:
         # Never quite zero: what is due but was not claimed is held by somebody else.
         wait_s = (due_us - self._clock.utc_us()) / _SECOND_US
         return min(max(wait_s, 0.01), self._limits.poll_s)
+
+    def _tell_first_attempt(self, departure: _Departure) -> None:
+        if departure.number != 1:
+            return
+        session_id = departure.notification.session_id
+        try:
+            self._on_first_attempt(session_id, departure.at_us)
+        except Exception:  # noqa: BLE001 - see below
+            # A call that cannot be told costs no notification, its own or another's.
+            _log.exception("first_attempt_not_told", session=session_id)
 
     def _claim(
         self, connection: Connection, now_us: int, limit: int, busy: Mapping[str, int]
@@ -242,7 +252,12 @@ class NotificationDelivery:
         timeout_s = self._limits.late_request_s if ended else self._limits.live_request_s
         until_us = now_us + _us(timeout_s + self._limits.claim_margin_s)
         notifications.begin_attempt(connection, notification.id, now_us, until_us)
-        token = self._newest_token(connection, notification.app_id, now_us)
+        try:
+            token = self._newest_token(connection, notification.app_id, now_us)
+        except VoiceblocksError as error:
+            # One application's unreadable secret must not stop the round of all others.
+            _log.warning("access_token_unreadable", app=notification.app_id, error=str(error))
+            token = None
         return _Departure(notification, host, token, now_us, timeout_s)
 
     async def _deliver(self, departure: _Departure) -> None:

@@ -337,6 +337,39 @@ async def test_without_a_token_nothing_is_sent(scene: Scene) -> None:
     assert [a.error for a in attempts] == ["no_access_token", None]
 
 
+async def test_one_unreadable_token_stops_nobody_else(scene: Scene) -> None:
+    """An application whose secret cannot be read fails alone; the rest of the round leaves."""
+    asked: list[str] = []
+
+    def newest_token(_connection: Connection, app_id: str, _now_us: int) -> str:
+        asked.append(app_id)
+        if len(asked) == 1:
+            raise AdapterError("a secret cannot be read")
+        return "token0000000000a"
+
+    scene.delivery._newest_token = newest_token
+    first = await scene.add("A")
+    await scene.add("B")
+    await scene.delivery._send_due()
+    await scene.quiet()
+    assert scene.application.events == ["evt_B_1"]
+    (attempt,) = await scene.run(lambda c: notifications.list_attempts(c, first.id))
+    assert attempt.error == "no_access_token"
+
+
+async def test_a_call_that_cannot_be_told_costs_nothing(scene: Scene) -> None:
+    """What the idle clock's callback raises does not keep notifications from leaving."""
+
+    def fail(_session_id: str, _at_us: int) -> None:
+        raise KeyError("no such call")
+
+    scene.delivery._on_first_attempt = fail
+    await scene.add("A")
+    await scene.add("B")
+    await scene.round()
+    assert sorted(scene.application.events) == ["evt_A_1", "evt_B_1"]
+
+
 async def test_signed_with_the_newest_token_at_each_attempt(scene: Scene) -> None:
     """A token that was replaced between two attempts signs only the first."""
     await scene.add("A")
