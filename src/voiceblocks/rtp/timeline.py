@@ -42,9 +42,10 @@ JUMP_LATE = 40_000
 
 WINDOW_S = 1.0
 DEAD_BAND = 100
-"12.5 ms: more than one reading interval of 10 ms, less than the promised 20 ms."
-TARGET_LEAD = 40
-"Where a correction aims: the middle of a reading interval."
+"12.5 ms either way: more than the reading interval of 10 ms, less than the promised 20 ms."
+
+SEAM = 240
+"30 ms: a stream that is anchored anew so near to its end just goes on there."
 
 NO_LEAD = 1 << 40
 "Least lead of a window in which nothing came."
@@ -76,6 +77,8 @@ class TimelineState:
     anchored: bool = False
     least_lead: int = NO_LEAD
     "Least lead in the current window."
+    previous_lead: int = NO_LEAD
+    "Least lead in the window before."
     window_ends: float = 0.0
     slew: int = 0
     "Samples by which the anchor still has to move, one each packet; positive is later."
@@ -89,16 +92,19 @@ class Timeline:
 
     Args:
         state: Kept by reference and changed.
+        ends_windows: Whether `place` ends windows itself; else the owner calls `end_window`
+            every `WINDOW_S`, since it sees packets that never come here.
     """
 
-    def __init__(self, state: TimelineState | None = None) -> None:
+    def __init__(self, state: TimelineState | None = None, *, ends_windows: bool = True) -> None:
         self.state = state or TimelineState()
+        self._ends_windows = ends_windows
 
     def reset(self) -> None:
         """Forget the mapping: the SSRC changed, or the source did."""
         self.state.anchored = False
         self.state.slew = 0
-        self.state.least_lead = NO_LEAD
+        self.state.least_lead = self.state.previous_lead = NO_LEAD
         self.state.late_since = -1.0
 
     def position_at(self, timestamp: int) -> int:
@@ -128,7 +134,7 @@ class Timeline:
             return Placement.ANCHORED, self._anchor(timestamp, n_samples, now)
         position = self.position_at(timestamp)
         lead = now_position - (position + n_samples)
-        if in_order and self._jumped(lead, now):
+        if in_order and self._jumped(timestamp, lead, now):
             return Placement.ANCHORED, self._anchor(timestamp, n_samples, now)
         if lead < -MAX_AHEAD or lead + n_samples > MAX_LATE:
             return Placement.TOO_LATE, position
@@ -141,9 +147,11 @@ class Timeline:
             state.position = position + n_samples
         return Placement.PLACED, position
 
-    def _jumped(self, lead: int, now: float) -> bool:
+    def _jumped(self, timestamp: int, lead: int, now: float) -> bool:
         state = self.state
-        if lead < -MAX_AHEAD or lead > JUMP_LATE:
+        # Time goes forward in the order of sequence numbers.
+        backwards = uint32_distance(timestamp, state.timestamp) < 0
+        if backwards or lead < -MAX_AHEAD or lead > JUMP_LATE:
             return True
         if lead <= STALE_LEAD:
             state.late_since = -1.0
@@ -155,19 +163,22 @@ class Timeline:
     def _anchor(self, timestamp: int, n_samples: int, now: float) -> int:
         state = self.state
         end = position_of(now)
+        if abs(end - n_samples - state.position) <= SEAM:
+            # The stream goes on without a pause; arrival is not more exact than this.
+            end = state.position + n_samples
         state.timestamp = uint32_add(timestamp, n_samples)
         state.position = end
         state.anchored = True
         state.slew = 0
         state.late_since = -1.0
-        state.least_lead = NO_LEAD
+        state.least_lead = state.previous_lead = NO_LEAD
         state.window_ends = now + WINDOW_S
         return end - n_samples
 
     def _observe(self, lead: int, now: float, *, recording: bool) -> None:
         state = self.state
         state.least_lead = min(state.least_lead, lead)
-        if now >= state.window_ends:
+        if self._ends_windows and now >= state.window_ends:
             self.end_window(now, recording=recording)
         elif not recording and state.least_lead < 0:
             # The anchor packet itself had been delayed; nobody hears the correction.
@@ -176,11 +187,15 @@ class Timeline:
     def end_window(self, now: float, *, recording: bool) -> None:
         """Judge the window that is over and begin the next one."""
         state = self.state
-        correction = correction_for(state.least_lead)
+        correction = correction_for(state.previous_lead, state.least_lead)
         if recording:
             state.slew = correction
         else:
             state.position += correction
+        # Windows after a correction at once are seen with the corrected mapping.
+        state.previous_lead = state.least_lead - (0 if recording else correction)
+        if state.least_lead == NO_LEAD:
+            state.previous_lead = NO_LEAD
         state.least_lead = NO_LEAD
         state.window_ends = now + WINDOW_S
 
@@ -198,8 +213,20 @@ class Timeline:
         state.slew -= step
 
 
-def correction_for(least_lead: int) -> int:
-    """Samples by which a mapping with this least lead has to move; positive is later."""
-    if least_lead == NO_LEAD or 0 <= least_lead <= DEAD_BAND:
+def correction_for(previous: int, least: int) -> int:
+    """
+    Samples by which a mapping has to move; positive is later.
+
+    A negative lead is proof. A positive one must last for two windows: after a stall of the
+    network, a window may hold nothing but a part of the burst that follows.
+
+    Args:
+        previous: Least lead of the window before.
+        least: Least lead of this window.
+    """
+    if least == NO_LEAD or least < -DEAD_BAND:
+        return 0 if least == NO_LEAD else least
+    if previous == NO_LEAD:
         return 0
-    return least_lead - TARGET_LEAD
+    lasting = min(previous, least)
+    return lasting if lasting > DEAD_BAND else 0

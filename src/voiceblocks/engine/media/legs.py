@@ -109,7 +109,7 @@ class Leg:
         "Whether the kernel drops what others than the locked source send."
         self.drained = False
         "Whether all that had come before the socket was connected has been read."
-        self.timeline = Timeline()
+        self.timeline = Timeline(ends_windows=False)
         self.statistics = ReceiverStatistics()
         self.detector = DigitDetector()
         self.digits: OrderedDict[int, int] = OrderedDict()

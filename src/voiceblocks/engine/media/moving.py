@@ -113,7 +113,7 @@ def load_leg(
     leg.send, leg.receive = state.send, state.receive
     leg.connected = state.connected
     leg.remote_rtcp, leg.rtcp_source = state.remote_rtcp, state.rtcp_source
-    leg.timeline = Timeline(state.timeline)
+    leg.timeline = Timeline(state.timeline, ends_windows=False)
     leg.statistics = state.statistics
     leg.detector = DigitDetector.restore(state.detector)
     leg.digits.update(state.digits)

@@ -6,7 +6,6 @@ not hear it.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from collections import deque
 
@@ -64,12 +63,13 @@ class PortPool:
 
     def _acquire_any(self) -> tuple[Pair, int]:
         for _attempt in range(_EPHEMERAL_ATTEMPTS):
-            probe = _bound(self._host, 0)
-            port: int = probe.getsockname()[1]
-            if port % 2 == 0:
-                with contextlib.suppress(OSError):
-                    return (probe, _bound(self._host, port + 1)), port
-            probe.close()
+            with _bound(self._host, 0) as probe:
+                port: int = probe.getsockname()[1]
+            # Bound by number: Linux takes a port of its own choice away from a UDP socket
+            # when that is disconnected, as the worker does to hear other sources again.
+            pair = self._bind(port) if port % 2 == 0 else None
+            if pair is not None:
+                return pair, port
         raise CapacityExceeded("no RTP port pair is free")
 
     def _bind(self, port: int) -> Pair | None:

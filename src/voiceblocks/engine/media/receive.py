@@ -24,7 +24,7 @@ from voiceblocks.rtp.timeline import MAX_AHEAD, MAX_LATE, STALE_LEAD, position_o
 MAX_BATCH = 1024
 "Datagrams of one pass; a socket gives one of them."
 
-MAX_PASSES = 6
+MAX_PASSES = 16
 "Passes of one tick: what a flooded socket holds beyond that waits, and others do not."
 
 Receiver = Callable[[memoryview], int]

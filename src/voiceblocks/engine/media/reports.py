@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-import numpy as np
-
 from voiceblocks.engine.media.legs import Leg, LegTable
 from voiceblocks.engine.media.messages import LegSilent
 from voiceblocks.errors import RemoteRtpError
@@ -22,12 +20,15 @@ from voiceblocks.rtp.rtcp import (
     serialize_compound,
 )
 from voiceblocks.rtp.source_lock import SILENCE_S
-from voiceblocks.rtp.timeline import DEAD_BAND, NO_LEAD, WINDOW_S, correction_for
+from voiceblocks.rtp.timeline import DEAD_BAND, NO_LEAD
 
 REPORT_INTERVAL_S = 5.0
 "RFC 3550 section 6.2: the minimum, and what two parties get."
 
 LEG_SILENT_S = 30.0
+
+_TURN_TICKS = 100
+"`timeline.WINDOW_S` in ticks."
 
 _GOLDEN = 0.618034
 "Spreads the reports of legs that were opened together."
@@ -53,7 +54,6 @@ class Reporter:
         self._columns = legs.columns
         self._report = report
         self._relearn = relearn
-        self._window_ends = 0.0
 
     def begin(self, leg: Leg, now: float) -> None:
         """Start the clocks of a new leg."""
@@ -66,32 +66,28 @@ class Reporter:
         """Say goodbye."""
         self._send(leg, [*self._reports(leg, now, utc_us), Goodbye((self._ssrc(leg),))])
 
-    def tick(self, now: float, utc_us: int) -> None:
-        """Do what is due; costs little but once a second."""
-        if now < self._window_ends:
-            return
-        self._window_ends = now + WINDOW_S
-        self._judge_leads()
-        for leg in list(self._legs.by_ident.values()):
-            self._check_silence(leg, now)
-            if now >= leg.next_report_at:
-                leg.next_report_at = now + REPORT_INTERVAL_S
-                self._send(leg, self._reports(leg, now, utc_us))
-
-    def _judge_leads(self) -> None:
-        leads = self._columns.least_lead
-        wrong = (leads != NO_LEAD) & ((leads < 0) | (leads > DEAD_BAND))
-        for slot in np.nonzero(wrong)[0].tolist():
-            leg = self._legs.by_slot[slot]
+    def tick(self, tick: int, now: float, utc_us: int) -> None:
+        """Do what is due for a hundredth of the legs, so that each has its turn every second."""
+        by_slot = self._legs.by_slot
+        for slot in range(tick % _TURN_TICKS, len(by_slot), _TURN_TICKS):
+            leg = by_slot[slot]
             if leg is not None:
-                leg.load()
-                correction = correction_for(int(leads[slot]))
-                if leg.taps:
-                    leg.timeline.state.slew = correction
-                else:
-                    leg.timeline.state.position += correction
-                leg.store()
-        leads[:] = NO_LEAD
+                self._judge_lead(leg, now)
+                self._check_silence(leg, now)
+                if now >= leg.next_report_at:
+                    leg.next_report_at = now + REPORT_INTERVAL_S
+                    self._send(leg, self._reports(leg, now, utc_us))
+
+    def _judge_lead(self, leg: Leg, now: float) -> None:
+        leads = self._columns.least_lead
+        lead = int(leads[leg.slot])
+        if lead != NO_LEAD and abs(lead) > DEAD_BAND:
+            leg.load()
+            leg.timeline.end_window(now, recording=bool(leg.taps))
+            leg.store()
+        else:
+            leg.timeline.state.previous_lead = lead
+            leads[leg.slot] = NO_LEAD
 
     def _check_silence(self, leg: Leg, now: float) -> None:
         heard_at = float(self._columns.heard_at[leg.slot])
@@ -101,7 +97,7 @@ class Reporter:
         if now - heard_at < LEG_SILENT_S:
             leg.next_silent_at = heard_at + LEG_SILENT_S
         elif now >= leg.next_silent_at:
-            leg.next_silent_at = now + LEG_SILENT_S
+            leg.next_silent_at += LEG_SILENT_S
             self._report(LegSilent(leg.ident, now - heard_at))
 
     def receive(self, leg: Leg, now: float) -> None:

@@ -84,7 +84,7 @@ class Worker:
         self._taps.tick(now)
         self._reception.tick(now)
         self._transmitter.tick(tick)
-        self._reporter.tick(now, utc_us)
+        self._reporter.tick(tick, now, utc_us)
 
     def skip_to(self, tick: int) -> None:
         """Give up what should have been sent before `tick`."""
