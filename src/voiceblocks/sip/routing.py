@@ -64,7 +64,9 @@ def shows_nat(request: SipRequest, flow: Flow) -> bool:
     return is_address(sent_by) and sent_by != flow.remote[0]
 
 
-def request_flow(next_hop: str, flow: Flow, routing: Routing, *, behind_nat: bool) -> Flow:
+def request_flow(
+    next_hop: str, flow: Flow, routing: Routing, *, behind_nat: bool, may_connect: bool = False
+) -> Flow:
     """
     Return the flow for a request inside a dialog.
 
@@ -73,6 +75,7 @@ def request_flow(next_hop: str, flow: Flow, routing: Routing, *, behind_nat: boo
         flow: The flow that the peer used last.
         routing: Whether `next_hop` counts at all.
         behind_nat: As `shows_nat` found when the dialog began.
+        may_connect: Whether a dialog on UDP may change to a TCP connection still to be opened.
     """
     if flow.is_reliable or routing is Routing.FLOW or behind_nat:
         return flow
@@ -92,7 +95,7 @@ def request_flow(next_hop: str, flow: Flow, routing: Routing, *, behind_nat: boo
         # A private address in the Contact of a public peer: a NAT that Via does not show.
         return flow
     transport = (uri.parameters.get("transport") or "udp").lower()
-    if transport not in ("udp", "tcp"):
+    if transport not in (("udp", "tcp") if may_connect else ("udp",)):
         return flow
     remote = (host, DEFAULT_PORT if uri.port is None else uri.port)
     if transport == flow.transport and remote == flow.remote:

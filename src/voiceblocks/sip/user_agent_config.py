@@ -42,6 +42,9 @@ class UserAgentConfig:
     request_routing: Routing = Routing.AUTO
     "For requests inside a dialog."
 
+    opens_connections: bool = False
+    "Whether the shell opens TCP connections for flows that ask for one (`Flow.connection` 0)."
+
     max_transactions_per_source: int = 20_000
     "New server transactions of one address beyond this get 503. 20,000 are about 150 calls/s."
 

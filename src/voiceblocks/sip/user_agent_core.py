@@ -173,6 +173,7 @@ class UserAgentCore:
             leg.flow,
             self.config.request_routing,
             behind_nat=dialog.behind_nat,
+            may_connect=self.config.opens_connections,
         )
 
     def send_in_dialog(

@@ -114,6 +114,7 @@ def test_damaged_messages_raise_nothing_and_leave_nothing(seed: int) -> None:
     for number in range(500):
         if number % 20 == 0:
             # Damaged BYEs and refusals end the dialogs again and again.
+            agent.events()
             messages = traffic(agent, number)
         agent.ua.receive_message(damaged(source.choice(messages), source), FLOW, agent.now)
         agent.take()

@@ -60,7 +60,7 @@ def test_responses_on_tcp_stay_on_the_connection() -> None:
 )
 def test_requests(next_hop: str, remote: tuple[str, int], transport: str) -> None:
     """An address that can be used is followed, all else goes along the flow."""
-    flow = request_flow(next_hop, FLOW, Routing.AUTO, behind_nat=False)
+    flow = request_flow(next_hop, FLOW, Routing.AUTO, behind_nat=False, may_connect=True)
     assert (flow.remote, flow.transport) == (remote, transport)
 
 
@@ -70,6 +70,8 @@ def test_requests_that_do_not_follow_addresses() -> None:
     assert request_flow(hop, FLOW, Routing.FLOW, behind_nat=False) == FLOW
     assert request_flow(hop, FLOW, Routing.AUTO, behind_nat=True) == FLOW
     assert request_flow(hop, TCP_FLOW, Routing.AUTO, behind_nat=False) == TCP_FLOW
+    tcp_hop = f"{hop};transport=tcp"
+    assert request_flow(tcp_hop, FLOW, Routing.AUTO, behind_nat=False) == FLOW
     public = Flow("udp", ("9.9.9.1", 5060), ("8.8.8.8", 5060))
     assert request_flow("sip:a@10.0.0.5", public, Routing.AUTO, behind_nat=False) == public
     named = Flow("udp", ("a", 1), ("b", 2))
