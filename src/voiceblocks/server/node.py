@@ -32,6 +32,7 @@ from voiceblocks.engine.call_engine import CallEngine, EngineConfig
 from voiceblocks.engine.live_call import CallLimits
 from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.engine.media.salvage import salvage
+from voiceblocks.engine.metrics import EngineMetrics
 from voiceblocks.log import get_logger
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.folders import make_folders
@@ -209,6 +210,7 @@ class Node:
     def _make_http(self, handlers: ApiHandlers) -> None:
         settings = self._settings
         registry = CollectorRegistry()
+        registry.register(EngineMetrics(self._engine, self._plane))
         self._public = HttpServer(
             create_app(handlers, metrics=ApiMetrics(registry)),
             *parse_listen(settings.http_listen),

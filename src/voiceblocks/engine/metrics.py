@@ -1,0 +1,46 @@
+"""What is alive in the engine right now, for `/metrics`: what does not come back to 0 leaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from voiceblocks.engine.call_engine import CallEngine
+from voiceblocks.engine.media.plane import MediaPlane
+
+
+class EngineMetrics(Collector):
+    """
+    Counts read at the moment of the scrape, from any thread.
+
+    Args:
+        engine: The live calls and their SIP side.
+        plane: The media side.
+    """
+
+    def __init__(self, engine: CallEngine, plane: MediaPlane) -> None:
+        self._engine = engine
+        self._plane = plane
+
+    def collect(self) -> Iterator[Metric]:
+        """One family each for calls, legs, transactions and media legs."""
+        user_agent = self._engine.endpoint.user_agent
+        yield GaugeMetricFamily(
+            "voiceblocks_live_calls", "Calls that ring or are up.", self._engine.live_calls
+        )
+        yield GaugeMetricFamily(
+            "voiceblocks_sip_legs", "SIP legs that have not ended.", user_agent.leg_count
+        )
+        yield GaugeMetricFamily(
+            "voiceblocks_sip_transactions",
+            "SIP transactions that are remembered; some outlive their leg by 32 s.",
+            user_agent.transaction_count,
+        )
+        media = GaugeMetricFamily(
+            "voiceblocks_media_legs", "Open RTP legs of a media worker.", labels=["worker"]
+        )
+        for worker in self._plane.stats().workers:
+            media.add_metric([str(worker.index)], worker.legs)
+        yield media
