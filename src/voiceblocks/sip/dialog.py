@@ -255,10 +255,18 @@ def record_route(headers: Headers) -> tuple[str, ...]:
 
 
 def allowed_methods(headers: Headers) -> frozenset[str]:
-    """Methods of Allow; empty where the header is missing."""
-    return frozenset(value.upper() for value in headers.values("Allow"))
+    """Methods of Allow; empty where the header is missing or unreadable."""
+    try:
+        return frozenset(value.upper() for value in headers.values("Allow"))
+    except RemoteSipError:
+        return frozenset()
 
 
 def option_tags(headers: Headers, name: str) -> frozenset[str]:
-    """Option tags of Supported, Require or Proxy-Require, in lower case."""
+    """
+    Option tags of Supported or Require, in lower case.
+
+    Raises:
+        RemoteSipError: 400 for an unreadable header.
+    """
     return frozenset(value.lower() for value in headers.values(name))

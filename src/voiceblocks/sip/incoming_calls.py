@@ -108,7 +108,7 @@ class IncomingCalls:
         if leg.reliable is None or not leg.reliable.acknowledge(rack, leg.invite.cseq.number):
             self._core.layer.refuse_and_forget(transaction, 481)
             return
-        if session_description(request) is not None:
+        if request.body.strip():
             # A further offer inside the PRACK; the call itself goes on (RFC 3262 5).
             self._core.layer.respond(transaction, 488, now)
         else:

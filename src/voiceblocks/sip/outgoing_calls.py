@@ -31,6 +31,9 @@ from voiceblocks.sip.user_agent_core import (
 
 _WAITING = (LegState.CALLING, LegState.PROCEEDING)
 
+_MAX_FORKS = 32
+"Early dialogs of one call; further ones are shown as progress only."
+
 
 class OutgoingCalls:
     """The calling side of a leg."""
@@ -200,7 +203,7 @@ class OutgoingCalls:
             return
         if response.status == 100:
             return
-        if response.to_tag:
+        if response.to_tag and (response.to_tag in leg.early or len(leg.early) < _MAX_FORKS):
             dialog = self._early_dialog(leg, invite, response)
             number = read_rseq(response.headers)
             if number is not None and "100rel" in option_tags(response.headers, "Require"):

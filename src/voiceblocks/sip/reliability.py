@@ -50,8 +50,10 @@ class ReliableSender:
     def __init__(self, timers: TimerQueue, first_number: int) -> None:
         self._timers = timers
         self._next_number = first_number
-        self._pending: int | None = None
-        self._pending_has_sdp = False
+        self._last: int | None = None
+        "Number that no PRACK has named yet."
+        self._has_sdp = False
+        self._is_waiting = False
         self._repeater: Repeater | None = None
         self._timer: Timer | None = None
         self.sdp_acknowledged = False
@@ -60,12 +62,12 @@ class ReliableSender:
     @property
     def is_pending(self) -> bool:
         """Whether a PRACK is still to come; no further reliable response may be sent."""
-        return self._pending is not None
+        return self._is_waiting
 
     @property
     def blocks_answer(self) -> bool:
         """Whether even a 2xx has to wait, since the unacknowledged response held SDP."""
-        return self._pending is not None and self._pending_has_sdp
+        return self._is_waiting and self._has_sdp
 
     def take_number(self) -> int:
         """The RSeq of the next response."""
@@ -83,25 +85,28 @@ class ReliableSender:
         give_up: Callable[[float], None],
     ) -> None:
         """Repeat the response until its PRACK comes; give up after 64*T1."""
-        self._pending, self._pending_has_sdp = number, has_sdp
+        self._last, self._has_sdp, self._is_waiting = number, has_sdp, True
         self._repeater = Repeater(self._timers, repeat, now, longest_s=None)
         self._timer = self._timers.schedule(now + TIMEOUT_S, give_up)
 
     def acknowledge(self, rack: RAck, invite_sequence: int) -> bool:
-        """Take a PRACK; `False` when it matches nothing that waits for one."""
-        if self._pending is None or (rack.response_number, rack.sequence, rack.method) != (
-            self._pending,
-            invite_sequence,
-            "INVITE",
-        ):
+        """
+        Take a PRACK, also one that comes after the final response (section 3).
+
+        Returns:
+            `False` when it matches nothing that waits for one.
+        """
+        named = (rack.response_number, rack.sequence, rack.method)
+        if named != (self._last, invite_sequence, "INVITE"):
             return False
-        self.sdp_acknowledged |= self._pending_has_sdp
+        self._last = None
+        self.sdp_acknowledged |= self._has_sdp
         self.stop()
         return True
 
     def stop(self) -> None:
         """Repeat nothing more."""
-        self._pending = None
+        self._is_waiting = False
         if self._repeater is not None:
             self._repeater.stop()
         if self._timer is not None:

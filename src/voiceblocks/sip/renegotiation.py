@@ -108,6 +108,14 @@ class Renegotiation:
             self._core.events.append(OfferWithdrawn(leg.handle))
             self.pump(leg, now)
 
+    def forget_lost_offers(self, now: float) -> None:
+        """After a connection was lost: offers that can no longer be answered are withdrawn."""
+        for leg in list(self._core.legs.values()):
+            if leg.peer_offer is not None and leg.peer_offer.is_answered:
+                leg.peer_offer = None
+                self._core.events.append(OfferWithdrawn(leg.handle))
+                self.pump(leg, now)
+
     def answer_offer(self, leg: Leg, sdp: bytes | None, now: float, status: int) -> None:
         """
         Answer the pending offer; `None` refuses with `status`.

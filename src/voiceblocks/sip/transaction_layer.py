@@ -191,6 +191,9 @@ class TransactionLayer:
             return
         if not self._user.admits(request, flow, now):
             return
+        if request.method == "CANCEL":
+            self._receive_cancel(request, key, answer_flow, now)
+            return
         source = flow.remote[0]
         if request.to_tag is None and (
             self._servers_by_source.get(source, 0) >= self._max_per_source
@@ -199,15 +202,12 @@ class TransactionLayer:
                 request, answer_flow, 503, "Too Many Transactions", (("Retry-After", "5"),)
             )
             return
-        if request.method == "CANCEL":
-            self._receive_cancel(request, key, answer_flow, now)
-            return
-        merged = request.to_tag is None and merge_key(request) in self._merge_index
         transaction = self._start_server(request, answer_flow, key)
-        if merged:
-            self.respond(transaction, 482, now)
-            return
-        self._merge_index.setdefault(merge_key(request), transaction)
+        if request.to_tag is None:
+            first = self._merge_index.setdefault(merge_key(request), transaction)
+            if first is not transaction:
+                self.respond(transaction, 482, now)
+                return
         try:
             self._user.on_request(transaction, now)
         except RemoteSipError as error:
@@ -303,8 +303,8 @@ class TransactionLayer:
         if request.method == "ACK":
             return
         try:
-            tag = None if request.to_tag is not None else self.stateless_tag(request)
             extra = (*self._server_headers, *headers)
+            tag = self.stateless_tag(request)
             response = build_response(request, status, reason, to_tag=tag, extra=extra)
         except RemoteSipError:
             # Too broken for a response that anybody could match.

@@ -81,14 +81,21 @@ class UserAgent:
         Confirmed legs move to a connection that is still to be opened, where the peer gave an
         address; the others end.
         """
+        lost: list[Leg] = []
+        for leg in self._core.legs.values():
+            if leg.state is LegState.INCOMING and leg.server is not None:
+                if leg.server.flow == flow:
+                    lost.append(leg)
+            elif leg.flow == flow and leg.dialog is not None:
+                moved = tcp_flow_to(leg.dialog.next_hop, flow) if flow.connection else None
+                if moved is None:
+                    lost.append(leg)
+                else:
+                    leg.flow = moved
         self._core.layer.flow_closed(flow, now)
-        for leg in [leg for leg in self._core.legs.values() if leg.flow == flow]:
-            target = leg.dialog.next_hop if leg.dialog is not None else ""
-            moved = tcp_flow_to(target, flow) if flow.connection else None
-            if moved is None or leg.state is LegState.INCOMING:
-                self._core.lose(leg, EndCause.TRANSPORT_LOST, now, bye=False)
-            else:
-                leg.flow = moved
+        for leg in lost:
+            self._core.lose(leg, EndCause.TRANSPORT_LOST, now, bye=False)
+        self._renegotiation.forget_lost_offers(now)
 
     def messages_to_send(self) -> list[tuple[bytes, Flow]]:
         """Take what is to be sent, in order."""

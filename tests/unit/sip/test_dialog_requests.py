@@ -255,6 +255,22 @@ def test_flood_of_one_source_is_bounded() -> None:
     assert statuses(agent.hear(peer.next("BYE"))) == [200]
 
 
+def test_full_source_can_still_cancel() -> None:
+    """The limit is for new requests; a CANCEL of a known INVITE always works."""
+    agent, peer = Agent(max_transactions_per_source=1), RawPeer()
+    incoming_call(agent, peer)
+    cancel = peer.request("CANCEL", branch="z9hG4bK-call-1-invite-1")
+    assert statuses(agent.hear(cancel)) == [200, 487]
+
+
+def test_unreadable_to_is_echoed_in_the_400() -> None:
+    """The peer learns of its mistake although its To cannot be read."""
+    agent, peer = Agent(), RawPeer()
+    broken = peer.request("OPTIONS").replace(b"To: <sip:", b'To: "<sip:')
+    (answer,) = agent.hear(broken)
+    assert answer.status == 400
+
+
 def test_rfc2543_peer_without_cookie_and_tag() -> None:
     """An old peer's INVITE, its repeat, ACK and BYE find each other without branch cookie."""
     agent, peer = Agent(), RawPeer()

@@ -341,6 +341,35 @@ def test_200_without_contact_is_taken() -> None:
     assert ack.uri == TARGET
 
 
+def test_broken_headers_of_a_200_do_not_strand_the_call() -> None:
+    """Unreadable Allow, Record-Route, Session-Expires and body count as absent."""
+    agent = Agent()
+    leg, invite = place(agent)
+    broken = [
+        ("Allow", '"INVITE'),
+        ("Record-Route", "<sip:a"),
+        ("Session-Expires", "soon"),
+        ("Require", '"timer'),
+        ("Content-Encoding", "gzip"),
+    ]
+    (ack,) = agent.hear(response_to(invite, 200, body=SDP, headers=broken))
+    assert (ack.method, ack.headers.get("Route")) == ("ACK", None)
+    event = agent.event()
+    assert isinstance(event, Answered)
+    assert (event.leg, event.answer) == (leg, None)
+
+
+def test_endless_forks_are_bounded() -> None:
+    """A thousand early dialogs are not remembered; the call can be answered by any."""
+    agent = Agent()
+    _, invite = place(agent)
+    for number in range(1000):
+        agent.hear(response_to(invite, 180, tag=f"fork{number}"))
+    assert len(agent.ua._core.dialogs) == 32
+    assert statuses(agent.hear(response_to(invite, 200, tag="fork999", body=SDP))) == ["ACK"]
+    assert len(agent.ua._core.dialogs) == 1
+
+
 def test_lost_connection_fails_the_call() -> None:
     """A TCP connection that breaks before the answer is 503."""
     agent = Agent()

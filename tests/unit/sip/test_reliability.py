@@ -85,6 +85,31 @@ def test_answer_does_not_wait_for_a_plain_180() -> None:
     assert set(statuses(agent.wait(20))) == {200}
 
 
+def test_prack_after_the_200_is_taken() -> None:
+    """It crossed our answer: 200, not 481."""
+    agent, peer = Agent(), RawPeer()
+    leg = incoming_call(agent, peer, headers=REQUIRED)
+    agent.ua.ring(leg, agent.now)
+    (ringing,) = agent.take()
+    peer.to_tag = ringing.to_tag
+    agent.ua.answer(leg, OUR_SDP, agent.now)
+    agent.take()
+    assert statuses(agent.hear(prack_of(peer, ringing))) == [200]
+
+
+def test_offer_inside_a_prack_is_488_and_the_answer_follows() -> None:
+    """The PRACK counts, its further offer does not."""
+    agent, peer = Agent(), RawPeer()
+    leg = incoming_call(agent, peer, headers=REQUIRED)
+    agent.ua.ring(leg, agent.now, sdp=OUR_SDP)
+    (progress,) = agent.take()
+    peer.to_tag = progress.to_tag
+    agent.ua.answer(leg, OUR_SDP, agent.now)
+    rack = (f"RAck: {progress.headers.get('RSeq')} 1 INVITE",)
+    prack = peer.next("PRACK", headers=rack, body=b"x", content_type="text/plain")
+    assert statuses(agent.hear(prack)) == [488, 200]
+
+
 def test_no_prack_fails_the_call() -> None:
     """After 64*T1 the INVITE gets 500 and the leg ends."""
     agent, peer = Agent(), RawPeer()

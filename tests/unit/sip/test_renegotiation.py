@@ -7,6 +7,7 @@ import pytest
 from tests.unit.sip.peers import (
     OUR_SDP,
     SDP,
+    TCP_FLOW,
     Agent,
     RawPeer,
     confirmed_call,
@@ -24,6 +25,7 @@ from voiceblocks.sip.events import (
     OfferRefused,
     OfferWithdrawn,
 )
+from voiceblocks.sip.flow import Flow
 
 HOLD = SDP + b"a=sendonly\r\n"
 
@@ -120,6 +122,24 @@ def test_cancelled_reinvite_is_withdrawn() -> None:
     with pytest.raises(LocalSipError):
         agent.ua.answer_offer(leg, OUR_SDP, agent.now)
     assert agent.ua.leg_count == 1
+
+
+def test_offer_whose_connection_is_lost_is_withdrawn() -> None:
+    """A pending re-INVITE on a broken TCP connection cannot be answered any more."""
+    agent, peer = Agent(), RawPeer(transport="TCP")
+    agent.hear(peer.invite(), TCP_FLOW)
+    leg = agent.event().leg
+    agent.ua.answer(leg, OUR_SDP, agent.now)
+    peer.to_tag = agent.take()[0].to_tag
+    agent.hear(peer.ack(), TCP_FLOW)
+    agent.hear(peer.next("INVITE", body=HOLD), TCP_FLOW)
+    agent.events()
+    agent.ua.flow_closed(TCP_FLOW, agent.now)
+    assert agent.event() == OfferWithdrawn(leg)
+    assert agent.ua.leg_count == 1
+    again = Flow("tcp", TCP_FLOW.local, TCP_FLOW.remote, 8)
+    assert statuses(agent.hear(peer.next("BYE"), again)) == [200]
+    assert agent.log[-1][2] == again
 
 
 def test_bye_while_an_offer_is_pending_answers_both() -> None:
