@@ -188,6 +188,9 @@ class Timeline:
         """Judge the window that is over and begin the next one."""
         state = self.state
         correction = correction_for(state.previous_lead, state.least_lead)
+        if not recording:
+            # Without a dead band, so that a recording begins with the best mapping known.
+            correction = min(correction, state.least_lead) if state.least_lead < 0 else correction
         if recording:
             state.slew = correction
         else:

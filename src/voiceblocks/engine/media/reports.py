@@ -81,7 +81,7 @@ class Reporter:
     def _judge_lead(self, leg: Leg, now: float) -> None:
         leads = self._columns.least_lead
         lead = int(leads[leg.slot])
-        if lead != NO_LEAD and abs(lead) > DEAD_BAND:
+        if lead != NO_LEAD and (abs(lead) > DEAD_BAND or (lead < 0 and not leg.taps)):
             leg.load()
             leg.timeline.end_window(now, recording=bool(leg.taps))
             leg.store()

@@ -102,7 +102,7 @@ class Taps:
         if leg.timeline.state.anchored:
             step = leg.packet_samples or SLOT_SAMPLES
             boundary = leg.timeline.state.position
-            zero = boundary + (zero - boundary) // step * step
+            zero = boundary + (zero - boundary + step // 2) // step * step
         limit = command.limit_samples
         header = self._arena.headers[command.row]
         header["zero_s"] = zero / CLOCK_HZ
