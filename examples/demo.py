@@ -28,7 +28,7 @@ import soundfile
 HERE = Path(__file__).parent
 VOICEBLOCKS = [sys.executable, "-m", "voiceblocks"]
 NUMBER = "+6531580000"
-SENTENCE = "Hello, this is Mei calling about the offer. Please call me back this afternoon."
+SENTENCE = "This is Mei. Please call me back."
 PATIENCE_S = 40.0
 
 

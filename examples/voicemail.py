@@ -38,7 +38,7 @@ def on_notification(told: dict[str, str]) -> None:
         block(
             "ivr/middle/record",
             session=told["session"],
-            msg="Hello! Please leave a message after the tone, and press the hash key to finish.",
+            msg="Hello! Leave a message after the tone, then press hash.",
             max_duration="120",
             notify_url=OUR_URL,
         )

@@ -126,7 +126,7 @@ class PhoneMedia(asyncio.DatagramProtocol):
         Press a digit now (RFC 4733), in place of the audio.
 
         Returns:
-            Resolves with the monotonic second at which the first event packet left.
+            Resolves with the monotonic second at which the key went down.
         """
         done: asyncio.Future[float] = self._loop.create_future()
         packets = list(event_packets(digit, duration_ms, self._ptime_ms))
@@ -205,7 +205,8 @@ class PhoneMedia(asyncio.DatagramProtocol):
             if event is None and self._events:
                 packets, done = self._events.popleft()
                 event = (packets, timestamp)
-                done.set_result(self._loop.time())
+                # The first packet of an event tells of the packet time before it was sent.
+                done.set_result(self._loop.time() - step_s)
             if event is not None:
                 packets, event_timestamp = event
                 scheduled = packets.pop(0)

@@ -65,21 +65,25 @@ class FinishRecording:
         """Where the spool of a recording lies."""
         return spool_path(self._spool_dir, name)
 
-    async def __call__(self, audio: RecordedAudio) -> FinishedRecording | None:
+    async def __call__(self, audio: RecordedAudio, reason: EndReason) -> FinishedRecording | None:
         """
         Encode and store.
+
+        A caller who leaves before the first sample left no recording; one who pressed the
+        finishing key right away did, the shortest there is.
 
         Returns:
             `None` where there is no audio, or where encoding or storing failed: the spool
             is then kept for the operator, and the log says where it is.
         """
-        if audio.n_samples == 0:
+        if audio.n_samples == 0 and reason is not EndReason.FINISH_KEY:
             self._encoder.abandon(audio.name)
             return None
+        n_samples = max(audio.n_samples, 1)
         object_name = f"{audio.name}.mp3"
         spool = self.spool_path(audio.name)
         try:
-            encoded = await self._encoder.finish(audio.name, spool, audio.n_samples)
+            encoded = await self._encoder.finish(audio.name, spool, n_samples)
             await self._store.put(object_name, encoded.path)
         except (EncodeError, StoreError) as error:
             _log.error(

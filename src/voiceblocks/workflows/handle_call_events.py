@@ -74,7 +74,7 @@ class HandleCallEvents:
         """Finish what was recorded, then tell the application."""
         recording = None
         if event.audio is not None:
-            recording = await self._finish_recording(event.audio)
+            recording = await self._finish_recording(event.audio, event.reason)
         await self._database.run(
             lambda connection: note_block_finished(connection, event, recording)
         )

@@ -59,7 +59,9 @@ async def recover_after_crash(
         for run in runs:
             n_samples = salvaged.get(run.recording_id or "", 0)
             if run.recording_id is not None and n_samples:
-                recording = await finish_recording(_salvaged_audio(run.recording_id, n_samples))
+                recording = await finish_recording(
+                    _salvaged_audio(run.recording_id, n_samples), EndReason.SERVER_RESTART
+                )
                 if recording is not None:
                     finished[run.id] = recording
         await database.run(

@@ -30,12 +30,12 @@ class RecordRunner:
 
     async def run(self, call: RunnerCall, plan: BlockPlan) -> Outcome:
         """Record."""
-        command = plan.command
-        if not isinstance(command, RecordCommand) or plan.recording_name is None:
-            raise ContractViolation(f"not a recording plan: {plan.command.block}")
         await call.play(plan.prompt if plan.beep is None else (*plan.prompt, plan.beep))
         if plan.hangs_up_after:
             return Outcome(EndReason.COMPLETED)
+        command = plan.command
+        if not isinstance(command, RecordCommand) or plan.recording_name is None:
+            raise ContractViolation(f"not a recording plan: {plan.command.block}")
         tap = call.record(plan.recording_name, limit_ms=command.max_duration_s * 1000)
         reason = await self._until_over(call, tap)
         result = await tap.closed()
