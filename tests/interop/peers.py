@@ -18,6 +18,8 @@ from typing import Self
 
 import pytest
 
+from tests.harness import Application
+
 SCENARIOS = Path(__file__).parent / "sipp"
 START_LIMIT_S = 10.0
 POLL_S = 0.02
@@ -56,6 +58,12 @@ async def until(condition: Callable[[], bool], limit_s: float, what: str) -> Non
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
         raise AssertionError(f"not within {limit_s} s: {what}") from None
+
+
+async def nothing_more(app: Application, limit_s: float = 1.0) -> None:
+    """Every notification was read already, and none comes."""
+    with pytest.raises(TimeoutError):
+        await app.sink.next(limit_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from voiceblocks.workflows import manage_accounts
 
 pytestmark = [pytest.mark.interop, pytest.mark.asyncio(loop_scope="module")]
 
-SILENCE_S = 2.5
+SILENCE_S = 1.2
 
 
 def to_tags(messages: list[SipMessage], name: str) -> set[str]:
