@@ -41,7 +41,7 @@ class Dialog:
     remote_target: str
     "URI of the peer's Contact: where requests go to."
     route_set: tuple[str, ...]
-    "Raw Route values in the order in which requests carry them."
+    "Raw Route values in the order in which requests carry them; all can be read."
     local_sequence: int
     remote_sequence: int | None
     is_caller: bool
@@ -115,12 +115,7 @@ class Dialog:
     @property
     def next_hop(self) -> str:
         """URI that requests are sent to: the first Route, or the remote target."""
-        if self.route_set:
-            try:
-                return NameAddr.parse(self.route_set[0]).uri
-            except RemoteSipError:
-                return self.remote_target
-        return self.remote_target
+        return NameAddr.parse(self.route_set[0]).uri if self.route_set else self.remote_target
 
     def build_request(
         self, method: str, via: str, *, sequence: int | None = None, body: bytes = b""
@@ -150,10 +145,7 @@ class Dialog:
         """Request-URI and Route headers, for loose and strict first hops."""
         if not self.route_set:
             return self.remote_target, ()
-        try:
-            first = SipUri.parse(NameAddr.parse(self.route_set[0]).uri)
-        except RemoteSipError:
-            return self.remote_target, self.route_set
+        first = SipUri.parse(NameAddr.parse(self.route_set[0]).uri)
         if "lr" in first.parameters:
             return self.remote_target, self.route_set
         # A strict router wants itself as Request-URI and the target as the last Route.
@@ -217,13 +209,13 @@ class Dialog:
                 local_address=data["local_address"],
                 remote_address=data["remote_address"],
                 remote_target=data["remote_target"],
-                route_set=tuple(data["route_set"]),
+                route_set=record_route(Headers(("Record-Route", v) for v in data["route_set"])),
                 local_sequence=data["local_sequence"] + _SEQUENCE_RESERVE,
                 remote_sequence=None,
                 is_caller=data["is_caller"],
                 behind_nat=data["behind_nat"],
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RemoteSipError) as error:
             raise ContractViolation("not a dialog snapshot") from error
 
 

@@ -109,7 +109,7 @@ class OutgoingCalls:
             self._send_cancel(leg, now)
 
     def acknowledge(self, leg: Leg, sdp: bytes | None, now: float) -> None:
-        """Send the ACK that waited for our answer to the offer in a 2xx."""
+        """Send the ACK that waited for our answer to the offer in a 2xx, if there is one."""
         if leg.answer_owed is None:
             return
         number, leg.answer_owed = leg.answer_owed[1], None
@@ -195,9 +195,8 @@ class OutgoingCalls:
     def _on_provisional(
         self, leg: Leg, invite: SipRequest, response: SipResponse, now: float
     ) -> None:
-        if leg.is_ended:
+        if not leg.advance(LegEvent.PROVISIONAL):
             return
-        leg.advance(LegEvent.PROVISIONAL)
         if leg.state is LegState.CANCELLING:
             self._send_cancel(leg, now)
             return

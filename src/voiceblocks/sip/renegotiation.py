@@ -198,9 +198,8 @@ class Renegotiation:
     def pump(self, leg: Leg, now: float) -> None:
         """Send the offer that waits, if the way is free."""
         busy = leg.our_offer or leg.peer_offer or leg.accepted or leg.answer_owed
-        if leg.wanted_offer is None or busy or "glare" in leg.timers:
-            return
-        if leg.state is not LegState.CONFIRMED:
+        may_send = leg.state is LegState.CONFIRMED and "glare" not in leg.timers
+        if leg.wanted_offer is None or busy or not may_send:
             return
         sdp, leg.wanted_offer = leg.wanted_offer, None
         self._reinvite(leg, sdp, now, is_refresh=False)

@@ -46,16 +46,17 @@ class SessionKeeper:
 
     def request_headers(self, leg: Leg) -> tuple[tuple[str, str], ...]:
         """What our re-INVITE or UPDATE asks for."""
-        config = self._core.config
-        min_se_s = max(config.min_se_s, leg.session_min_se_s)
-        if leg.session is None:
-            return ask_for_session(max(config.session_expires_s, min_se_s), min_se_s)
-        interval_s = max(leg.session.interval_s, min_se_s)
-        return ask_for_session(interval_s, min_se_s, "uac" if leg.session.we_refresh else "uas")
+        session = self._session(leg)
+        min_se_s = max(self._core.config.min_se_s, leg.session_min_se_s)
+        interval_s = max(session.interval_s, min_se_s)
+        return ask_for_session(interval_s, min_se_s, "uac" if session.we_refresh else "uas")
+
+    def _session(self, leg: Leg) -> SessionAgreement:
+        return leg.session or SessionAgreement(self._core.config.session_expires_s, True)
 
     def note_success(self, leg: Leg, response: SipResponse, now: float) -> None:
         """The peer accepted a re-INVITE or UPDATE of ours."""
-        asked_s = leg.session.interval_s if leg.session else self._core.config.session_expires_s
+        asked_s = max(self._session(leg).interval_s, leg.session_min_se_s)
         self.start(leg, conclude_session(response.headers, asked_s=asked_s), now)
 
     def learn_min_se(self, leg: Leg, response: SipResponse) -> bool:
@@ -94,7 +95,7 @@ class SessionKeeper:
         dialog = leg.require_dialog()
 
         def on_final(status: int, response: SipResponse | None, now: float) -> None:
-            if leg.is_ended or leg.state is not LegState.CONFIRMED:
+            if leg.state is not LegState.CONFIRMED:
                 return
             if response is None or status in DIALOG_IS_GONE:
                 self._core.lose(leg, EndCause.PEER_GONE, now, bye=status != 481)
@@ -126,5 +127,4 @@ class SessionKeeper:
         RFC 4028 section 10 would let the session expire; a peer that runs timers does so by
         itself, and one that has none should not lose its call over them.
         """
-        if leg.session is not None:
-            self.start(leg, leg.session, now)
+        self.start(leg, self._session(leg), now)

@@ -155,18 +155,21 @@ class TransactionLayer:
         request = None if self._user.is_stranger(flow) else salvage_request(data)
         if request is None:
             return
+        answer_flow = self._note_source(request, flow)
+        if answer_flow is not None:
+            self.refuse_stateless(request, answer_flow, error.status_hint, error.reason)
+
+    def _note_source(self, request: SipRequest, flow: Flow) -> Flow | None:
+        """Complete the top Via; give the flow of the responses, `None` where Via is unreadable."""
         try:
             request.stamp_source(*flow.remote)
-            answer_flow = response_flow(request, flow, self._response_routing)
+            return response_flow(request, flow, self._response_routing)
         except RemoteSipError:
-            return
-        self.refuse_stateless(request, answer_flow, error.status_hint, error.reason)
+            return None
 
     def _receive_request(self, request: SipRequest, flow: Flow, now: float) -> None:
-        try:
-            request.stamp_source(*flow.remote)
-            answer_flow = response_flow(request, flow, self._response_routing)
-        except RemoteSipError:
+        answer_flow = self._note_source(request, flow)
+        if answer_flow is None:
             return
         try:
             validate_request(request)
@@ -302,13 +305,9 @@ class TransactionLayer:
         """
         if request.method == "ACK":
             return
-        try:
-            extra = (*self._server_headers, *headers)
-            tag = self.stateless_tag(request)
-            response = build_response(request, status, reason, to_tag=tag, extra=extra)
-        except RemoteSipError:
-            # Too broken for a response that anybody could match.
-            return
+        extra = (*self._server_headers, *headers)
+        tag = self.stateless_tag(request)
+        response = build_response(request, status, reason, to_tag=tag, extra=extra)
         self.send(response.serialize(), flow)
 
     def refuse_and_forget(
@@ -338,8 +337,6 @@ class TransactionLayer:
     def _receive_response(self, response: SipResponse, flow: Flow, now: float) -> None:
         try:
             key = client_key(response)
-            if not 100 <= response.status <= 699:
-                return
             is_success = 200 <= response.status < 300
             if is_success and response.cseq.method == "INVITE" and not response.to_tag:
                 # Failures without a tag are tolerated; a dialog cannot do without.

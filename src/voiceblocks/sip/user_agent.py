@@ -223,8 +223,7 @@ class UserAgent:
                 subject.advance(LegEvent.HANG_UP)
                 subject.hang_up_after_ack = True
             case LegState.CONFIRMED:
-                if subject.answer_owed is not None:
-                    self._outgoing.acknowledge(subject, None, now)
+                self._outgoing.acknowledge(subject, None, now)
                 subject.advance(LegEvent.HANG_UP)
                 self._core.end_with_bye(subject, now)
             case _:

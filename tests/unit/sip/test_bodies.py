@@ -48,6 +48,8 @@ def test_what_is_found(body: bytes, headers: list[tuple[str, str]], found: bytes
         (b"--b\r\n\r\nx\r\n--b--", [("Content-Type", "multipart/mixed;boundary=b")]),
         (b"--b\r\n", [("Content-Type", "multipart/mixed")]),
         (b"--b\r\n", [("Content-Type", 'multipart/mixed;boundary="')]),
+        (b"--b\r\nno blank line\r\n--b--", [("Content-Type", "multipart/mixed;boundary=b")]),
+        (b"x", [("Content-Type", "text/plain"), ("Content-Disposition", 'x;handling="')]),
     ],
 )
 def test_what_is_refused(body: bytes, headers: list[tuple[str, str]]) -> None:
