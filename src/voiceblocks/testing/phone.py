@@ -169,6 +169,7 @@ class PhoneCall:
         self._answered: asyncio.Future[float] = self._loop.create_future()
         self._ended: asyncio.Future[float] = self._loop.create_future()
         self._ringing = asyncio.Event()
+        self._agreed = asyncio.Event()
         self.leg = 0
         self.media = media
         self.offer = build_offer(local, ptime_ms=ptime_ms)
@@ -234,6 +235,7 @@ class PhoneCall:
                 self._phone.endpoint.try_run(lambda ua, now: ua.answer_offer(self.leg, answer, now))
             case OfferAnswered(answer=bytes() as answer):
                 self._start(answer)
+                self._agreed.set()
             case _:
                 pass
 
@@ -258,7 +260,12 @@ class PhoneCall:
         if negotiated.remote is not None:
             self.media.start(negotiated.remote, codec=negotiated.codec)
 
+    async def renegotiated(self) -> None:
+        """Return when the other side has answered our last `hold` or `resume`."""
+        await self._agreed.wait()
+
     def _reoffer(self, direction: str) -> None:
+        self._agreed.clear()
         self.offer = build_offer(self._local, direction=direction)
         self._phone.endpoint.run(lambda ua, now: ua.reoffer(self.leg, self.offer, now))
 
