@@ -133,6 +133,10 @@ class IncomingCalls:
         transaction = self._waiting_invite(leg)
         if not leg.offer_was_sent:
             sdp = None
+            if leg.reliable is not None:
+                # The first reliable response would have to hold our offer (RFC 3261 13.2.1),
+                # and an unreliable one was ruled out: the caller hears of us with the 200.
+                return
         if leg.reliable is not None and leg.reliable.is_pending:
             leg.deferred_ring = (sdp,)
             return

@@ -110,6 +110,17 @@ def test_offer_inside_a_prack_is_488_and_the_answer_follows() -> None:
     assert statuses(agent.hear(prack)) == [488, 200]
 
 
+def test_required_without_offer_goes_straight_to_the_answer() -> None:
+    """No provisional response can be right then: 100, and our offer in the 200."""
+    agent, peer = Agent(), RawPeer()
+    leg = incoming_call(agent, peer, headers=REQUIRED, body=b"")
+    agent.ua.ring(leg, agent.now)
+    assert agent.take() == []
+    agent.ua.answer(leg, OUR_SDP, agent.now)
+    (ok,) = agent.take()
+    assert (ok.status, ok.body) == (200, OUR_SDP)
+
+
 def test_no_prack_fails_the_call() -> None:
     """After 64*T1 the INVITE gets 500 and the leg ends."""
     agent, peer = Agent(), RawPeer()
