@@ -42,7 +42,8 @@ class Columns:
     Receiving: `fast` (bool: the next packet may take the vectorised path), `word0` (u4: first
     header word without sequence number), `sequence`, `timestamp`, `ssrc` (u4), `length` (i8:
     bytes of a datagram), `samples` (i8), `position` (i8: of the next packet), `least_lead` (i8),
-    `highest`, `received` (i8), `transit`, `jitter`, `heard_at` (f8). Tap: `tap_row` (i8, -1:
+    `late_since` (f8), `highest`, `received`, `late` (i8: packets too late to be placed),
+    `transit`, `jitter`, `heard_at` (f8). Tap: `tap_row` (i8, -1:
     none), `tap_zero`, `tap_end` (i8 positions).
 
     Sending: `due` (i8: tick of the next packet), `step` (i8: ticks from packet to packet),
@@ -60,6 +61,8 @@ class Columns:
         self.samples = np.zeros(capacity, np.int64)
         self.position = np.zeros(capacity, np.int64)
         self.least_lead = np.full(capacity, NO_LEAD, np.int64)
+        self.late_since = np.full(capacity, -1.0)
+        self.late = np.zeros(capacity, np.int64)
         self.highest = np.zeros(capacity, np.int64)
         self.received = np.zeros(capacity, np.int64)
         self.transit = np.zeros(capacity, np.float64)
@@ -155,6 +158,8 @@ class Leg:
         state.timestamp = int(columns.timestamp[slot])
         state.position = int(columns.position[slot])
         state.least_lead = int(columns.least_lead[slot])
+        state.late_since = float(columns.late_since[slot])
+        self.packets_late = int(columns.late[slot])
         statistics = self.statistics
         statistics.highest = int(columns.highest[slot])
         statistics.received = int(columns.received[slot])
@@ -168,6 +173,8 @@ class Leg:
         columns.timestamp[slot] = state.timestamp
         columns.position[slot] = state.position
         columns.least_lead[slot] = state.least_lead
+        columns.late_since[slot] = state.late_since
+        columns.late[slot] = self.packets_late
         statistics = self.statistics
         columns.highest[slot] = statistics.highest
         columns.sequence[slot] = uint16_add(statistics.highest, 1)
@@ -189,7 +196,6 @@ class Leg:
             and self.receive
             and state.anchored
             and state.slew == 0
-            and state.late_since < 0
             and len(self.taps) <= 1
             and (tap is None or tap.law == self.law)
         )
@@ -247,7 +253,17 @@ class LegTable:
         self.by_slot[slot] = leg
         columns = self.columns
         columns.least_lead[slot] = NO_LEAD
-        for name in ("highest", "received", "transit", "jitter", "sent", "marker", "position"):
+        columns.late_since[slot] = -1.0
+        for name in (
+            "late",
+            "highest",
+            "received",
+            "transit",
+            "jitter",
+            "sent",
+            "marker",
+            "position",
+        ):
             getattr(columns, name)[slot] = 0
         columns.length[slot] = columns.samples[slot] = 0
         leg.judge()

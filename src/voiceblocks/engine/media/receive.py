@@ -19,7 +19,14 @@ from voiceblocks.engine.media.legs import Leg, LegTable
 from voiceblocks.engine.media.taps import Indexes, Taps
 from voiceblocks.rtp.batch import header_words, new_arena
 from voiceblocks.rtp.packet import HEADER_BYTES
-from voiceblocks.rtp.timeline import MAX_AHEAD, MAX_LATE, STALE_LEAD, position_of
+from voiceblocks.rtp.timeline import (
+    JUMP_LATE,
+    MAX_AHEAD,
+    MAX_LATE,
+    STALE_LEAD,
+    STALE_S,
+    position_of,
+)
 
 MAX_BATCH = 1024
 "Datagrams of one pass; a socket gives one of them."
@@ -54,6 +61,7 @@ class Reception:
         self._fast: dict[int, tuple[Receiver, int]] = {}
         self._careful: dict[int, Leg] = {}
         self._others: dict[int, Callable[[float], None]] = {}
+        self._some_are_stale = False
         self.packets_received = 0
         self.packets_dropped = 0
 
@@ -146,9 +154,12 @@ class Reception:
             & (ssrc == columns.ssrc[slot])
             & (np.array(sizes) == columns.length[slot])
             & (lead >= -MAX_AHEAD)
-            & (lead <= min(STALE_LEAD, MAX_LATE))
+            & (lead <= JUMP_LATE)
             & ((row < 0) | ((start >= 0) & (position + samples <= columns.tap_end[slot])))
         )
+        stale = lead > STALE_LEAD
+        if self._some_are_stale or stale.any():
+            expected &= self._not_stale_for_long(slot, stale, now)
         taken = np.nonzero(expected)[0]
         unexpected = len(taken) < count
         if unexpected:
@@ -166,6 +177,10 @@ class Reception:
         change = np.abs(transit - columns.transit[slot])
         columns.jitter[slot] += (change - columns.jitter[slot]) / 16
         columns.transit[slot] = transit
+        too_late = lead + samples > MAX_LATE
+        if too_late.any():
+            columns.late[slot] += too_late
+            row = np.where(too_late, -1, row)
         self._place(row, start, samples, taken)
         if unexpected:
             for index in np.nonzero(~expected)[0].tolist():
@@ -173,6 +188,19 @@ class Reception:
                 if leg is not None:
                     data = self._views[index][: sizes[index]]
                     self._judge(leg, data, None, now)
+
+    def _not_stale_for_long(self, slot: Indexes, stale: Indexes, now: float) -> Indexes:
+        """
+        Keep `late_since` for streams later than 200 ms, and say which of them still may be.
+
+        Without this a worker that is late itself would inspect every packet, and stay late.
+        """
+        late_since = self._columns.late_since
+        since = late_since[slot]
+        since = np.where(stale, np.where(since < 0, now, since), -1.0)
+        late_since[slot] = since
+        self._some_are_stale = bool((late_since >= 0).any())
+        return ~stale | (now - since < STALE_S)
 
     def _place(self, row: Indexes, start: Indexes, samples: Indexes, index: Indexes) -> None:
         tapped = row >= 0

@@ -140,7 +140,7 @@ class Transmitter:
             if source is not None:
                 payload = payloads[slot]
                 offset = source.offset
-                after = offset + len(payload)
+                after = offset + payload.nbytes
                 if after < source.end:
                     payload[:] = source.data[offset:after]
                     source.offset = after

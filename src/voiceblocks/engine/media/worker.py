@@ -41,6 +41,8 @@ MAX_CATCH_UP_TICKS = 20
 "After a longer stall (a stopped machine) what should have been sent is given up."
 
 STATS_INTERVAL_S = 1.0
+PRIORITY = -15
+"Nice value. Measured with both cores busy: p99 of tick lateness 3.4 ms without, 2.9 ms with."
 
 
 class Worker:
@@ -308,6 +310,15 @@ def _read_commands(channel: ipc.Channel[m.WorkerCommand], worker: Worker) -> boo
         worker.obey(command, fds)
 
 
+def _ask_for_priority() -> None:
+    """Nothing else on this machine has a deadline; where this is not allowed, so be it."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+    with contextlib.suppress(OSError):
+        # With autogroups, nice values count only within a session, and ours is alone in its own.
+        Path("/proc/self/autogroup").write_text(str(PRIORITY), encoding="ascii")
+
+
 def main(argv: list[str]) -> None:
     """Run the process."""
     channel: ipc.Channel[m.WorkerCommand] = ipc.Channel(ipc.child_socket(argv), m.WorkerCommand)
@@ -315,6 +326,7 @@ def main(argv: list[str]) -> None:
     worker = Worker(Arena.open(Path(argv[2])), int(argv[3]), outbox.send)
     outbox.send(m.Hello(m.PROTOCOL_VERSION, os.getpid()))
     channel.setblocking(False)
+    _ask_for_priority()
     gc.collect()
     gc.freeze()
     gc.disable()
