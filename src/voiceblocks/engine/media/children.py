@@ -22,6 +22,9 @@ STOP_TIMEOUT_S = 5.0
 RESTART_DELAY_S = 1.0
 "A process that died within its first second is started again only after this."
 
+HUNG_AFTER_S = 15.0
+"A worker reports every second; one that is silent for so long is killed and started again."
+
 FIRST_LEG_SHARE = 0.8
 "The rest of each worker's capacity is kept for second legs (decision 14)."
 
@@ -122,6 +125,11 @@ class Child:
             else:
                 return
 
+    def kill(self) -> None:
+        """Kill the process; it is started again."""
+        if self._process is not None:
+            self._process.kill()
+
     async def _reap(self) -> None:
         process = self._process
         if process is not None:
@@ -163,6 +171,7 @@ class WorkerLink(Child):
         self.arriving = 0
         "Legs on their way here."
         self.stats: m.WorkerStats | None = None
+        self.heard_at = 0.0
         self.late_histogram = [0] * N_BINS
         self.restarts = -1
 
@@ -179,6 +188,7 @@ class WorkerLink(Child):
     def _on_event(self, event: Any, fds: list[int]) -> None:
         if isinstance(event, m.WorkerStats):
             self.stats = event
+            self.heard_at = time.monotonic()
             for index, count in enumerate(event.late_histogram):
                 self.late_histogram[index] += count
             return
@@ -196,3 +206,10 @@ class WorkerLink(Child):
 
     def _on_ready(self) -> None:
         self.restarts += 1
+        self.heard_at = time.monotonic()
+
+    def kill_if_hung(self, now: float) -> None:
+        """For a watchdog that runs on time itself."""
+        if self.is_up and now - self.heard_at > HUNG_AFTER_S:
+            self.heard_at = now
+            self.kill()

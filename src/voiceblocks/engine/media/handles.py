@@ -7,6 +7,7 @@ worker is gone: the callbacks and results tell.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from voiceblocks.engine.media import messages as m
 from voiceblocks.engine.media.ports import Pair
+from voiceblocks.engine.media.ring import LAWS
 from voiceblocks.errors import CapacityExceeded, ContractViolation
 
 if TYPE_CHECKING:
@@ -22,6 +24,22 @@ if TYPE_CHECKING:
     from voiceblocks.engine.media.plane import MediaPlane
 
 SAMPLES_PER_MS = 8
+
+
+def plain_address(address: tuple[str, int] | None) -> tuple[str, int] | None:
+    """
+    The address, if a packet can be sent there without asking anybody for its name.
+
+    `None` for names, IPv6, port 0, and hosts that are nobody (0.0.0.0 was a hold once) or many.
+    """
+    if address is None:
+        return None
+    try:
+        host = ipaddress.IPv4Address(address[0])
+    except ValueError:
+        return None
+    is_somebody = not (host.is_unspecified or host.is_multicast or int(host) == 0xFFFFFFFF)
+    return address if is_somebody and 0 < address[1] < 0x10000 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +179,18 @@ class MediaLeg:
         send: bool = True,
         receive: bool = True,
     ) -> None:
-        """Set what was negotiated, or negotiated anew; opens a leg that had no format yet."""
+        """
+        Set what was negotiated, or negotiated anew; opens a leg that had no format yet.
+
+        An address that is no plain IPv4 one is taken as unknown: the peer is learned from
+        its packets. Playing ends where the codec changes.
+
+        Raises:
+            ContractViolation: When the codec is neither PCMU nor PCMA.
+        """
+        if format.codec not in LAWS:
+            raise ContractViolation(f"codec {format.codec} cannot be carried")
+        remote, remote_rtcp = plain_address(remote), plain_address(remote_rtcp)
         if self._held is not None and self._detached is None and not self.is_lost:
             self._open(format, remote, remote_rtcp, send=send, receive=receive)
         else:

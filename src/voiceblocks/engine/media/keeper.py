@@ -89,6 +89,7 @@ class Keeper:
         self._channel = channel
         self._arenas: dict[int, Arena] = {}
         self._rows: dict[tuple[int, int], KeptRow] = {}
+        self._unopened: dict[tuple[int, int], m.KeepRow] = {}
         self._threads = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync")
         self._synced: SimpleQueue[tuple[m.FlushRow, KeptRow, int]] = SimpleQueue()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK)
@@ -138,16 +139,22 @@ class Keeper:
                 self._flush(command)
 
     def _keep(self, command: m.KeepRow) -> None:
-        arena = self._arenas[command.worker]
+        key = command.worker, command.row
+        self._unopened.pop(key, None)
         try:
             spool = SpoolWriter(Path(command.spool_path), command.law)
         except StoreError:
-            # Without a spool the flush answers with nothing kept.
+            # The ring holds ten seconds: it is tried again at each pass and at the flush.
+            self._unopened[key] = command
             return
-        kept = KeptRow(arena, command.row, command.name, spool)
-        self._rows[command.worker, command.row] = kept
+        arena = self._arenas[command.worker]
+        self._rows[key] = KeptRow(arena, command.row, command.name, spool)
 
     def _flush(self, command: m.FlushRow) -> None:
+        unopened = self._unopened.pop((command.worker, command.row), None)
+        if unopened is not None:
+            self._keep(unopened)
+            self._unopened.pop((command.worker, command.row), None)
         kept = self._rows.pop((command.worker, command.row), None)
         if kept is None or kept.name != command.name:
             self._arenas[command.worker].release(command.row)
@@ -173,6 +180,8 @@ class Keeper:
         """Append what has settled in every row; flushes that come meanwhile go first."""
         inbox = select.poll()
         inbox.register(self._channel.fileno(), select.POLLIN)
+        for command in list(self._unopened.values()):
+            self._keep(command)
         for key in list(self._rows):
             if inbox.poll(0) and not self._serve():
                 return False

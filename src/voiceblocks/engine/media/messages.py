@@ -57,7 +57,11 @@ class OpenLeg(Message, frozen=True, tag=True, array_like=True):
 
 
 class UpdateLeg(Message, frozen=True, tag=True, array_like=True):
-    """A re-INVITE or UPDATE changed the leg: address, codec, direction. The source lock reopens."""
+    """
+    A re-INVITE or UPDATE changed the leg: address, codec, direction. The source lock reopens.
+
+    Where the codec changes, a source that plays is ended (its clips are of the law before).
+    """
 
     leg: int
     format: Format

@@ -24,6 +24,8 @@ from voiceblocks.engine.media.ring import Arena
 from voiceblocks.engine.media.salvage import ARENA_SUFFIX, spool_path
 from voiceblocks.errors import CapacityExceeded, ContractViolation, StartupError
 
+WATCH_INTERVAL_S = 2.0
+
 _ARENA = 0
 "The one arena that all workers share, so that a tap can move with its leg."
 
@@ -87,6 +89,7 @@ class MediaPlane:
         self._taps: dict[int, Tap] = {}
         self._ports = ports
         self._pools: dict[str, PortPool] = {}
+        self._watchdog: asyncio.Task[None] | None = None
         self._idents = itertools.count(1)
         arguments = [str(self._arena_path), str(capacity_per_worker)]
         self._workers = [
@@ -120,9 +123,22 @@ class MediaPlane:
         except StartupError:
             await self.stop()
             raise
+        self._watchdog = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            due = time.monotonic() + WATCH_INTERVAL_S
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            now = time.monotonic()
+            # After a stall of our own, reports may wait unread.
+            if now - due < WATCH_INTERVAL_S:
+                for link in self._workers:
+                    link.kill_if_hung(now)
 
     async def stop(self) -> None:
         """Close all legs, let every tap reach its spool, end all processes."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
         for link in self._workers:
             for leg in list(link.legs.values()):
                 await leg.close()

@@ -134,7 +134,7 @@ class Reporter:
                 ntp=ntp_time(utc_us),
                 timestamp=int(self._columns.out_timestamp[leg.slot]),
                 packet_count=sent & 0xFFFFFFFF,
-                octet_count=sent * leg.format.ptime_ms * 8 & 0xFFFFFFFF,
+                octet_count=sent * int(self._columns.out_samples[leg.slot]) & 0xFFFFFFFF,
                 blocks=blocks,
             )
         return [report, SourceDescription(((ssrc, leg.cname),))]

@@ -7,6 +7,8 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from voiceblocks.recordings.spool import SILENCE_BYTE
+
 MAX_MAPPED_CLIPS = 512
 "Clips stay mapped for the next caller who hears them; the oldest go."
 
@@ -69,13 +71,12 @@ class Source:
         self.offset = 0
         self.end = len(self.data)
 
-    def fill(self, target: memoryview, silence: int) -> bool:
+    def fill(self, target: memoryview) -> bool:
         """
         Copy the next packet across the end of a clip.
 
         Args:
-            target: Payload of the packet, writable.
-            silence: The byte that fills what is left after the last clip.
+            target: Payload of the packet, writable; after the last clip it is silence.
 
         Returns:
             Whether there is more to play after this packet.
@@ -83,7 +84,7 @@ class Source:
         filled = 0
         while filled < len(target):
             if self.offset == self.end and not self._next():
-                target[filled:] = bytes([silence]) * (len(target) - filled)
+                target[filled:] = bytes([SILENCE_BYTE[self.law]]) * (len(target) - filled)
                 return False
             count = min(len(target) - filled, self.end - self.offset)
             target[filled : filled + count] = self.data[self.offset : self.offset + count]

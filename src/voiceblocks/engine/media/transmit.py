@@ -23,6 +23,16 @@ _ROW_BYTES = 512
 "A header and 60 ms of G.711."
 
 
+DEFAULT_PTIME_MS = 20
+MAX_PTIME_MS = 60
+
+
+def sending_ptime_ms(asked_ms: int) -> int:
+    """What we send when asked for a packet duration; ptime is a wish (RFC 4566 section 6)."""
+    is_possible = TICK_MS <= asked_ms <= MAX_PTIME_MS and asked_ms % TICK_MS == 0
+    return asked_ms if is_possible else DEFAULT_PTIME_MS
+
+
 def _nobody(_datagram: object) -> None:
     """Takes the packets of a leg whose peer is not known yet."""
 
@@ -54,8 +64,9 @@ class Transmitter:
     def begin(self, leg: Leg, tick: int) -> None:
         """Send from `tick` on with the leg's format, or stop sending where it says so."""
         columns, slot = self._columns, leg.slot
-        samples = leg.format.ptime_ms * 8
-        columns.step[slot] = leg.format.ptime_ms // TICK_MS
+        ptime_ms = sending_ptime_ms(leg.format.ptime_ms)
+        samples = ptime_ms * 8
+        columns.step[slot] = ptime_ms // TICK_MS
         columns.out_samples[slot] = samples
         columns.out_word0[slot] = PLAIN | leg.format.payload_type << 16
         columns.due[slot] = tick if leg.send else NEVER
@@ -144,7 +155,7 @@ class Transmitter:
                 if after < source.end:
                     payload[:] = source.data[offset:after]
                     source.offset = after
-                elif not source.fill(payload, payload_silence(self._legs, slot)):
+                elif not source.fill(payload):
                     ended.append((slot, source))
             try:
                 senders[slot](packets[slot])
@@ -165,9 +176,3 @@ class Transmitter:
         missed = (tick - columns.due[late]) // columns.step[late]
         columns.due[late] += missed * columns.step[late]
         columns.out_timestamp[late] += (missed * columns.out_samples[late]).astype(np.uint32)
-
-
-def payload_silence(legs: LegTable, slot: int) -> int:
-    """The silence byte of the leg in `slot`."""
-    leg = legs.by_slot[slot]
-    return SILENCE_BYTE[leg.format.codec if leg is not None else "PCMU"]

@@ -153,6 +153,9 @@ class Worker:
         leg = self._legs.by_ident.get(command.leg)
         if leg is None:
             return
+        if leg.source is not None and leg.source.law != command.format.codec:
+            # Its clips are of the law before; the control process plays others.
+            self._transmitter.stop(leg)
         leg.format = command.format
         leg.send, leg.receive = command.send, command.receive
         if command.remote_rtcp != leg.remote_rtcp:
