@@ -38,14 +38,14 @@ def on_notification(told: dict[str, str]) -> None:
         block(
             "ivr/middle/record",
             session=told["session"],
-            msg="Hello! Leave a message after the tone, then press hash.",
+            msg="Please leave a message after the tone.",
             max_duration="120",
             notify_url=OUR_URL,
         )
     elif what == "record" and told.get("record_status") == "success":
         print(f"  new message: {told['record_url']}", flush=True)
         if state == "ongoing":
-            block("ivr/end/hangup", session=told["session"], msg="Thank you. Goodbye.")
+            block("ivr/end/hangup", session=told["session"], msg="Thank you.")
 
 
 class Voicemail(BaseHTTPRequestHandler):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
-from voiceblocks.adapters.render.pool import RenderPool
-from voiceblocks.audio.codecs import codec_named
+from voiceblocks.adapters.espeak import find_engine, voice_name
+from voiceblocks.adapters.render.rendering import speak
 from voiceblocks.audio.g711 import Samples
 from voiceblocks.cli.output import Json, fail, tell
 from voiceblocks.errors import VoiceblocksError
@@ -45,7 +43,7 @@ def call(
     """Call a number, listen, speak, press keys, and say what was heard."""
     try:
         steps = parse_script(script.read_text()) if script else _default_steps(say, press)
-        facts = asyncio.run(_call(target, steps, from_number, tcp=tcp, timeout_s=timeout))
+        facts = asyncio.run(place_call(target, steps, from_number, tcp=tcp, timeout_s=timeout))
     except CallNotAnswered as error:
         fail(as_json, f"the call was not answered: {error}")
     except TimeoutError:
@@ -69,10 +67,17 @@ def _default_steps(say: str | None, press: str | None) -> list[Step]:
     return steps if say or press else [Step("wait_for_audio")]
 
 
-async def _call(
+async def place_call(
     target: str, steps: list[Step], from_number: str, *, tcp: bool, timeout_s: float
 ) -> dict[str, Any]:
-    speech = await _render_speech(steps)
+    """
+    Place one call, do what the steps say, wait for its end, and return what was heard.
+
+    Raises:
+        CallNotAnswered: With the final SIP status.
+        TimeoutError: If the call is not over after `timeout_s`.
+    """
+    speech = await asyncio.to_thread(_render_speech, steps)
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(timeout_s), Phone() as phone:
         placed_at = loop.time()
@@ -129,19 +134,11 @@ async def _perform(
             await call.ended()
 
 
-async def _render_speech(steps: list[Step]) -> dict[str, Samples]:
+def _render_speech(steps: list[Step]) -> dict[str, Samples]:
     texts = [step.argument for step in steps if step.action == "say"]
-    if not texts:
-        return {}
-    codec = codec_named("PCMU")
-    with tempfile.TemporaryDirectory() as folder:
-        pool = RenderPool(Path(folder) / "cache", Path(folder) / "work")
-        await pool.start()
-        try:
-            clips = [await pool.render_speech(text, "en", "female") for text in texts]
-            return {
-                text: codec.decode(np.fromfile(clip.ulaw_path, np.uint8))
-                for text, clip in zip(texts, clips, strict=True)
-            }
-        finally:
-            await pool.stop()
+    engine = find_engine() if texts else None
+    try:
+        return {text: speak(engine, text, voice_name("en", "female")) for text in texts}
+    finally:
+        if engine is not None:
+            engine.close()

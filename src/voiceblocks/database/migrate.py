@@ -10,16 +10,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from voiceblocks.database.engines import open_engine, parse_url
 from voiceblocks.errors import StartupError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "v0001"
+"""The newest migration. Known here, so that a database that is current costs no Alembic: its
+import takes 0.3 s of every command's start."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Any number that nobody else takes: two nodes that start together migrate one by one.
@@ -44,7 +48,9 @@ def upgrade(url: str) -> None:
     with _transaction(url) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
-        if _state_of(connection) is not SchemaState.CURRENT:
+        if not _is_at_head(connection) and _state_of(connection) is not SchemaState.CURRENT:
+            from alembic import command
+
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -89,7 +95,17 @@ def _check_references(connection: Connection) -> None:
         )
 
 
+def _is_at_head(connection: Connection) -> bool:
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
+    return list(found) == [HEAD]
+
+
 def _state_of(connection: Connection) -> SchemaState:
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     script = ScriptDirectory.from_config(_config())
     found = MigrationContext.configure(connection).get_current_heads()
     known = {revision.revision for revision in script.walk_revisions()}
@@ -106,6 +122,8 @@ def _state_of(connection: Connection) -> SchemaState:
 
 
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
     # Percent signs are ConfigParser's; a path may hold them.
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from voiceblocks.engine.media.handles import MediaLeg, Playback, Tap
 from voiceblocks.engine.media.messages import DigitReceived, Format
 from voiceblocks.engine.media.plane import MediaPlane
-from voiceblocks.engine.media.handles import MediaLeg, Playback, Tap
 from voiceblocks.errors import ContractViolation
 from voiceblocks.sdp.negotiation import (
     LocalMedia,

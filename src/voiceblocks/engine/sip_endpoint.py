@@ -29,7 +29,7 @@ _log = get_logger("sip")
 
 # A node on loopback takes bursts from load tests; the kernel caps what it does not allow.
 SOCKET_BUFFER_BYTES = 4 << 20
-MAX_DATAGRAM_BYTES = 65_535
+CONNECT_LIMIT_S = 4.0
 
 
 class SipEndpoint:
@@ -62,12 +62,16 @@ class SipEndpoint:
         self._public_address = public_address
         self._on_event = on_event
         self._user_agent = UserAgent(
-            UserAgentConfig(contact_user=user, contact_host_port=self._contact),
+            UserAgentConfig(
+                contact_user=user, contact_host_port=self._contact, opens_connections=True
+            ),
             random_text=_token,
+            guard=guard,
         )
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
         self._streams: dict[int, SipStream] = {}
+        self._opening: dict[Flow, asyncio.Task[SipStream | None]] = {}
         self._next_connection = 1
         self._timer: asyncio.TimerHandle | None = None
         self._flushing = False
@@ -113,6 +117,8 @@ class SipEndpoint:
             self._timer.cancel()
         if self._tcp is not None:
             self._tcp.close()
+        for opening in self._opening.values():
+            opening.cancel()
         for stream in list(self._streams.values()):
             stream.close()
         if self._udp is not None:
@@ -155,8 +161,6 @@ class SipEndpoint:
 
     def _datagram(self, data: bytes, source: tuple[str, int]) -> None:
         now = self._clock.monotonic()
-        if not self._admits(data, source[0], now):
-            return
         self._user_agent.receive_message(data, Flow("udp", self._bind, source), now)
         self._flush()
 
@@ -177,22 +181,15 @@ class SipEndpoint:
 
     def _stream_message(self, data: bytes, flow: Flow) -> None:
         now = self._clock.monotonic()
-        if not self._admits(data, flow.remote[0], now):
-            return
         self._user_agent.receive_message(data, flow, now)
         self._flush()
 
-    def _admits(self, data: bytes, address: str, now: float) -> bool:
-        """Strangers get silence for everything, known sources are limited in new calls only."""
-        if self._guard is None:
-            return True
-        if not self._guard.is_known(address):
-            self._guard.dropped_strangers += 1
-            return False
-        return not data.startswith(b"INVITE ") or self._guard.allows(address, now)
-
     def _stream_closed(self, flow: Flow) -> None:
         self._streams.pop(flow.connection, None)
+        for asked, opening in list(self._opening.items()):
+            if opening.done() and not opening.cancelled() and asked.remote == flow.remote:
+                del self._opening[asked]
+                self._user_agent.flow_closed(asked, self._clock.monotonic())
         self._user_agent.flow_closed(flow, self._clock.monotonic())
         self._flush()
 
@@ -223,8 +220,36 @@ class SipEndpoint:
             stream = self._streams.get(flow.connection)
             if stream is not None:
                 stream.send(data)
+            elif flow.connection == 0:
+                self._send_by_new_connection(data, flow)
         elif self._udp is not None and not self._udp.is_closing():
             self._udp.sendto(data, flow.remote)
+
+    def _send_by_new_connection(self, data: bytes, flow: Flow) -> None:
+        """The core asks for a connection: the one of a dialog was lost (RFC 3261 18.1.1)."""
+        opening = self._opening.get(flow)
+        if opening is None:
+            opening = asyncio.get_running_loop().create_task(self._reach(flow))
+            self._opening[flow] = opening
+
+        def connected(task: asyncio.Task[SipStream | None]) -> None:
+            stream = None if task.cancelled() else task.result()
+            if stream is not None:
+                stream.send(data)
+
+        opening.add_done_callback(connected)
+
+    async def _reach(self, flow: Flow) -> SipStream | None:
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                opened = await self.connect(*flow.remote)
+        except OSError as error:
+            _log.info("sip_connection_failed", error=type(error).__name__)
+            self._opening.pop(flow, None)
+            self._user_agent.flow_closed(flow, self._clock.monotonic())
+            self._flush()
+            return None
+        return self._streams.get(opened.connection)
 
     def _arm(self) -> None:
         if self._timer is not None:

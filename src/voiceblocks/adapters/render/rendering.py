@@ -64,21 +64,30 @@ class RenderLoop:
 
     def _render(self, job: RenderSpeech | RenderFile | RenderBeep) -> Samples:
         if isinstance(job, RenderSpeech):
-            return self._speak(job.text, job.voice)
+            return speak(self._engine, job.text, job.voice)
         if isinstance(job, RenderFile):
             return prepare_recording(read_audio_file(Path(job.source), job.extension))
         return tones.beep()
 
-    def _speak(self, text: str, voice: str) -> Samples:
-        if self._engine is None:
-            raise SynthesisError("espeak-ng is not installed")
-        spoken, rate_hz = self._engine.synthesize(text, voice)
-        if not np.any(spoken):
-            raise SynthesisError("the text has no sound")
-        samples = prepare_speech(to_telephone(spoken, rate_hz))
-        if len(samples) == 0:
-            raise SynthesisError("the text has no sound")
-        return samples
+
+def speak(engine: EspeakEngine | None, text: str, voice: str) -> Samples:
+    """
+    Speak `text` as 8 kHz samples at a telephone's level.
+
+    Raises:
+        SynthesisError: If there is no engine, or no sound came out.
+    """
+    if engine is None:
+        raise SynthesisError(
+            "espeak-ng is not installed: pip install 'voiceblocks[speech]', or Debian's espeak-ng"
+        )
+    spoken, rate_hz = engine.synthesize(text, voice)
+    if not np.any(spoken):
+        raise SynthesisError("the text has no sound")
+    samples = prepare_speech(to_telephone(spoken, rate_hz))
+    if len(samples) == 0:
+        raise SynthesisError("the text has no sound")
+    return samples
 
 
 def engine_for_role(role: str) -> EspeakEngine | None:
