@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 
 import numpy as np
 import soundfile
 
+from voiceblocks.audio.level import goertzel_level_dbfs, rms_dbfs
+from voiceblocks.audio.tones import BEEP_DURATION_MS, BEEP_FREQUENCY_HZ
 from voiceblocks.testing import tone_code
 
 RATE_HZ = 8000
 SAMPLES_PER_MS = 8
+
+_FRAME = 160
 
 PLACE_TOLERANCE_MS = 20.0
 "How far from its place a second may lie: a peer's clock and pacing are its own."
@@ -45,6 +50,18 @@ def seconds_in_place(mp3: bytes) -> list[tone_code.Heard]:
     return whole
 
 
+def beep_ended(samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> bool:
+    """Whether the beep before a recording is in what a peer heard, from its start to its end."""
+    # The frames at both ends of the beep are not whole.
+    enough = BEEP_DURATION_MS // 20 - 3
+    run = 0
+    for is_beep in _frames(samples):
+        if not is_beep and run >= enough:
+            return True
+        run = run + 1 if is_beep else 0
+    return False
+
+
 def _samples(mp3: bytes) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     samples, rate_hz = soundfile.read(io.BytesIO(mp3), dtype="int16")
     assert rate_hz == RATE_HZ
@@ -56,3 +73,11 @@ def _story(heard: list[tone_code.Heard]) -> str:
         f"second {one.second_index} at {one.starts_at_ms:.0f} ms for {one.heard_ms:.0f} ms"
         for one in heard
     )
+
+
+def _frames(samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> Iterator[bool]:
+    """For each 20 ms, whether it is the beep."""
+    for start in range(0, len(samples) - _FRAME + 1, _FRAME):
+        frame = samples[start : start + _FRAME]
+        level = rms_dbfs(frame)
+        yield level > -40 and goertzel_level_dbfs(frame, BEEP_FREQUENCY_HZ) > level - 3

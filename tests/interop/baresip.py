@@ -10,7 +10,6 @@ import asyncio
 import json
 import re
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -18,15 +17,13 @@ from typing import Any, Self
 
 import numpy as np
 
+from tests.interop import audio
 from tests.interop.peers import START_LIMIT_S, free_port, need, until
-from voiceblocks.audio.level import goertzel_level_dbfs, rms_dbfs
-from voiceblocks.audio.tones import BEEP_DURATION_MS, BEEP_FREQUENCY_HZ
 
 COMMAND_LIMIT_S = 5.0
 
 _MODULE_FOLDERS = ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules")
 _WAV_HEADER_BYTES = 44
-_FRAME = 160
 
 _CONFIG = """\
 sip_listen 127.0.0.1:{sip_port}
@@ -136,7 +133,7 @@ class Baresip:
 
     async def heard_beep(self, limit_s: float = 15.0) -> None:
         """Wait until the beep before a recording has sounded in what it hears."""
-        await until(lambda: _beep_ended(self.heard()), limit_s, "baresip heard the beep")
+        await until(lambda: audio.beep_ended(self.heard()), limit_s, "baresip heard the beep")
 
     def heard(self) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
         """What it decoded so far, 8 kHz."""
@@ -200,22 +197,3 @@ def _two_free_ports() -> int:
                 return port
         except OSError:
             continue
-
-
-def _frames(samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> Iterator[bool]:
-    """For each 20 ms, whether it is the beep."""
-    for start in range(0, len(samples) - _FRAME + 1, _FRAME):
-        frame = samples[start : start + _FRAME]
-        level = rms_dbfs(frame)
-        yield level > -40 and goertzel_level_dbfs(frame, BEEP_FREQUENCY_HZ) > level - 3
-
-
-def _beep_ended(samples: np.ndarray[tuple[int], np.dtype[np.int16]]) -> bool:
-    # The frames at both ends of the beep are not whole.
-    enough = BEEP_DURATION_MS // 20 - 3
-    run = 0
-    for is_beep in _frames(samples):
-        if not is_beep and run >= enough:
-            return True
-        run = run + 1 if is_beep else 0
-    return False
