@@ -212,10 +212,18 @@ class SpoolWriter:
         return self._fd
 
     def set_zero(self, zero_us: int, zero_s: float) -> None:
-        """Note time zero (UTC microseconds; monotonic seconds), once it is known."""
+        """
+        Note time zero (UTC microseconds; monotonic seconds), once it is known.
+
+        Raises:
+            StoreError: When the disk is full or broken.
+        """
         if self._header.zero_us == zero_us and self._header.zero_s == zero_s:
             return
-        self._rewrite(zero_us, zero_s, self._header.n_final)
+        try:
+            self._rewrite(zero_us, zero_s, self._header.n_final)
+        except OSError as error:
+            raise StoreError(f"spool {self.path.name} cannot be written") from error
 
     def append(self, records: Bytes) -> None:
         """
@@ -253,10 +261,9 @@ class SpoolWriter:
             raise StoreError(f"spool {self.path.name} cannot be finished") from error
 
     def _rewrite(self, zero_us: int, zero_s: float, n_final: int) -> None:
-        self._header = SpoolHeader(
-            self._header.law, self._header.channels, zero_us, zero_s, n_final
-        )
-        os.pwrite(self._fd, self._header.serialize(), 0)
+        header = SpoolHeader(self._header.law, self._header.channels, zero_us, zero_s, n_final)
+        os.pwrite(self._fd, header.serialize(), 0)
+        self._header = header
 
     def close(self) -> None:
         """Close the file."""

@@ -11,6 +11,7 @@ slot. It exits when its channel closes, after everything that was placed is writ
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -54,8 +55,8 @@ class KeptRow:
         if end_slot <= first:
             return
         header = self.arena.headers[self.row]
-        self.spool.set_zero(int(header["zero_us"]), float(header["zero_s"]))
         try:
+            self.spool.set_zero(int(header["zero_us"]), float(header["zero_s"]))
             self.spool.append(self.arena.records(self.row, first, end_slot))
         except StoreError:
             self.broken = True
@@ -113,7 +114,8 @@ class Keeper:
         self._threads.shutdown()
         for kept in self._rows.values():
             kept.append_settled()
-            os.fdatasync(kept.spool.fileno())
+            with contextlib.suppress(OSError):
+                os.fdatasync(kept.spool.fileno())
 
     def _serve(self) -> bool:
         while not self._synced.empty():
@@ -167,7 +169,9 @@ class Keeper:
         self._threads.submit(self._sync_flushed, command, kept, n_samples)
 
     def _sync_flushed(self, command: m.FlushRow, kept: KeptRow, n_samples: int) -> None:
-        os.fdatasync(kept.spool.fileno())
+        # A disk that cannot sync has been told to write all the same.
+        with contextlib.suppress(OSError):
+            os.fdatasync(kept.spool.fileno())
         self._synced.put((command, kept, n_samples))
         os.eventfd_write(self._wake, 1)
 
@@ -201,10 +205,11 @@ class Keeper:
 
     def _sync(self, fds: list[int], *, whole_disk: bool) -> None:
         for fd in fds:
-            if whole_disk:
-                _libc.syncfs(fd)
-            else:
-                os.fdatasync(fd)
+            with contextlib.suppress(OSError):
+                if whole_disk:
+                    _libc.syncfs(fd)
+                else:
+                    os.fdatasync(fd)
             os.close(fd)
         self._syncing = False
 

@@ -190,17 +190,16 @@ class Arena:
 
         What the ring does not hold any more (or not yet) is absent.
         """
-        count = max(0, end_slot - first_slot)
-        out = np.zeros((count, 1 + SLOT_SAMPLES), np.uint8)
-        newest = min(end_slot, first_slot + count)
-        oldest = max(first_slot, newest - RING_SLOTS)
-        wanted = np.arange(oldest, newest)
-        index = wanted % RING_SLOTS
-        out[oldest - first_slot :, 0] = self.presence[row, index]
-        out[oldest - first_slot :, 1:] = self.slots[row, index]
+        out = np.zeros((max(0, end_slot - first_slot), 1 + SLOT_SAMPLES), np.uint8)
         clean = int(self.headers[row]["clean_slots"])
-        gone = (wanted < clean - RING_SLOTS) | (wanted >= clean)
-        out[oldest - first_slot :][gone] = 0
+        oldest = max(first_slot, clean - RING_SLOTS)
+        wanted = np.arange(oldest, max(oldest, min(end_slot, clean)))
+        index = wanted % RING_SLOTS
+        part = out[oldest - first_slot :][: len(wanted)]
+        part[:, 0] = self.presence[row, index]
+        part[:, 1:] = self.slots[row, index]
+        # What the worker cleaned for its next round meanwhile is gone.
+        part[wanted < int(self.headers[row]["clean_slots"]) - RING_SLOTS] = 0
         return out
 
     def close(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from dataclasses import replace
 
 import msgspec
@@ -19,6 +21,14 @@ from tests.unit.engine.media.harness import (
 )
 from voiceblocks.engine.media import messages as m
 from voiceblocks.rtp.packet import RtpPacket
+from voiceblocks.rtp.rtcp import (
+    Goodbye,
+    SenderReport,
+    SourceDescription,
+    ntp_time,
+    parse_compound,
+    serialize_compound,
+)
 from voiceblocks.rtp.telephone_event import TelephoneEvent, event_packets
 
 LEAD_IN = 10
@@ -461,3 +471,91 @@ def test_garbage_never_raises(bench: Bench, junk: list[bytes]):
         bench.peer.send(data)
         bench.peer.sock.sendto(data, bench.rtcp_address)
     bench.tick(3)
+
+
+def test_rtcp_reports_are_sent_heard_and_ended_with_a_bye(bench: Bench):
+    """Every five seconds a report with what was lost, and a goodbye at the end."""
+    reports = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    reports.bind(("127.0.0.1", 0))
+    reports.setblocking(False)
+    peer = bench.open()
+    bench.obey(m.UpdateLeg(1, PCMU, peer.address, reports.getsockname(), True, True))
+    sender = SenderReport(peer.ssrc, ntp_time(5_000_000), 1, 2, 3)
+    bench.talk(peer, 5)
+    reports.sendto(serialize_compound([sender]), bench.rtcp_address)
+    bench.talk(peer, 500, first=5, deliver=lambda index, data: [data] if index % 10 else [])
+    bench.obey(m.CloseLeg(1))
+    heard = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            heard.append(parse_compound(reports.recv(2000)))
+    reports.close()
+    assert len(heard) == 3
+    report, names = heard[1]
+    assert isinstance(report, SenderReport)
+    assert names == SourceDescription(((7, "bench@test"),))
+    assert report.packet_count * 160 == report.octet_count > 0
+    (block,) = report.blocks
+    assert block.ssrc == peer.ssrc
+    assert block.lsr == sender.ntp >> 16 & 0xFFFFFFFF
+    assert block.packets_lost > 20
+    assert block.jitter < 200
+    assert heard[-1][-1] == Goodbye((7,))
+
+
+def test_a_stalled_worker_goes_on_where_it_was(bench: Bench):
+    """Packets that waited in the socket are placed by their timestamps, none is sent twice."""
+    peer = bench.open()
+    bench.talk(peer, LEAD_IN)
+    bench.record()
+    bench.talk(peer, 20, first=LEAD_IN)
+    for index in range(15):
+        peer.send(peer.packet(ramp(LEAD_IN + 20 + index)))
+    bench.now += 0.3
+    bench.tick_number += 30
+    bench.talk(peer, 20, first=LEAD_IN + 35)
+    bench.close_tap()
+    audio = bench.audio()
+    assert_in_place(audio, list(range(LEAD_IN, LEAD_IN + 55)))
+    assert len(audio) == 55 * 160
+    stamps = [packet.timestamp for packet in peer.heard]
+    assert len(set(stamps)) == len(stamps)
+
+
+def test_a_long_stall_is_given_up_in_time(bench: Bench):
+    """What should have been sent is skipped, and the timestamps tell how much."""
+    peer = bench.open()
+    bench.talk(peer, 5)
+    count, last = len(peer.heard), peer.heard[-1]
+    bench.tick_number += 200
+    bench.now += 2
+    bench.worker.skip_to(bench.tick_number)
+    bench.tick(4)
+    after = peer.heard[count : count + 2]
+    assert after[0].sequence == (last.sequence + 1) & 0xFFFF
+    gap = (after[0].timestamp - last.timestamp) & 0xFFFFFFFF
+    assert gap == pytest.approx(2 * 8000, abs=320)
+    assert after[1].timestamp == (after[0].timestamp + 160) & 0xFFFFFFFF
+
+
+def test_commands_about_a_leg_that_is_gone_are_ignored(bench: Bench):
+    """They were on their way when it ended; a tap is answered all the same."""
+    for command in (
+        m.UpdateLeg(9, PCMU, None, None, True, True),
+        m.CloseLeg(9),
+        m.StopSource(9, 1),
+        m.CloseTap(9, 1, bench.now),
+        m.DetachLeg(9),
+        m.OpenTap(9, 4, 4, "none"),
+    ):
+        bench.obey(command)
+    assert bench.events == [m.TapClosed(9, 4, 4, 0, False, m.TapStats())]
+
+
+def test_a_leg_without_an_address_learns_it_from_the_peer(bench: Bench):
+    """Late offers and useless SDP: nothing is sent until three packets in sequence came."""
+    peer = bench.open(signalled=lambda _peer: None)
+    bench.talk(peer, 3)
+    assert not peer.heard
+    bench.talk(peer, 5)
+    assert peer.heard
