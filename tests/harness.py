@@ -90,7 +90,7 @@ class ServerProcess:
         return self.process.returncode
 
     def pids(self) -> dict[str, list[int]]:
-        """All processes of the tree by what they are: supervisor, control, worker, keeper, …"""
+        """All processes of the tree by what they are: supervisor, control, worker, keeper."""
         assert self.process is not None
         found: dict[str, list[int]] = {"supervisor": [self.process.pid]}
         waiting = [self.process.pid]

@@ -68,7 +68,7 @@ async def test_a_bad_link_opens_nothing(app: Application, link: str) -> None:
         changed(link, Signature="A" * 43),
         changed(link, Expires="1999999999"),
         changed(link, KeyId="0" * 16),
-        link.split("?")[0],
+        link.split("?", maxsplit=1)[0],
         other_name,
     ]
     for url in bad:

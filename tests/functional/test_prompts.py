@@ -132,9 +132,7 @@ async def test_speech_of_each_language_is_heard(app: Application, phone: Phone, 
     """There is sound at a telephone's level, and it fills more than a moment."""
     call = await hear(app, phone, msg)
     audio = call.media.audio()
-    loud = [
-        rms_dbfs(audio[start : start + 160]) > -45 for start in range(0, len(audio) - 160, 160)
-    ]
+    loud = [rms_dbfs(audio[start : start + 160]) > -45 for start in range(0, len(audio) - 160, 160)]
     assert sum(loud) * 20 > 300
     assert -32 < rms_dbfs(audio) < -10
 

@@ -164,7 +164,7 @@ async def test_a_broken_tls_handshake_refuses_the_notify_url(
     await plain.wait_closed()
 
 
-async def test_requests_are_limited_per_application(data_dir, phone: Phone) -> None:  # noqa: ANN001
+async def test_requests_are_limited_per_application(data_dir, phone: Phone) -> None:
     """`error_rate_limit_exceeded` beyond the setting, for this application only."""
     own = await ServerProcess(data_dir, {"RATE_LIMIT_IVR": "3"}).start()
     try:
