@@ -149,9 +149,12 @@ class Timeline:
 
     def _jumped(self, timestamp: int, lead: int, now: float) -> bool:
         state = self.state
-        # Time goes forward in the order of sequence numbers.
-        backwards = uint32_distance(timestamp, state.timestamp) < 0
-        if backwards or lead < -MAX_AHEAD or lead > JUMP_LATE:
+        gap = uint32_distance(timestamp, state.timestamp)
+        # Time goes forward in the order of sequence numbers; and a gap that ends before it
+        # has passed was none, or the mapping was too late, and the gap hides the correction.
+        if gap < 0 or (gap > 0 and lead < -DEAD_BAND):
+            return True
+        if lead < -MAX_AHEAD or lead > JUMP_LATE:
             return True
         if lead <= STALE_LEAD:
             state.late_since = -1.0

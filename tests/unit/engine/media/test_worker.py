@@ -7,6 +7,7 @@ import socket
 from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -559,3 +560,92 @@ def test_a_leg_without_an_address_learns_it_from_the_peer(bench: Bench):
     assert not peer.heard
     bench.talk(peer, 5)
     assert peer.heard
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    late_ticks=st.lists(st.integers(0, 1), min_size=80, max_size=80),
+    lost=st.sets(st.integers(0, 79), max_size=30),
+    doubled=st.sets(st.integers(0, 79), max_size=20),
+    pauses=st.dictionaries(st.integers(1, 79), st.integers(1, 60), max_size=2),
+    jumps=st.dictionaries(
+        st.integers(1, 79), st.tuples(st.integers(-(2**31), 2**31 - 1), st.booleans()), max_size=2
+    ),
+)
+def test_the_length_is_the_time_that_passed(
+    tmp_path_factory: pytest.TempPathFactory,
+    late_ticks: list[int],
+    lost: set[int],
+    doubled: set[int],
+    pauses: dict[int, int],
+    jumps: dict[int, tuple[int, bool]],
+):
+    """
+    Under loss, lateness, reordering, repetition, silence suppression, jumps and restarts.
+
+    A finishing digit ends the tap at an RTP timestamp; still its length is wall-clock time,
+    within 20 ms.
+    """
+    bench = Bench(tmp_path_factory.mktemp("bench"))
+    peer = bench.open()
+    bench.talk(peer, LEAD_IN)
+    bench.record()
+    start = bench.now
+    waiting: list[tuple[int, bytes]] = []
+
+    def pass_20_ms() -> None:
+        for _ in range(2):
+            for entry in [entry for entry in waiting if entry[0] <= bench.tick_number]:
+                waiting.remove(entry)
+                peer.send(entry[1])
+            bench.tick()
+
+    for index in range(80):
+        if index in pauses:
+            peer.pause(160 * pauses[index])
+            for _ in range(pauses[index]):
+                pass_20_ms()
+        if index in jumps:
+            peer.pause(jumps[index][0])
+            if jumps[index][1]:
+                peer.ssrc += 1
+        data = peer.packet(ramp(index))
+        if index not in lost:
+            due = bench.tick_number + late_ticks[index]
+            waiting += [(due, data)] * (2 if index in doubled else 1)
+        pass_20_ms()
+    ended = bench.now
+    stamp = peer.timestamp
+    peer.send(peer.packet(TelephoneEvent(11, False, 10, 160).serialize(), payload_type=101))
+    bench.tick()
+    (digit,) = bench.of(m.DigitReceived)
+    assert digit.timestamp == stamp
+    bench.obey(m.CloseTap(1, 1, digit.at, digit.timestamp))
+    (closed,) = bench.of(m.TapClosed)
+    assert closed.n_samples == pytest.approx((ended - start) * 8000, abs=160)
+    bench.close()
+
+
+def test_thousands_of_random_datagrams_do_no_harm(bench: Bench):
+    """Seeded noise with and without plausible headers, between the packets of a call."""
+    random = np.random.default_rng(4000)
+    peer = bench.open()
+    bench.talk(peer, LEAD_IN)
+    bench.record()
+
+    def noise(_index: int, data: bytes) -> list[bytes]:
+        out = [data]
+        for _ in range(40):
+            junk = bytearray(random.bytes(int(random.integers(0, 64))))
+            if len(junk) > 1 and random.random() < 0.7:
+                junk[0] = 0x80 | junk[0] & 0x3F
+                junk[1] = int(random.choice([0, 8, 13, 101, 128])) | junk[1] & 0x80
+            if len(junk) >= 12 and random.random() < 0.5:
+                junk[2:12] = data[2:12]
+            out.append(bytes(junk))
+        return out
+
+    bench.talk(peer, 100, first=LEAD_IN, deliver=noise)
+    bench.talk(peer, 20, first=LEAD_IN + 100)
+    bench.close_tap()
+    assert len(bench.audio()) == 120 * 160
