@@ -49,19 +49,20 @@ def note_block_finished(
 
 
 def note_call_ended(connection: Connection, event: CallEnded) -> None:
-    """The leg is gone; what was not told with a block's end is told now."""
+    """
+    The leg is gone; what was not told with a block's end is told now.
+
+    Every block that is still open ends with the call: one that was accepted in the moment
+    in which the caller left, or a forced hang-up that came while the call was being closed.
+    """
     session = sessions.find_for_update(connection, event.session_id)
     if session is None:
         return
+    for run in _open_runs(connection, session):
+        session = _finish_run(connection, session, run, EndReason.HANGUP, event.at_us, None)
     if session.state is SessionState.ENDED:
         sessions.update(connection, session.id, disposition=event.disposition.value)
         return
-    if session.run_id is not None:
-        # A block was accepted in the same moment in which the caller left.
-        run = sessions.find_run(connection, session.run_id)
-        if run is not None and run.finished_us is None:
-            _finish_run(connection, session, run, EndReason.HANGUP, event.at_us, None)
-            return
     ended = end_session(
         connection, session, ended_us=event.at_us, disposition=event.disposition.value
     )
@@ -76,6 +77,12 @@ def note_call_ended(connection: Connection, event: CallEnded) -> None:
         )
 
 
+def _open_runs(connection: Connection, session: Session) -> list[BlockRun]:
+    """What has not finished, what the hang-ups cut off first (decision 1)."""
+    runs = [run for run in sessions.list_runs(connection, session.id) if run.finished_us is None]
+    return sorted(runs, key=lambda run: run.id != session.run_id)
+
+
 def _finish_run(
     connection: Connection,
     session: Session,
@@ -83,7 +90,8 @@ def _finish_run(
     reason: EndReason,
     at_us: int,
     recording: FinishedRecording | None,
-) -> None:
+) -> Session:
+    """Write down the end of a block and tell it; returns the session as it is then."""
     sessions.finish_run(connection, run.id, at_us, reason.value)
     specific: list[tuple[str, str]] = []
     if run.recording_id is not None:
@@ -99,6 +107,7 @@ def _finish_run(
             at_us=at_us,
             specific=specific,
         )
+    return after
 
 
 def _advanced(connection: Connection, session: Session, reason: EndReason, at_us: int) -> Session:

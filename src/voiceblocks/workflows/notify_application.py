@@ -9,19 +9,15 @@ from sqlalchemy import Connection
 from voiceblocks import ids
 from voiceblocks.database import notifications, sessions
 from voiceblocks.money import Thousandths
-from voiceblocks.notifications.model import Notification
+from voiceblocks.notifications.model import new_notification
 from voiceblocks.notifications.parameters import (
     CallFacts,
     EndedCall,
     block_parameters,
     encode,
 )
-from voiceblocks.notifications.state import NotificationState
 from voiceblocks.sessions.model import Direction, Session
 from voiceblocks.sessions.state import SessionState
-
-# Kept for days once the call is over; what only asks for a next block is not (decision 2).
-LASTING_BLOCKS = frozenset({"record", "monitor"})
 
 
 def notify(
@@ -63,22 +59,16 @@ def notify(
     )
     notifications.insert(
         connection,
-        Notification(
-            id=ids.new_notification_id(),
+        new_notification(
+            notification_id=ids.new_notification_id(),
             session_id=session.id,
             sequence=sessions.next_notification_sequence(connection, session.id),
             app_id=session.app_id,
             block=block,
             url=url,
             parameters=encode(pairs),
-            lasting=has_ended or block in LASTING_BLOCKS,
-            state=NotificationState.PENDING,
-            attempt_count=0,
-            first_attempt_us=None,
-            next_attempt_us=at_us,
-            claimed_until_us=None,
-            created_us=at_us,
-            settled_us=None,
+            call_ended=has_ended,
+            now_us=at_us,
         ),
     )
 

@@ -121,7 +121,7 @@ class SubmitBlock:
         )
         self._outbox.wake()
         if not self._start(command, accepted, prompt, beep):
-            raise SessionEnded("the call ended in the same moment")
+            await self._require_told(accepted)
         return {}
 
     async def _prepare(self, command: Command) -> tuple[tuple[Clip, ...], Clip | None]:
@@ -181,6 +181,18 @@ class SubmitBlock:
             }
         sessions.update(connection, session.id, **changes)
         return _Accepted(run, hangs_up_after)
+
+    async def _require_told(self, accepted: _Accepted) -> None:
+        """
+        Where the call ended in the same moment, its end told this block's: so it was accepted.
+
+        To refuse it now would be to notify a block that the application was never granted.
+        """
+        run = await self._database.run(
+            lambda connection: sessions.find_run(connection, accepted.run.id)
+        )
+        if run is None or run.finished_us is None:
+            raise SessionEnded("there is no such call here")
 
     def _start(
         self,
