@@ -129,7 +129,7 @@ class AsteriskPhone:
     """
 
     folder: Path
-    codecs: str = "alaw,ulaw"
+    codecs: str = "alaw"
 
     async def __aenter__(self) -> Self:
         """Start it and wait until it takes commands."""
