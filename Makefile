@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_TO_TEST := $(VENV)/.ready-to-test
 
 .PHONY: help demo test serve lint format bench peers clean
 
@@ -15,13 +16,17 @@ help:
 	@echo "make clean   remove the virtual environment and caches"
 
 $(READY): pyproject.toml constraints.txt scripts/make-venv
-	@scripts/make-venv "$(PYTHON)" "$(VENV)"
+	@scripts/make-venv "$(PYTHON)" "$(VENV)" '.[speech]'
+	@touch $@
+
+$(READY_TO_TEST): $(READY)
+	@scripts/make-venv "$(PYTHON)" "$(VENV)" '.[speech,postgres,dev]'
 	@touch $@
 
 demo: $(READY)
 	@$(BIN)/python -m examples.demo
 
-test: $(READY) peers
+test: $(READY_TO_TEST) peers
 	@scripts/run-tests
 
 peers:
@@ -30,14 +35,14 @@ peers:
 serve: $(READY)
 	@$(BIN)/voiceblocks serve
 
-lint: $(READY)
+lint: $(READY_TO_TEST)
 	@scripts/run-lint
 
-format: $(READY)
+format: $(READY_TO_TEST)
 	@$(BIN)/ruff format src tests examples benchmarks scripts
 	@$(BIN)/ruff check --fix src tests examples benchmarks scripts
 
-bench: $(READY)
+bench: $(READY_TO_TEST)
 	@$(BIN)/python benchmarks/run_all.py
 
 clean:

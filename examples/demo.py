@@ -8,6 +8,7 @@ phone place a SIP call that hears the prompt, speaks a sentence and presses `#`.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -23,10 +24,6 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import soundfile
-
-from voiceblocks.cli.app import app as commands
 
 HERE = Path(__file__).parent
 VOICEBLOCKS = [sys.executable, "-m", "voiceblocks"]
@@ -76,6 +73,8 @@ def main() -> int:
         mp3 = folder / "message.mp3"
         with urllib.request.urlopen(message, timeout=10) as answer:
             mp3.write_bytes(answer.read())
+        import soundfile
+
         sound = soundfile.info(mp3)
         print(f"\nThe recording: {mp3}, {sound.duration:.3f} s, {mp3.stat().st_size} bytes")
         print(f"Its link:      {message}")
@@ -91,6 +90,8 @@ def server(environment: dict[str, str]) -> Iterator[dict[str, Any]]:
     )
     assert process.stdout is not None
     try:
+        # While it starts, this process gets ready, too.
+        importlib.import_module("voiceblocks.cli.app")
         answered, _, _ = select.select([process.stdout], [], [], PATIENCE_S)
         line = process.stdout.readline() if answered else ""
         if not line:
@@ -128,6 +129,8 @@ def voicemail(port: int, http: str, app: dict[str, str]) -> Iterator[Path]:
 
 def voiceblocks(*arguments: str) -> dict[str, Any]:
     """Run `voiceblocks ... --json` and return what it says; in this process, to save time."""
+    from voiceblocks.cli.app import app as commands
+
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         code = commands([*arguments, "--json"], standalone_mode=False)
