@@ -39,13 +39,25 @@ def note_call_answered(connection: Connection, event: CallAnswered) -> None:
 def note_block_finished(
     connection: Connection, event: BlockFinished, recording: FinishedRecording | None
 ) -> None:
-    """The running block is over: the next may come, or the call ended with it."""
+    """
+    The running block is over: the next may come, or the call ended with it.
+
+    The forced hang-up that cut it off ends in the same transaction: a session that has ended
+    has no open block, so after a crash the live sessions lead to everything untold.
+    """
     session = sessions.find_for_update(connection, event.session_id)
     run = sessions.find_run(connection, event.run_id)
     if session is None or run is None or run.finished_us is not None:
         _log.info("late_block_end_ignored", session=event.session_id, run=event.run_id)
         return
-    _finish_run(connection, session, run, event.reason, event.at_us, recording)
+    after = _finish_run(connection, session, run, event.reason, event.at_us, recording)
+    if after.state is SessionState.ENDED:
+        restarted = event.reason is EndReason.SERVER_RESTART
+        reason = EndReason.SERVER_RESTART if restarted else EndReason.COMPLETED
+        for other in _open_runs(connection, session):
+            # What recorded is told by who knows its audio.
+            if other.recording_id is None:
+                _finish_run(connection, after, other, reason, event.at_us, None)
 
 
 def note_call_ended(connection: Connection, event: CallEnded) -> None:
