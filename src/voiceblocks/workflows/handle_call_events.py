@@ -79,8 +79,8 @@ class HandleCallEvents:
             lambda connection: note_block_finished(connection, event, recording)
         )
         self._outbox.wake()
-        if recording is not None:
-            self._finish_recording.forget_spool(recording.audio.name)
+        if event.audio is not None and (recording is not None or event.audio.n_samples == 0):
+            self._finish_recording.forget_spool(event.audio.name)
 
     async def on_call_ended(self, event: CallEnded) -> None:
         """Settle the call."""
