@@ -155,6 +155,23 @@ def reschedule(
     return connection.execute(_RESCHEDULE, values).rowcount == 1
 
 
+_OF_NODE = select(schema.sessions.c.id).where(schema.sessions.c.node == bindparam("node"))
+_RELEASE = (
+    _table.update()
+    .where(_IS_PENDING, _table.c.claimed_until_us.is_not(None), _table.c.session_id.in_(_OF_NODE))
+    .values(claimed_until_us=None)
+)
+
+
+def release_claims(connection: Connection, node: str) -> int:
+    """
+    Free what an earlier process of this node had claimed when it died.
+
+    Call before this process claims anything. Returns how many there were.
+    """
+    return connection.execute(_RELEASE, {"node": node}).rowcount
+
+
 _NEXT_READY = (
     select(_table.c.next_attempt_us)
     .where(_IS_PENDING, _table.c.claimed_until_us.is_(None), _is_first_of_session())

@@ -28,8 +28,8 @@ from voiceblocks.api.metrics import ApiMetrics
 from voiceblocks.api.rate_limits import InMemoryRateLimiter
 from voiceblocks.database.migrate import upgrade
 from voiceblocks.database.unit_of_work import Database
+from voiceblocks.engine.call_clocks import CallLimits
 from voiceblocks.engine.call_engine import CallEngine, EngineConfig
-from voiceblocks.engine.live_call import CallLimits
 from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.engine.media.salvage import salvage
 from voiceblocks.engine.metrics import EngineMetrics
@@ -44,13 +44,16 @@ from voiceblocks.workflows.deliver_notifications import NotificationDelivery
 from voiceblocks.workflows.finish_recording import FinishRecording
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
-from voiceblocks.workflows.recover_after_crash import recover_after_crash
+from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
 from voiceblocks.workflows.serve_recording import ServeRecording, link_signer
 from voiceblocks.workflows.sign_notifications import newest_token
 from voiceblocks.workflows.submit_block import SubmitBlock
 
 _log = get_logger("node")
 
+
+LAST_NOTIFICATIONS_S = 3.0
+"How long a stopping node tries to tell what it has just ended; the rest leaves at the next start."
 
 INVITES_PER_S = 100.0
 INVITE_BURST = 400
@@ -99,7 +102,7 @@ class Node:
             WebhookClient(self._http),
             self._clock,
             newest_token(key),
-            on_first_attempt=lambda session_id, _at_us: self._engine.arm_idle_clock(session_id),
+            on_first_attempt=lambda session_id, _at_us: self._engine.application_told(session_id),
         )
         finish_recording = FinishRecording(
             encoder=self._render,
@@ -121,19 +124,23 @@ class Node:
                 readiness=self._not_ready_because,
             )
         )
-        # Links of recovered recordings need the real port, applications must be able to
-        # answer their notifications, and calls come last.
-        await self._public.start()
-        await self._admin.start()
-        await self._engine.start()
-        await recover_after_crash(
+        recovery = RecoverAfterCrash(
             database=self._database,
             node=settings.node,
             salvaged=salvaged,
             finish_recording=finish_recording,
             calls=self._engine,
+            outbox=self._delivery,
         )
+        await recovery.look()
+        # Links of recovered recordings need the real port, applications must be able to
+        # answer their notifications, and calls come last.
+        await self._public.start()
+        await self._admin.start()
+        await self._engine.start()
+        await recovery.settle_quiet()
         self._delivery.start()
+        self._recovering = asyncio.create_task(recovery.finish_recordings())
 
     def ready_line(self) -> str:
         """The one line that `serve` prints."""
@@ -157,7 +164,10 @@ class Node:
         """End what is left, with everything recorded so far kept and told."""
         self._draining = True
         await self._engine.stop()
-        await self._delivery.stop()
+        # What it had not finished is left for the next start.
+        self._recovering.cancel()
+        await asyncio.wait({self._recovering})
+        await self._delivery.stop(LAST_NOTIFICATIONS_S)
         await self._public.stop()
         await self._admin.stop()
         await asyncio.gather(self._plane.stop(), self._render.stop())

@@ -156,19 +156,34 @@ class NotificationDelivery:
         End the delivery.
 
         Args:
-            grace_s: How long requests in flight may go on. What is cut off is sent again by
-                whoever starts next, once its claim has run out.
+            grace_s: How long what is due may still be sent, and requests in flight may go on.
+                What is cut off is sent again by whoever starts next.
         """
         if self._loop_task is not None:
             self._loop_task.cancel()
             await asyncio.wait([self._loop_task])
             self._loop_task = None
-        if self._in_flight and grace_s > 0:
-            await asyncio.wait(self._in_flight, timeout=grace_s)
+        if grace_s > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace_s):
+                    await self._send_all_due()
         for task in self._in_flight:
             task.cancel()
         if self._in_flight:
             await asyncio.wait(self._in_flight)
+
+    async def _send_all_due(self) -> None:
+        """Return when nothing is due and nothing in flight; what is due later stays."""
+        while True:
+            try:
+                pause_s = await self._send_due()
+            except Exception:  # noqa: BLE001 - at the end there is no next round
+                _log.exception("notification_round_failed")
+                return
+            if self._in_flight:
+                await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
+            elif pause_s:
+                return
 
     async def _deliver_for_ever(self) -> None:
         while True:

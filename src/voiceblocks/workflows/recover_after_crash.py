@@ -1,14 +1,21 @@
 """After a restart: what an earlier process left unfinished is finished now.
 
-Its calls are over (decision 12). Recordings that it had begun are completed from their
-spools, every running block is notified once, every call is settled, and the far ends of
-answered calls get their BYE. All of it is repeatable: each session is one transaction,
-and a crash in the middle leaves the rest for the next start.
+Its calls are over (decision 12). The far ends of answered calls get their BYE, recordings
+that it had begun are completed from their spools, every running block is notified once,
+and every call is settled. All of it is repeatable: each session is one transaction, and a
+crash in the middle leaves the rest for the next start.
+
+```
+look            before new calls and requests come, so that none of them is taken for an old one
+settle_quiet    BYEs, and the sessions that recorded nothing: before the node is ready
+finish_recordings   beside new calls, since hours of audio may have to be encoded
+```
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -19,11 +26,14 @@ from voiceblocks.calls.events import (
     EndReason,
     RecordedAudio,
 )
-from voiceblocks.database import sessions
+from voiceblocks.database import notifications, recordings, sessions
 from voiceblocks.database.unit_of_work import Database
+from voiceblocks.errors import StoreError, VoiceblocksError
 from voiceblocks.log import get_logger
+from voiceblocks.recordings.spool import open_spool
+from voiceblocks.recordings.state import RecordingState
 from voiceblocks.sessions.model import BlockRun, Session
-from voiceblocks.workflows.call_control import CallControl
+from voiceblocks.workflows.call_control import CallControl, Outbox
 from voiceblocks.workflows.finish_recording import FinishedRecording, FinishRecording
 from voiceblocks.workflows.note_call_events import note_block_finished, note_call_ended
 
@@ -31,17 +41,24 @@ _log = get_logger("recovery")
 
 SAMPLES_PER_S = 8000
 
+# Their audio is in the store, or was to be deleted: the spool is of no more use.
+_SPOOL_NOT_NEEDED = frozenset({RecordingState.READY, RecordingState.DELETED})
 
-async def recover_after_crash(
-    *,
-    database: Database,
-    node: str,
-    salvaged: Mapping[str, int],
-    finish_recording: FinishRecording,
-    calls: CallControl,
-) -> int:
+
+@dataclass(frozen=True, slots=True)
+class _LeftBehind:
+    """A session that has not ended, and the ends of its blocks that nobody told."""
+
+    session: Session
+    runs: tuple[BlockRun, ...]
+    "Those that are not finished, in the order in which they are told."
+    alive_until_us: int
+    "The last that is known of the call, apart from what it recorded at the end."
+
+
+class RecoverAfterCrash:
     """
-    Finish all sessions of this node that have not ended.
+    Finishes all sessions of this node that have not ended. `recover` does all in a row.
 
     Args:
         database: The node's database.
@@ -49,74 +66,147 @@ async def recover_after_crash(
         salvaged: Spool name -> samples, as the media plane found them on disk.
         finish_recording: Encodes and stores.
         calls: Says goodbye to the far ends.
-
-    Returns:
-        How many sessions were settled.
+        outbox: Woken after each commit that wrote a notification.
     """
-    unfinished = await database.run(lambda connection: _unfinished(connection, node))
-    for session, runs in unfinished:
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        node: str,
+        salvaged: Mapping[str, int],
+        finish_recording: FinishRecording,
+        calls: CallControl,
+        outbox: Outbox,
+    ) -> None:
+        self._database = database
+        self._node = node
+        self._salvaged = salvaged
+        self._finish_recording = finish_recording
+        self._calls = calls
+        self._outbox = outbox
+        self._left: list[_LeftBehind] = []
+
+    async def recover(self) -> None:
+        """Do everything, one after another."""
+        await self.look()
+        await self.settle_quiet()
+        await self.finish_recordings()
+
+    async def look(self) -> None:
+        """See what is left, and free the notifications that were on their way."""
+        self._left = await self._database.run(lambda connection: _look(connection, self._node))
+
+    async def settle_quiet(self) -> None:
+        """Say goodbye to all far ends; settle the sessions that have no audio to encode."""
+        for left in self._left:
+            # Before anything is written: said twice is better than never.
+            if left.session.dialog is not None:
+                self._calls.say_goodbye(left.session.dialog)
+        for left in [left for left in self._left if not self._has_audio(left)]:
+            await self._settle_or_log(left)
+
+    async def finish_recordings(self) -> None:
+        """Encode and store what the others recorded, and settle them."""
+        for left in [left for left in self._left if self._has_audio(left)]:
+            await self._settle_or_log(left)
+        await self._tidy_up()
+
+    async def _tidy_up(self) -> None:
+        """Delete the spools whose process died between a commit and their deletion."""
+        names = list(self._salvaged)
+        try:
+            done = await self._database.run(lambda connection: _not_needed(connection, names))
+            for name, n_samples in self._salvaged.items():
+                if name in done or n_samples == 0:
+                    self._finish_recording.forget_spool(name)
+        except (OSError, VoiceblocksError):
+            _log.exception("spools_not_tidied_up")
+
+    def _has_audio(self, left: _LeftBehind) -> bool:
+        return any(self._samples_of(run) for run in left.runs)
+
+    def _samples_of(self, run: BlockRun) -> int:
+        return self._salvaged.get(run.recording_id or "", 0)
+
+    async def _settle_or_log(self, left: _LeftBehind) -> None:
+        try:
+            await self._settle(left)
+        except Exception:  # noqa: BLE001 - see below
+            # One session's trouble keeps neither the others nor new calls waiting; it
+            # stays as it is until the next start.
+            _log.exception("session_not_recovered", session=left.session.id)
+
+    async def _settle(self, left: _LeftBehind) -> None:
+        ended_us = left.alive_until_us
         finished: dict[str, FinishedRecording] = {}
-        for run in runs:
-            n_samples = salvaged.get(run.recording_id or "", 0)
-            if run.recording_id is not None and n_samples:
-                recording = await finish_recording(
-                    _salvaged_audio(run.recording_id, n_samples), EndReason.SERVER_RESTART
-                )
-                if recording is not None:
-                    finished[run.id] = recording
-        await database.run(
-            lambda connection, session=session, runs=runs, finished=finished: _settle(  # type: ignore[misc]
-                connection, session, runs, finished
+        for run in left.runs:
+            n_samples = self._samples_of(run)
+            if run.recording_id is None or not n_samples:
+                continue
+            ended_us = max(ended_us, self._heard_until_us(run.recording_id, n_samples))
+            recording = await self._finish_recording(
+                _salvaged_audio(run.recording_id, n_samples), EndReason.SERVER_RESTART
             )
-        )
+            if recording is not None:
+                finished[run.id] = recording
+        await self._database.run(lambda connection: _write(connection, left, finished, ended_us))
+        self._outbox.wake()
         for recording in finished.values():
-            finish_recording.forget_spool(recording.audio.name)
-        if session.dialog is not None:
-            calls.say_goodbye(session.dialog)
+            self._finish_recording.forget_spool(recording.audio.name)
         _log.warning(
-            "session_recovered", session=session.id, recordings=len(finished), blocks=len(runs)
+            "session_recovered",
+            session=left.session.id,
+            recordings=len(finished),
+            blocks=len(left.runs),
         )
-    return len(unfinished)
+
+    def _heard_until_us(self, name: str, n_samples: int) -> int:
+        """UTC of the end of a recording: a call is billed to its last placed audio."""
+        try:
+            with open_spool(self._finish_recording.spool_path(name)) as spool:
+                zero_us = spool.header.zero_us
+        except StoreError:
+            return 0
+        return zero_us + n_samples * 1_000_000 // SAMPLES_PER_S if zero_us else 0
 
 
-def _unfinished(connection: Connection, node: str) -> list[tuple[Session, list[BlockRun]]]:
-    return [
-        (
-            session,
-            [r for r in sessions.list_runs(connection, session.id) if r.finished_us is None],
-        )
-        for session in sessions.list_unfinished(connection, node)
-    ]
+def _look(connection: Connection, node: str) -> list[_LeftBehind]:
+    # Whoever had claimed them is dead; nobody should wait until the claims run out.
+    notifications.release_claims(connection, node)
+    found = []
+    for session in sessions.list_unfinished(connection, node):
+        runs = sessions.list_runs(connection, session.id)
+        signs = [session.created_us, session.answered_us or 0]
+        signs += [run.finished_us or run.created_us for run in runs]
+        # What a forced hang-up cut off is told before it (decision 1).
+        runs.sort(key=lambda run: run.id != session.run_id)
+        unfinished = tuple(run for run in runs if run.finished_us is None)
+        found.append(_LeftBehind(session, unfinished, max(signs)))
+    return found
 
 
-def _settle(
+def _write(
     connection: Connection,
-    session: Session,
-    runs: list[BlockRun],
+    left: _LeftBehind,
     finished: Mapping[str, FinishedRecording],
+    ended_us: int,
 ) -> None:
-    ended_us = _last_sign_of_life_us(session, runs, finished)
-    for run in runs:
+    session_id = left.session.id
+    for run in left.runs:
         note_block_finished(
             connection,
-            BlockFinished(session.id, run.id, EndReason.SERVER_RESTART, ended_us),
+            BlockFinished(session_id, run.id, EndReason.SERVER_RESTART, ended_us),
             finished.get(run.id),
         )
-    answered = session.answered_us is not None
+    answered = left.session.answered_us is not None
     disposition = Disposition.ANSWERED if answered else Disposition.FAILED
-    note_call_ended(connection, CallEnded(session.id, ended_us, disposition))
+    note_call_ended(connection, CallEnded(session_id, ended_us, disposition))
 
 
-def _last_sign_of_life_us(
-    session: Session, runs: list[BlockRun], finished: Mapping[str, FinishedRecording]
-) -> int:
-    """When the call was last known to live: a call is billed to its last placed audio."""
-    signs = [session.created_us, session.answered_us or 0]
-    for run in runs:
-        recording = finished.get(run.id)
-        heard_us = recording.audio.n_samples * 1_000_000 // SAMPLES_PER_S if recording else 0
-        signs.append(run.created_us + heard_us)
-    return max(signs)
+def _not_needed(connection: Connection, names: list[str]) -> set[str]:
+    found = ((name, recordings.find(connection, name)) for name in names)
+    return {name for name, row in found if row is not None and row.state in _SPOOL_NOT_NEEDED}
 
 
 def _salvaged_audio(name: str, n_samples: int) -> RecordedAudio:
