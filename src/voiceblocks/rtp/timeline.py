@@ -44,8 +44,8 @@ WINDOW_S = 1.0
 DEAD_BAND = 100
 "12.5 ms either way: more than the reading interval of 10 ms, less than the promised 20 ms."
 
-SEAM = 240
-"30 ms: a stream that is anchored anew so near to its end just goes on there."
+SEAM = 120
+"15 ms: a stream that is anchored anew so near to its end just goes on there."
 
 NO_LEAD = 1 << 40
 "Least lead of a window in which nothing came."

@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.functional.media.conftest import PCMU, Peer, audio_of, find, ramp
+from voiceblocks.engine.media import children
+from voiceblocks.engine.media import plane as plane_module
 from voiceblocks.engine.media.handles import MediaLeg
+from voiceblocks.engine.media.messages import Format
 from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.engine.media.salvage import salvage
+from voiceblocks.errors import CapacityExceeded, ContractViolation
 from voiceblocks.recordings.spool import open_spool
 
 PeerFactory = Callable[[tuple[str, int]], Peer]
@@ -156,3 +160,57 @@ async def test_stopping_the_plane_finishes_open_taps(make_plane: PlaneFactory, p
     result = await tap.closed()
     assert result.n_samples >= 9 * 160
     assert not result.lost_worker
+
+
+async def test_a_hung_worker_is_replaced(
+    make_plane: PlaneFactory, peers: PeerFactory, monkeypatch: pytest.MonkeyPatch
+):
+    """A worker that reports nothing is killed; its calls are told like those of a dead one."""
+    monkeypatch.setattr(children, "HUNG_AFTER_S", 2.5)
+    monkeypatch.setattr(plane_module, "WATCH_INTERVAL_S", 0.1)
+    plane = await make_plane()
+    leg, _peer = await open_call(plane, peers)
+    lost = asyncio.Event()
+    leg.on_lost(lost.set)
+    os.kill(plane.stats().workers[0].pid, signal.SIGSTOP)
+    await asyncio.wait_for(lost.wait(), 20)
+    await until(lambda: plane.stats().workers[0].is_up)
+    assert plane.stats().workers[0].restarts == 1
+
+
+async def test_capacity_keeps_room_for_second_legs(make_plane: PlaneFactory):
+    """First legs take 80 % of a worker, a leg beside another one may take the rest."""
+    plane = await make_plane(workers=1, capacity=5)
+    legs = [await plane.open_leg(host="127.0.0.1", format=PCMU) for _ in range(4)]
+    with pytest.raises(CapacityExceeded):
+        await plane.open_leg(host="127.0.0.1", format=PCMU)
+    second = await plane.open_leg(host="127.0.0.1", format=PCMU, beside=legs[0])
+    with pytest.raises(CapacityExceeded):
+        await plane.open_leg(host="127.0.0.1", format=PCMU, beside=legs[0])
+    await second.close()
+    await legs[1].close()
+    again = await plane.open_leg(host="127.0.0.1", format=PCMU)
+    assert again.link is legs[0].link
+
+
+async def test_handles_of_a_closed_leg_answer(plane: MediaPlane, tmp_path: Path):
+    """Whatever is asked of a leg that was never opened or is closed has an end."""
+    leg = await plane.open_leg(host="127.0.0.1", format=None)
+    playback = leg.play([tmp_path / "none"])
+    tap = leg.record("unopened", law="PCMU")
+    with pytest.raises(ContractViolation):
+        await leg.move(0)
+    await leg.close()
+    await leg.close()
+    assert not await playback.wait()
+    result = await asyncio.wait_for(tap.closed(), 5)
+    assert (result.n_samples, result.lost_worker) == (0, False)
+    with pytest.raises(ContractViolation):
+        leg.record("late", law="PCMU")
+    assert not await leg.play([]).wait()
+    other = await plane.open_leg(host="127.0.0.1", format=None)
+    with pytest.raises(ContractViolation):
+        other.record("unopened", law="PCMU")
+    with pytest.raises(ContractViolation):
+        other.update(format=Format("G729", 18), remote=None, remote_rtcp=None)
+    await other.close()

@@ -306,7 +306,7 @@ class MediaPlane:
         for playback in leg.playbacks.values():
             playback.on_ended(completed=False)
         for tap in leg.taps.values():
-            self.flush_lost(tap)
+            self.flush(tap, m.TapClosed(leg.ident, tap.ident, tap.row, 0, False, m.TapStats()))
 
     def release(self, leg: MediaLeg) -> None:
         """A leg was closed: its ports rest, and it goes when its last tap is flushed."""

@@ -16,6 +16,7 @@ writes no more, so the keeper may flush at any time.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from enum import IntEnum
@@ -37,6 +38,7 @@ _SILENCE = np.array([SILENCE_BYTE[law] for law in LAWS], np.uint8)
 
 _MAGIC = 0x56424152_00000001
 _PAGE = 4096
+_MADV_POPULATE_WRITE = 23
 NAME_BYTES = 96
 
 HEADER = np.dtype(
@@ -150,6 +152,11 @@ class Arena:
         if magic != _MAGIC or arena_bytes(n_rows) != size:
             raise StartupError(f"{path} is no arena")
         return cls(path, mapping, n_rows)
+
+    def prefault(self) -> None:
+        """Map every page now, so that no tick has to; may take some 10 ms (Linux 5.14)."""
+        with contextlib.suppress(OSError, ValueError):
+            self._mapping.madvise(_MADV_POPULATE_WRITE)
 
     def reset(self, row: int, name: str, law: str) -> None:
         """

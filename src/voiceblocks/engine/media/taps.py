@@ -81,12 +81,14 @@ class Taps:
         self._flat_presence = arena.presence.reshape(-1)
         self._windows: dict[int, Bytes] = {}
         self._silence = silence_of_laws()
+        self._changed = False
         self._index()
 
     def __len__(self) -> int:
         return len(self._owners)
 
     def _index(self) -> None:
+        self._changed = False
         taps = list(self._owners)
         self._rows = np.array([tap.row for tap in taps], np.int64)
         self._zeros = np.array([tap.zero for tap in taps], np.int64)
@@ -125,7 +127,7 @@ class Taps:
         """Take a tap over as it is: a new one, or one of a leg that moved here."""
         leg.taps.append(tap)
         self._owners[tap] = leg
-        self._index()
+        self._changed = True
         leg.store()
 
     def give_up(self, leg: Leg) -> None:
@@ -133,7 +135,7 @@ class Taps:
         for tap in leg.taps:
             del self._owners[tap]
         leg.taps.clear()
-        self._index()
+        self._changed = True
 
     def close_at_timestamp(self, leg: Leg, tap: Tap, timestamp: int, at: float, now: float) -> None:
         """End a tap at an RTP timestamp; at `at` where that timestamp makes no sense."""
@@ -153,7 +155,7 @@ class Taps:
         elif position < tap.end:
             tap.end, tap.limited = position, False
             leg.judge()
-            self._index()
+            self._changed = True
 
     def close(self, leg: Leg, tap: Tap, position: int, *, limit_reached: bool = False) -> None:
         """End a tap at a position and report it."""
@@ -165,7 +167,7 @@ class Taps:
         header["state"] = RowState.CLOSED
         del self._owners[tap]
         leg.taps.remove(tap)
-        self._index()
+        self._changed = True
         leg.load()
         leg.judge()
         statistics = leg.statistics
@@ -190,6 +192,8 @@ class Taps:
         """Publish the clock, clean the slots that come next, close what reached its end."""
         if not self._owners:
             return
+        if self._changed:
+            self._index()
         position = position_of(now)
         rows = self._rows
         clocks = position - self._zeros

@@ -41,6 +41,9 @@ MAX_CATCH_UP_TICKS = 20
 "After a longer stall (a stopped machine) what should have been sent is given up."
 
 STATS_INTERVAL_S = 1.0
+MAX_COMMANDS_PER_TICK = 50
+"The rest waits for the next tick: opening a leg takes some 100 microseconds."
+
 PRIORITY = -15
 "Nice value. Measured with both cores busy: p99 of tick lateness 3.4 ms without, 2.9 ms with."
 
@@ -300,17 +303,18 @@ def run(channel: ipc.Channel[m.WorkerCommand], outbox: Outbox, worker: Worker) -
 
 
 def _read_commands(channel: ipc.Channel[m.WorkerCommand], worker: Worker) -> bool:
-    while True:
+    for _command in range(MAX_COMMANDS_PER_TICK):
         try:
             received = channel.receive()
         except BlockingIOError:
-            return True
+            break
         if received is None:
             return False
         command, fds = received
         if isinstance(command, m.Shutdown):
             return False
         worker.obey(command, fds)
+    return True
 
 
 def _ask_for_priority() -> None:
@@ -326,7 +330,9 @@ def main(argv: list[str]) -> None:
     """Run the process."""
     channel: ipc.Channel[m.WorkerCommand] = ipc.Channel(ipc.child_socket(argv), m.WorkerCommand)
     outbox = Outbox(channel)
-    worker = Worker(Arena.open(Path(argv[2])), int(argv[3]), outbox.send)
+    arena = Arena.open(Path(argv[2]))
+    arena.prefault()
+    worker = Worker(arena, int(argv[3]), outbox.send)
     outbox.send(m.Hello(m.PROTOCOL_VERSION, os.getpid()))
     channel.setblocking(False)
     _ask_for_priority()
