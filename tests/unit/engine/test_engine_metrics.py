@@ -1,0 +1,29 @@
+"""The gauges of what is alive."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from voiceblocks.engine.metrics import EngineMetrics
+
+
+def test_counts_are_read_at_the_scrape() -> None:
+    """Each gauge shows what its owner says at that moment, media legs by worker."""
+    user_agent = SimpleNamespace(leg_count=3, transaction_count=7)
+    engine: Any = SimpleNamespace(live_calls=2, endpoint=SimpleNamespace(user_agent=user_agent))
+    workers = [SimpleNamespace(index=0, legs=4), SimpleNamespace(index=1, legs=5)]
+    plane: Any = SimpleNamespace(stats=lambda: SimpleNamespace(workers=workers))
+    registry = CollectorRegistry()
+    registry.register(EngineMetrics(engine, plane))
+    user_agent.leg_count = 6
+    lines = generate_latest(registry).decode().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        "voiceblocks_live_calls 2.0",
+        "voiceblocks_sip_legs 6.0",
+        "voiceblocks_sip_transactions 7.0",
+        'voiceblocks_media_legs{worker="0"} 4.0',
+        'voiceblocks_media_legs{worker="1"} 5.0',
+    ]
