@@ -7,13 +7,16 @@ in `live_call`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from voiceblocks import e164
-from voiceblocks.calls.events import AcceptedCall, CallHandler, IncomingCall, Refusal
+from voiceblocks.calls.events import AcceptedCall, CallHandler, EndReason, IncomingCall, Refusal
 from voiceblocks.clock import Clock
 from voiceblocks.engine import goodbye
-from voiceblocks.engine.live_call import CallLimits, LiveCall
+from voiceblocks.engine.call_clocks import CallLimits
+from voiceblocks.engine.live_call import LiveCall
 from voiceblocks.engine.local_address import advertised_host
 from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.engine.media_session import MediaSession
@@ -36,6 +39,10 @@ from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.sip.uri import SipUri
 
 _log = get_logger("engine")
+
+STOP_LIMIT_S = 15.0
+CALLER_MAX = 64
+"Characters of a caller that is no phone number."
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +120,30 @@ class CallEngine:
         self._draining = True
         deadline = self._clock.monotonic() + timeout_s
         while self._by_session and (left := deadline - self._clock.monotonic()) > 0:
-            overs = [asyncio.ensure_future(call.until_gone()) for call in self._by_session.values()]
+            overs = [asyncio.ensure_future(call.over()) for call in self._by_session.values()]
             await asyncio.wait(overs, timeout=left)
             for waiting in overs:
                 waiting.cancel()
-            await asyncio.sleep(0)
 
-    async def stop(self) -> None:
-        """End all calls with what was recorded so far, then close the sockets."""
-        from voiceblocks.calls.events import EndReason
+    async def stop(self, limit_s: float = STOP_LIMIT_S) -> None:
+        """
+        End all calls with what was recorded so far, then close the sockets.
 
+        Args:
+            limit_s: How long the database may take to be told. What it was not told by then
+                is found and finished at the next start, as after a crash.
+        """
         self._draining = True
-        calls = list(self._by_session.values())
-        for call in calls:
-            call.end(EndReason.SERVER_RESTART)
-        await asyncio.gather(*(call.over() for call in calls))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                # Calls that are just being looked up would be taken after the last one ended.
+                await asyncio.gather(*self._arriving.values(), return_exceptions=True)
+                calls = list(self._by_session.values())
+                for call in calls:
+                    call.end(EndReason.SERVER_RESTART)
+                await asyncio.gather(*(call.over() for call in calls))
+        if self._by_session:
+            _log.warning("stopped_with_untold_calls", calls=len(self._by_session))
         await self._endpoint.stop()
 
     # Commands from the workflows
@@ -148,11 +164,16 @@ class CallEngine:
         call.force_hangup(run_id)
         return True
 
-    def arm_idle_clock(self, session_id: str) -> None:
-        """The application was told and should send its next block within the idle time."""
+    def application_told(self, session_id: str) -> None:
+        """A notification leaves for the first time: the next block is due in the idle time."""
         call = self._by_session.get(session_id)
         if call is not None:
-            call.arm_idle_clock()
+            call.application_told()
+
+    def hold_clocks(self, session_id: str) -> AbstractContextManager[None]:
+        """While a block for this call is being prepared, nobody is hung up for lack of one."""
+        call = self._by_session.get(session_id)
+        return nullcontext() if call is None else call.hold_clocks()
 
     def say_goodbye(self, dialog: str) -> None:
         """Send the BYE of a call that an earlier process had answered (decision 12)."""
@@ -161,10 +182,18 @@ class CallEngine:
     # Events of the SIP core
 
     def _on_event(self, event: Event) -> None:
+        try:
+            self._dispatch(event)
+        except Exception:  # noqa: BLE001 (a fault in one call; the endpoint serves all others)
+            _log.exception("sip_event_failed", sip_event=type(event).__name__)
+            call = self._by_leg.get(getattr(event, "leg", -1))
+            if call is not None:
+                call.end(EndReason.HANGUP, status=500)
+
+    def _dispatch(self, event: Event) -> None:
         if isinstance(event, InviteReceived):
             task = asyncio.get_running_loop().create_task(self._arrive(event))
             self._arriving[event.leg] = task
-            task.add_done_callback(lambda _task: self._arriving.pop(event.leg, None))
             return
         leg = getattr(event, "leg", None)
         call = self._by_leg.get(leg) if leg is not None else None
@@ -186,11 +215,18 @@ class CallEngine:
 
     async def _arrive(self, event: InviteReceived) -> None:
         try:
-            decision = await self._decide(event)
+            await self._take_or_refuse(event)
         except Exception:  # noqa: BLE001 (answered with 500 and logged; the node lives on)
             _log.exception("incoming_call_failed")
             self._endpoint.try_run(lambda ua, now: ua.refuse(event.leg, 500, now))
-            return
+        finally:
+            del self._arriving[event.leg]
+            self._cancelled.discard(event.leg)
+
+    async def _take_or_refuse(self, event: InviteReceived) -> None:
+        # Where no route leads back to the caller, nothing is stored of the call.
+        bind_host = advertised_host(self._config.sip_host, "", event.flow.remote[0])
+        decision = await self._decide(event)
         if isinstance(decision, Refusal):
             _log.info("call_refused", reason=decision.value, source=event.flow.remote[0])
             answer = REFUSALS[decision.value]
@@ -198,9 +234,8 @@ class CallEngine:
                 lambda ua, now: ua.refuse(event.leg, answer.status, now, headers=answer.headers)
             )
             return
-        call = self._take(event, decision.session_id)
+        call = self._take(event, decision.session_id, bind_host)
         if event.leg in self._cancelled:
-            self._cancelled.discard(event.leg)
             call.on_leg_ended()
             return
         self._endpoint.try_run(lambda ua, now: ua.ring(event.leg, now))
@@ -219,9 +254,7 @@ class CallEngine:
             )
         )
 
-    def _take(self, event: InviteReceived, session_id: str) -> LiveCall:
-        peer = event.flow.remote[0]
-        bind_host = advertised_host(self._config.sip_host, "", peer)
+    def _take(self, event: InviteReceived, session_id: str, bind_host: str) -> LiveCall:
         self._next_sdp_id += 1
         call = LiveCall(
             session_id=session_id,
@@ -255,16 +288,29 @@ def called_number(request: SipRequest) -> str | None:
         uri = SipUri.parse(request.uri)
     except RemoteSipError:
         return None
-    return e164.normalise(uri.user or uri.host)
+    return e164.normalise(_user_of(uri) or uri.host)
 
 
 def calling_number(request: SipRequest) -> str:
-    """The caller in `+` form; `private` where withheld; else as sent, cut to a sane length."""
+    """
+    The caller in `+` form; `private` where withheld; else as sent, cut to a sane length.
+
+    What is no number is whatever a stranger wrote: only what can be printed, stored and sent
+    on as text is kept of it.
+    """
     try:
         uri = SipUri.parse(request.from_.uri)
     except RemoteSipError:
         return "private"
-    user = (uri.user or "").strip()
+    user = _user_of(uri).strip()
     if not user or user.lower() in {"anonymous", "restricted", "unknown", "unavailable"}:
         return "private"
-    return e164.normalise(user) or user[:64]
+    return e164.normalise(user) or "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
+        for character in user[:CALLER_MAX]
+    )
+
+
+def _user_of(uri: SipUri) -> str:
+    """The user without what carriers append to it (`;npdi`, `;phone-context=…`)."""
+    return uri.unescaped_user.partition(";")[0]

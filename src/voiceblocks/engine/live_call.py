@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from enum import Enum, auto
 from typing import TypeVar
 
@@ -24,13 +24,14 @@ from voiceblocks.calls.events import (
 )
 from voiceblocks.clock import Clock
 from voiceblocks.engine import goodbye
+from voiceblocks.engine.call_clocks import CallClocks, CallLimits
 from voiceblocks.engine.media.handles import Tap
 from voiceblocks.engine.media_session import MediaSession
 from voiceblocks.engine.plan import BlockPlan
 from voiceblocks.engine.runners.interfaces import CallGone, Outcome
 from voiceblocks.engine.runners.registry import RUNNERS
 from voiceblocks.engine.sip_endpoint import SipEndpoint
-from voiceblocks.errors import CapacityExceeded, RemoteSipError
+from voiceblocks.errors import CapacityExceeded, ContractViolation, RemoteSipError
 from voiceblocks.log import get_logger
 from voiceblocks.sip.flow import Flow
 from voiceblocks.speech.interfaces import Clip
@@ -46,15 +47,6 @@ class LegState(Enum):
     RINGING = auto()
     UP = auto()
     GONE = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class CallLimits:
-    """How long things may take, in seconds."""
-
-    answer_timeout_s: float
-    idle_timeout_s: float
-    max_call_s: float
 
 
 class LiveCall:
@@ -93,7 +85,6 @@ class LiveCall:
         self._media = media
         self._handler = handler
         self._clock = clock
-        self._limits = limits
         self._on_over = on_over
         self._loop = asyncio.get_running_loop()
         self._state = LegState.RINGING
@@ -106,9 +97,12 @@ class LiveCall:
         self._hangup_runs: list[str] = []
         self._block: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._block_was_accepted = False
-        self._patience = self._loop.call_later(limits.answer_timeout_s, self._answer_timed_out)
-        self._age = self._loop.call_later(limits.max_call_s, self._too_old)
+        self._is_over = asyncio.Event()
+        self._clocks = CallClocks(
+            limits,
+            on_patience_over=lambda: self.end(EndReason.HANGUP),
+            on_too_old=self._too_old,
+        )
         media.on_lost = lambda: self.end(EndReason.SERVER_RESTART)
         media.on_silent = self._probe
 
@@ -116,12 +110,7 @@ class LiveCall:
 
     def start_block(self, plan: BlockPlan) -> None:
         """Run a block; the session's state table has seen to it that none is running."""
-        self._block_was_accepted = True
-        self._patience.cancel()
-        extra_s = getattr(plan.command, "max_duration_s", 0)
-        if extra_s:
-            self._age.cancel()
-            self._age = self._loop.call_later(self._limits.max_call_s + extra_s, self._too_old)
+        self._clocks.block_started(plan.run_id, getattr(plan.command, "max_duration_s", 0))
         previous = self._block
         self._block = self._loop.create_task(self._run_block(plan, previous))
 
@@ -130,26 +119,27 @@ class LiveCall:
         self._hangup_runs.append(run_id)
         self.end(EndReason.FORCED)
 
-    def arm_idle_clock(self) -> None:
-        """Hang up unless a block comes within the idle time; a running clock is not extended."""
-        running = self._block is not None and not self._block.done()
-        if self._state is LegState.UP and not running:
-            self._patience.cancel()
-            self._patience = self._loop.call_later(
-                self._limits.idle_timeout_s, self.end, EndReason.HANGUP
-            )
+    def application_told(self) -> None:
+        """The notification that makes the session ready leaves: the idle clock runs."""
+        self._clocks.application_told()
+
+    def hold_clocks(self) -> AbstractContextManager[None]:
+        """While a block for this call is being prepared, nobody is hung up for lack of one."""
+        return self._clocks.hold()
 
     # What the SIP leg tells
 
     def on_confirmed(self, answer: bytes | None) -> None:
         """ACK came, with the SDP answer where our 200 carried the offer."""
-        if answer is not None:
-            try:
+        try:
+            if answer is not None:
                 self._media.accept_answer(answer)
-            except RemoteSipError as error:
-                _log.info("late_answer_unusable", session=self.session_id, reason=error.reason)
-                self.end(EndReason.HANGUP)
-                return
+            elif self._media.awaits_first_answer:
+                raise RemoteSipError("the ACK holds no answer to our offer")
+        except RemoteSipError as error:
+            _log.info("late_answer_unusable", session=self.session_id, reason=error.reason)
+            self.end(EndReason.HANGUP)
+            return
         self._confirmed.set()
 
     def on_offer(self, offer: bytes | None) -> None:
@@ -158,8 +148,9 @@ class LiveCall:
             sdp: bytes | None = (
                 self._media.offer_again() if offer is None else self._media.answer_offer(offer)
             )
-        except RemoteSipError as error:
-            _log.info("reoffer_refused", session=self.session_id, reason=error.reason)
+        except (RemoteSipError, ContractViolation) as error:
+            # The latter: an offer for a leg that is not open yet, or not any more.
+            _log.info("reoffer_refused", session=self.session_id, reason=str(error))
             sdp = None
         self._endpoint.try_run(lambda ua, now: ua.answer_offer(self.leg, sdp, now))
 
@@ -169,23 +160,32 @@ class LiveCall:
 
     def on_leg_ended(self) -> None:
         """BYE, CANCEL, a lost ACK, an expired session: the core has said what is due."""
-        self._leave(EndReason.HANGUP, by_peer=True)
+        self._leave(EndReason.HANGUP, Disposition.CANCELLED)
 
-    def end(self, reason: EndReason) -> None:
-        """End the leg from our side."""
+    def end(self, reason: EndReason, *, status: int | None = None) -> None:
+        """
+        End the leg from our side.
+
+        Args:
+            reason: Why.
+            status: The SIP answer if it still rings; by `reason` if omitted.
+        """
         if self._state is LegState.GONE:
             return
-        if self._state is LegState.RINGING:
-            status = 603 if reason in (EndReason.FORCED, EndReason.COMPLETED) else 480
+        if self._state is LegState.RINGING and status is not None:
+            self._refuse(status, reason=reason)
+        elif self._state is LegState.RINGING:
+            rejected = reason in (EndReason.FORCED, EndReason.COMPLETED)
+            status = 603 if rejected else 480
             self._endpoint.try_run(lambda ua, now: ua.refuse(self.leg, status, now))
+            self._leave(reason, Disposition.REJECTED if rejected else Disposition.NO_ANSWER)
         else:
             self._endpoint.try_run(lambda ua, now: ua.hang_up(self.leg, now))
-        self._leave(reason, by_peer=False)
+            self._leave(reason, Disposition.ANSWERED)
 
     async def over(self) -> None:
-        """Wait until everything about this call has been told and released."""
-        if self._closing is not None:
-            await asyncio.shield(self._closing)
+        """Wait until the leg has ended and everything about the call is told and released."""
+        await self._is_over.wait()
 
     # What runners may do (runners.interfaces.RunnerCall)
 
@@ -256,40 +256,44 @@ class LiveCall:
             # A fault of ours in one block must not leave a caller in silence for ever.
             _log.exception("block_failed", session=self.session_id, block=plan.command.block)
             outcome = Outcome(EndReason.HANGUP)
-            ends_call = True
+            self.end(EndReason.HANGUP, status=500)
         if ends_call:
             self.end(EndReason.COMPLETED)
         if self._state is LegState.GONE:
-            await self._media.close()
-        await self._handler.on_block_finished(
-            BlockFinished(
-                session_id=self.session_id,
-                run_id=plan.run_id,
-                reason=outcome.reason,
-                at_us=self._gone_at_us or self._clock.utc_us(),
-                audio=outcome.audio,
+            await self._release_media()
+        self._clocks.block_finishing(plan.run_id)
+        noted = await self._tell(
+            self._handler.on_block_finished(
+                BlockFinished(
+                    session_id=self.session_id,
+                    run_id=plan.run_id,
+                    reason=outcome.reason,
+                    at_us=self._gone_at_us or self._clock.utc_us(),
+                    audio=outcome.audio,
+                )
             )
         )
+        if noted:
+            self._clocks.block_ended(plan.run_id)
+        else:
+            # The application will never be asked for a next block; the end of the call is
+            # another chance to tell it of this one.
+            self.end(EndReason.HANGUP)
 
     async def _answer(self) -> None:
         """Answer the ringing leg and wait for the ACK, so that nothing is said into the void."""
         try:
             sdp = await self._media.open()
         except CapacityExceeded:
-            self._endpoint.try_run(
-                lambda ua, now: ua.refuse(self.leg, 503, now, headers=[("Retry-After", "10")])
-            )
-            self._leave(EndReason.HANGUP, by_peer=True)
+            self._refuse(503, [("Retry-After", "10")])
             raise CallGone from None
         except RemoteSipError as error:
-            status = error.status_hint
-            self._endpoint.try_run(lambda ua, now: ua.refuse(self.leg, status, now))
-            self._leave(EndReason.HANGUP, by_peer=True)
+            self._refuse(error.status_hint)
             raise CallGone from None
         if self._gone.is_set():
             raise CallGone
         if not self._endpoint.try_run(lambda ua, now: ua.answer(self.leg, sdp, now)):
-            self._leave(EndReason.HANGUP, by_peer=True)
+            self._leave(EndReason.HANGUP, Disposition.CANCELLED)
             raise CallGone
         self._state = LegState.UP
         self._disposition = Disposition.ANSWERED
@@ -299,38 +303,67 @@ class LiveCall:
         )
         await self.unless_gone(self._confirmed.wait())
 
-    def _leave(self, reason: EndReason, *, by_peer: bool) -> None:
+    def _refuse(
+        self,
+        status: int,
+        headers: Sequence[tuple[str, str]] = (),
+        *,
+        reason: EndReason = EndReason.HANGUP,
+    ) -> None:
+        """The application wanted the call, but it cannot be answered."""
+        self._endpoint.try_run(lambda ua, now: ua.refuse(self.leg, status, now, headers=headers))
+        self._leave(reason, Disposition.FAILED)
+
+    def _leave(self, reason: EndReason, unanswered: Disposition) -> None:
         if self._state is LegState.GONE:
             return
         if self._state is LegState.RINGING:
-            self._disposition = _unanswered(reason, by_peer=by_peer)
+            self._disposition = unanswered
         self._state = LegState.GONE
         self._gone_reason = reason
         self._gone_at = self._clock.monotonic()
         self._gone_at_us = self._clock.utc_us()
-        self._patience.cancel()
-        self._age.cancel()
+        self._clocks.stop()
         self._gone.set()
         self._closing = self._loop.create_task(self._close())
 
     async def _close(self) -> None:
         """Tell the end after the running block's, then release everything."""
         try:
-            if self._block is not None and self._block is not asyncio.current_task():
+            if self._block is not None:
                 await asyncio.wait({self._block})
-            await self._media.close()
+            await self._release_media()
             for run_id in self._hangup_runs:
-                await self._handler.on_block_finished(
-                    BlockFinished(self.session_id, run_id, EndReason.COMPLETED, self._gone_at_us)
+                await self._tell(
+                    self._handler.on_block_finished(
+                        BlockFinished(
+                            self.session_id, run_id, EndReason.COMPLETED, self._gone_at_us
+                        )
+                    )
                 )
-            await self._handler.on_call_ended(
-                CallEnded(self.session_id, self._gone_at_us, self._disposition)
+            await self._tell(
+                self._handler.on_call_ended(
+                    CallEnded(self.session_id, self._gone_at_us, self._disposition)
+                )
             )
         finally:
+            self._is_over.set()
             self._on_over(self)
 
-    def _answer_timed_out(self) -> None:
-        self.end(EndReason.HANGUP)
+    async def _tell(self, telling: Awaitable[None]) -> bool:
+        """What cannot be written down is logged, and costs nothing that comes after it."""
+        try:
+            await telling
+        except Exception:  # noqa: BLE001 (a fault of ours; the rest of the call must be told)
+            _log.exception("call_event_not_noted", session=self.session_id)
+            return False
+        return True
+
+    async def _release_media(self) -> None:
+        try:
+            await self._media.close()
+        except Exception:  # noqa: BLE001 (the call's end must be told whatever media do)
+            _log.exception("media_not_released", session=self.session_id)
 
     def _too_old(self) -> None:
         _log.warning("call_reached_max_call_s", session=self.session_id)
@@ -339,11 +372,3 @@ class LiveCall:
     def _probe(self, silent_s: float) -> None:
         _log.info("no_rtp_probing", session=self.session_id, silent_s=round(silent_s))
         self._endpoint.try_run(lambda ua, now: ua.probe(self.leg, now))
-
-
-def _unanswered(reason: EndReason, *, by_peer: bool) -> Disposition:
-    if by_peer:
-        return Disposition.CANCELLED
-    if reason in (EndReason.FORCED, EndReason.COMPLETED):
-        return Disposition.REJECTED
-    return Disposition.NO_ANSWER

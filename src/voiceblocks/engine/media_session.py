@@ -57,6 +57,11 @@ class MediaSession:
         self.on_lost: Callable[[], None] = lambda: None
         self.on_silent: Callable[[float], None] = lambda _silent_s: None
 
+    @property
+    def awaits_first_answer(self) -> bool:
+        """Whether our 200 held an offer that nobody has answered: there is no media then."""
+        return self._offer is None and self._our_offer is not None and self._sdp_version == 0
+
     async def open(self) -> bytes:
         """
         Take a leg of the media plane and return the SDP for our 200.
