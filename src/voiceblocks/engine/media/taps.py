@@ -26,6 +26,9 @@ from voiceblocks.rtp.timeline import CLOCK_HZ, MAX_AHEAD, position_of
 GRACE = 1600
 "A tap at its limit waits 200 ms for packets that are still on their way."
 
+AT_ONCE = 400
+"50 ms: an end so near is now. The control process reads its clock while a tick is under way."
+
 CLEAN_AHEAD = MAX_AHEAD + 1600
 "Slots are cleaned so many samples before now reaches them; more than a packet can lie ahead."
 
@@ -150,7 +153,7 @@ class Taps:
     def close_at(self, leg: Leg, tap: Tap, at: float, now: float) -> None:
         """End a tap at an instant; one in the future becomes its new end."""
         position = position_of(at)
-        if position <= position_of(now):
+        if position <= position_of(now) + AT_ONCE:
             self.close(leg, tap, position)
         elif position < tap.end:
             tap.end, tap.limited = position, False

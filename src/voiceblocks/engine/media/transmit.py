@@ -62,15 +62,25 @@ class Transmitter:
         self.packets_dropped = 0
 
     def begin(self, leg: Leg, tick: int) -> None:
-        """Send from `tick` on with the leg's format, or stop sending where it says so."""
+        """
+        Send from `tick` on with the leg's format, or stop sending where it says so.
+
+        A stream that goes on as it was keeps its pace, so that a session refresh is not heard.
+        """
         columns, slot = self._columns, leg.slot
         ptime_ms = sending_ptime_ms(leg.format.ptime_ms)
         samples = ptime_ms * 8
+        word0 = PLAIN | leg.format.payload_type << 16
+        goes_on = columns.due[slot] != NEVER and columns.out_samples[slot] == samples
+        if not goes_on or columns.out_word0[slot] != word0:
+            columns.marker[slot] = MARKER
+        if not leg.send:
+            columns.due[slot] = NEVER
+        elif not goes_on:
+            columns.due[slot] = tick
         columns.step[slot] = ptime_ms // TICK_MS
         columns.out_samples[slot] = samples
-        columns.out_word0[slot] = PLAIN | leg.format.payload_type << 16
-        columns.due[slot] = tick if leg.send else NEVER
-        columns.marker[slot] = MARKER
+        columns.out_word0[slot] = word0
         self._packets[slot] = self._views[slot][: HEADER_BYTES + samples]
         self._payloads[slot] = self._views[slot][HEADER_BYTES : HEADER_BYTES + samples]
         self._silence(leg)

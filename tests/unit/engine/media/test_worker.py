@@ -649,3 +649,41 @@ def test_thousands_of_random_datagrams_do_no_harm(bench: Bench):
     bench.talk(peer, 20, first=LEAD_IN + 100)
     bench.close_tap()
     assert len(bench.audio()) == 120 * 160
+
+
+def test_a_session_refresh_is_not_heard(bench: Bench):
+    """A re-INVITE that changes nothing disturbs neither the pace nor what is recorded."""
+    peer = bench.open()
+    bench.talk(peer, LEAD_IN)
+    bench.record()
+    for part in range(5):
+        bench.talk(peer, 5, first=LEAD_IN + part * 5)
+        bench.obey(m.UpdateLeg(1, PCMU, peer.address, None, True, True))
+        bench.tick()
+        peer.pause(80)
+        bench.tick()
+        peer.pause(80)
+    bench.close_tap()
+    audio = bench.audio()
+    parts = [range(LEAD_IN + part * 5, LEAD_IN + part * 5 + 5) for part in range(5)]
+    for part, packets in enumerate(parts):
+        assert find(audio, packets[0]) == part * 6 * 160
+        assert_in_place(audio, list(packets))
+    assert len(peer.heard) == pytest.approx(LEAD_IN + 30, abs=1)
+    assert sum(packet.marker for packet in peer.heard) == 1
+
+
+def test_an_end_in_the_future_is_waited_for_and_a_near_one_is_now(bench: Bench):
+    """The control process's clock may be some milliseconds ahead of the tick."""
+    peer = bench.open()
+    bench.talk(peer, LEAD_IN)
+    bench.record(tap=1)
+    bench.record(tap=2)
+    bench.talk(peer, 10, first=LEAD_IN)
+    bench.obey(m.CloseTap(1, 1, bench.now + 0.004))
+    bench.obey(m.CloseTap(1, 2, bench.now + 0.4))
+    assert [event.n_samples for event in bench.of(m.TapClosed)] == [1632]
+    bench.talk(peer, 40, first=LEAD_IN + 10)
+    closed = bench.of(m.TapClosed)[-1]
+    assert (closed.tap, closed.n_samples, closed.limit_reached) == (2, 1600 + 3200, False)
+    assert_in_place(bench.audio(2), list(range(LEAD_IN, LEAD_IN + 30)))
