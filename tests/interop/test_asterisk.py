@@ -13,8 +13,11 @@ from voiceblocks.testing import tone_code
 pytestmark = [pytest.mark.interop, pytest.mark.asyncio(loop_scope="module")]
 
 SPEECH_S = 6
-START_TOLERANCE_MS = 400.0
-"How long Asterisk takes from the end of its file to the digit, and what its pacing is worth."
+PAUSES_MS = 400.0
+"""Asterisk paces its file by itself. On a busy machine it falls behind, does not catch up, and
+jumps ahead in its timestamps where it lost 80 ms or more: the recording shows that truly."""
+DIGIT_TOLERANCE_MS = 400.0
+"How long Asterisk takes from the end of its file to the digit."
 
 
 async def test_asterisk_leaves_a_message(
@@ -55,11 +58,11 @@ async def test_asterisk_leaves_a_message(
         assert ended.body["call_state"] == "ended"
         await phone.hung_up()
     mp3 = await app.fetch(told.body["record_url"])
-    heard = audio.seconds_in_place(mp3)
+    heard = audio.seconds_in_place(mp3, pauses_ms=PAUSES_MS)
     assert heard[-1].second_index == SPEECH_S - 1
-    began_at_ms = heard[0].second_index * 1000 - heard[0].starts_at_ms
-    spoken_ms = SPEECH_S * 1000 - began_at_ms
-    assert abs(audio.length_ms(mp3) - spoken_ms) <= START_TOLERANCE_MS
+    assert len(heard) >= SPEECH_S - 3
+    speech_ended_at_ms = heard[-1].starts_at_ms + 1000
+    assert abs(audio.length_ms(mp3) - speech_ended_at_ms) <= DIGIT_TOLERANCE_MS
     samples, rate_hz = soundfile.read(folder / "heard.wav", dtype="int16")
     assert rate_hz == audio.RATE_HZ
     assert audio.beep_ended(samples)
