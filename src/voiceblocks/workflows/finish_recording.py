@@ -4,11 +4,16 @@ The audio work comes first and outside of any transaction; the row and the notif
 parameters are written by `note_recording` in the transaction of the block's end. The
 spool is deleted after that commit, so a crash at any point finds either the spool or the
 finished recording.
+
+A store or disk that fails is tried again for some seconds, while the application waits for
+the end of its block. Then the block ends as `failed`, but the recording is not: it stays
+`finishing` with its spool, and `finish_left_over` goes on trying.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +28,9 @@ from voiceblocks.recordings.interfaces import RecordingEncoder, RecordingStore
 from voiceblocks.recordings.state import RecordingEvent, RecordingState, advance
 
 _log = get_logger("recordings")
+
+RETRY_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+"Between attempts to encode and store, as long as somebody waits for the recording."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,7 @@ class FinishRecording:
         store: Where finished recordings live.
         spool_dir: Where the spools are.
         sign_link: Makes the full link for an object name.
+        retry_pauses_s: Between attempts, seconds.
     """
 
     def __init__(
@@ -55,11 +64,13 @@ class FinishRecording:
         store: RecordingStore,
         spool_dir: Path,
         sign_link: Callable[[str], str],
+        retry_pauses_s: Sequence[float] = RETRY_PAUSES_S,
     ) -> None:
         self._encoder = encoder
         self._store = store
         self._spool_dir = spool_dir
         self._sign_link = sign_link
+        self._retry_pauses_s = tuple(retry_pauses_s)
 
     def spool_path(self, name: str) -> Path:
         """Where the spool of a recording lies."""
@@ -73,24 +84,40 @@ class FinishRecording:
         finishing key right away did, the shortest there is.
 
         Returns:
-            `None` where there is no audio, or where encoding or storing failed: the spool
-            is then kept for the operator, and the log says where it is.
+            `None` where there is no audio, or where encoding or storing failed all the time:
+            the spool is then kept, and the log says where it is.
         """
         if audio.n_samples == 0 and reason is not EndReason.FINISH_KEY:
             self._encoder.abandon(audio.name)
             return None
-        n_samples = max(audio.n_samples, 1)
-        object_name = f"{audio.name}.mp3"
-        spool = self.spool_path(audio.name)
+        for pause_s in self._retry_pauses_s:
+            try:
+                return await self.once(audio)
+            except (EncodeError, StoreError) as error:
+                _log.warning("recording_tried_again", name=audio.name, error=str(error))
+            await asyncio.sleep(pause_s)
         try:
-            encoded = await self._encoder.finish(audio.name, spool, n_samples)
-            await self._store.put(object_name, encoded.path)
+            return await self.once(audio)
         except (EncodeError, StoreError) as error:
-            _log.error(
-                "recording_not_finished", name=audio.name, kept_spool=str(spool), error=str(error)
-            )
+            kept = str(self.spool_path(audio.name))
+            _log.error("recording_not_finished", name=audio.name, kept_spool=kept, error=str(error))
             return None
-        encoded.path.unlink(missing_ok=True)
+
+    async def once(self, audio: RecordedAudio) -> FinishedRecording:
+        """
+        Encode and store in one attempt.
+
+        Raises:
+            EncodeError, StoreError: As they say; the spool is as it was.
+        """
+        object_name = f"{audio.name}.mp3"
+        encoded = await self._encoder.finish(
+            audio.name, self.spool_path(audio.name), max(audio.n_samples, 1)
+        )
+        try:
+            await self._store.put(object_name, encoded.path)
+        finally:
+            encoded.path.unlink(missing_ok=True)
         return FinishedRecording(
             object_name=object_name,
             size_bytes=encoded.size_bytes,
@@ -111,18 +138,37 @@ def note_recording(
     finished: FinishedRecording | None,
     reason: EndReason,
     at_us: int,
+    *,
+    has_audio: bool,
 ) -> list[tuple[str, str]]:
-    """Write the recording's row; return the parameters of its notification."""
+    """
+    Write the recording's row; return the parameters of its notification.
+
+    Args:
+        connection: Of the transaction that ends the block.
+        recording_id: Whose row.
+        finished: What is stored, if it could be.
+        reason: Why the block ended.
+        at_us: When it did.
+        has_audio: Whether a spool is there that may still become a recording.
+    """
+    event = RecordingEvent.AUDIO_COMPLETE if has_audio else RecordingEvent.NOTHING_RECORDED
+    state = advance(RecordingState.PENDING, event)
+    recordings.update(connection, recording_id, state=state, end_reason=reason.value)
     if finished is None:
-        state = advance(RecordingState.PENDING, RecordingEvent.NOTHING_RECORDED)
-        recordings.update(connection, recording_id, state=state, end_reason=reason.value)
         return [("record_status", "failed")]
-    state = advance(RecordingState.PENDING, RecordingEvent.AUDIO_COMPLETE)
+    note_stored(connection, recording_id, finished, at_us)
+    return [("record_status", "success"), ("record_url", finished.url)]
+
+
+def note_stored(
+    connection: Connection, recording_id: str, finished: FinishedRecording, at_us: int
+) -> None:
+    """Write down that a recording that was finishing is ready."""
     recordings.update(
         connection,
         recording_id,
-        state=advance(state, RecordingEvent.STORED),
-        end_reason=reason.value,
+        state=advance(RecordingState.FINISHING, RecordingEvent.STORED),
         size_bytes=finished.size_bytes,
         sha256=finished.sha256,
         duration_ms=finished.duration_ms,
@@ -132,4 +178,3 @@ def note_recording(
         packets_lost=finished.audio.packets_lost,
         ready_us=at_us,
     )
-    return [("record_status", "success"), ("record_url", finished.url)]

@@ -2,9 +2,20 @@
 
 Fulfils `calls.events.CallHandler`. Each event is one transaction; the outbox is woken
 after its commit, so the session is ready before the application hears that it is.
+
+A fact of a live call is not given up: a database that is locked, full or away is asked again
+until it takes the transaction, and everything that follows from the fact waits for that.
+Only a new call is refused at once, since nobody depends on it yet.
 """
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from voiceblocks.calls.events import (
     AcceptedCall,
@@ -15,7 +26,8 @@ from voiceblocks.calls.events import (
     RecordingStarted,
     Refusal,
 )
-from voiceblocks.database.unit_of_work import Database
+from voiceblocks.database.unit_of_work import Database, TransactionFailed
+from voiceblocks.log import get_logger
 from voiceblocks.recordings.interfaces import RecordingEncoder
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules, accept_incoming_call
 from voiceblocks.workflows.call_control import Outbox
@@ -25,6 +37,15 @@ from voiceblocks.workflows.note_call_events import (
     note_call_answered,
     note_call_ended,
 )
+
+T = TypeVar("T")
+
+_log = get_logger("calls")
+
+# What is wrong with the database, and not with what it was asked to do.
+_TROUBLE = (TransactionFailed, OperationalError, InterfaceError)
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 10.0
 
 
 class HandleCallEvents:
@@ -64,7 +85,7 @@ class HandleCallEvents:
 
     async def on_call_answered(self, event: CallAnswered) -> None:
         """Billing starts."""
-        await self._database.run(lambda connection: note_call_answered(connection, event))
+        await self._write_down(lambda connection: note_call_answered(connection, event))
 
     def on_recording_started(self, event: RecordingStarted) -> None:
         """Encode while the call goes on, so that a long recording is ready as soon as a short."""
@@ -75,14 +96,25 @@ class HandleCallEvents:
         recording = None
         if event.audio is not None:
             recording = await self._finish_recording(event.audio, event.reason)
-        await self._database.run(
-            lambda connection: note_block_finished(connection, event, recording)
-        )
+        await self._write_down(lambda connection: note_block_finished(connection, event, recording))
         self._outbox.wake()
         if event.audio is not None and (recording is not None or event.audio.n_samples == 0):
             self._finish_recording.forget_spool(event.audio.name)
 
     async def on_call_ended(self, event: CallEnded) -> None:
         """Settle the call."""
-        await self._database.run(lambda connection: note_call_ended(connection, event))
+        await self._write_down(lambda connection: note_call_ended(connection, event))
         self._outbox.wake()
+
+    async def _write_down(self, fn: Callable[[Connection], T]) -> T:
+        """Run a transaction until it is taken; `fn` changes nothing when it is run again."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                return await self._database.run(fn)
+            except _TROUBLE as error:
+                _log.error(
+                    "fact_not_written_yet", error=type(error).__name__, again_in_s=round(pause_s, 1)
+                )
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)

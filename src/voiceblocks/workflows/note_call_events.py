@@ -50,7 +50,10 @@ def note_block_finished(
     if session is None or run is None or run.finished_us is not None:
         _log.info("late_block_end_ignored", session=event.session_id, run=event.run_id)
         return
-    after = _finish_run(connection, session, run, event.reason, event.at_us, recording)
+    has_audio = event.audio is not None and (recording is not None or event.audio.n_samples > 0)
+    after = _finish_run(
+        connection, session, run, event.reason, event.at_us, recording, has_audio=has_audio
+    )
     if after.state is SessionState.ENDED:
         restarted = event.reason is EndReason.SERVER_RESTART
         reason = EndReason.SERVER_RESTART if restarted else EndReason.COMPLETED
@@ -102,12 +105,16 @@ def _finish_run(
     reason: EndReason,
     at_us: int,
     recording: FinishedRecording | None,
+    *,
+    has_audio: bool = False,
 ) -> Session:
     """Write down the end of a block and tell it; returns the session as it is then."""
     sessions.finish_run(connection, run.id, at_us, reason.value)
     specific: list[tuple[str, str]] = []
     if run.recording_id is not None:
-        specific = note_recording(connection, run.recording_id, recording, reason, at_us)
+        specific = note_recording(
+            connection, run.recording_id, recording, reason, at_us, has_audio=has_audio
+        )
     after = _advanced(connection, session, reason, at_us)
     if run.notify_url is not None:
         notify(

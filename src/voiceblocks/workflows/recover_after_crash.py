@@ -140,17 +140,19 @@ class RecoverAfterCrash:
     async def _settle(self, left: _LeftBehind) -> None:
         ended_us = left.alive_until_us
         finished: dict[str, FinishedRecording] = {}
+        found: dict[str, RecordedAudio] = {}
         for run in left.runs:
             n_samples = self._samples_of(run)
             if run.recording_id is None or not n_samples:
                 continue
+            found[run.id] = _salvaged_audio(run.recording_id, n_samples)
             ended_us = max(ended_us, self._heard_until_us(run.recording_id, n_samples))
-            recording = await self._finish_recording(
-                _salvaged_audio(run.recording_id, n_samples), EndReason.SERVER_RESTART
-            )
+            recording = await self._finish_recording(found[run.id], EndReason.SERVER_RESTART)
             if recording is not None:
                 finished[run.id] = recording
-        await self._database.run(lambda connection: _write(connection, left, finished, ended_us))
+        await self._database.run(
+            lambda connection: _write(connection, left, found, finished, ended_us)
+        )
         self._outbox.wake()
         for recording in finished.values():
             self._finish_recording.forget_spool(recording.audio.name)
@@ -189,6 +191,7 @@ def _look(connection: Connection, node: str) -> list[_LeftBehind]:
 def _write(
     connection: Connection,
     left: _LeftBehind,
+    found: Mapping[str, RecordedAudio],
     finished: Mapping[str, FinishedRecording],
     ended_us: int,
 ) -> None:
@@ -196,7 +199,9 @@ def _write(
     for run in left.runs:
         note_block_finished(
             connection,
-            BlockFinished(session_id, run.id, EndReason.SERVER_RESTART, ended_us),
+            BlockFinished(
+                session_id, run.id, EndReason.SERVER_RESTART, ended_us, found.get(run.id)
+            ),
             finished.get(run.id),
         )
     answered = left.session.answered_us is not None

@@ -1,0 +1,100 @@
+"""Recordings that could not be stored when they ended are stored when that is possible again.
+
+Their blocks are told as `failed` (exactly one notification a block), their audio is not
+lost: while a row is `finishing` and its spool is on this node's disk, each round tries once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqlalchemy import Connection
+
+from voiceblocks.calls.events import RecordedAudio
+from voiceblocks.clock import Clock
+from voiceblocks.database import recordings
+from voiceblocks.database.unit_of_work import Database
+from voiceblocks.errors import EncodeError, StoreError
+from voiceblocks.log import get_logger
+from voiceblocks.recordings.model import Recording
+from voiceblocks.recordings.spool import SLOT_SAMPLES, open_spool
+from voiceblocks.recordings.state import RecordingState
+from voiceblocks.workflows.finish_recording import (
+    FinishedRecording,
+    FinishRecording,
+    note_stored,
+)
+
+_log = get_logger("recordings")
+
+ROUND_S = 60.0
+
+
+class FinishLeftOver:
+    """
+    Tries for as long as it runs.
+
+    Args:
+        database: Knows what is left over.
+        finish_recording: Encodes and stores.
+        clock: For the time of readiness.
+    """
+
+    def __init__(
+        self, *, database: Database, finish_recording: FinishRecording, clock: Clock
+    ) -> None:
+        self._database = database
+        self._finish_recording = finish_recording
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Go round for ever; cancel it to stop."""
+        while True:
+            try:
+                await self.once()
+            except Exception:  # noqa: BLE001 (a full disk, a lost database: the next round may do)
+                _log.exception("left_over_recordings_not_tried")
+            await asyncio.sleep(ROUND_S)
+
+    async def once(self) -> int:
+        """Try everything that is left over; returns how many recordings are ready now."""
+        left = await self._database.run(
+            lambda connection: recordings.list_in_state(connection, RecordingState.FINISHING)
+        )
+        done = 0
+        for recording in left:
+            try:
+                audio = self._audio_of(recording)
+                finished = await self._finish_recording.once(audio)
+            except (EncodeError, StoreError) as error:
+                # Also where the spool is another node's.
+                _log.info("recording_still_left_over", name=recording.id, error=str(error))
+                continue
+            if await self._note(recording.id, finished):
+                self._finish_recording.forget_spool(recording.id)
+                _log.warning("left_over_recording_ready", name=recording.id)
+                done += 1
+        return done
+
+    async def _note(self, recording_id: str, finished: FinishedRecording) -> bool:
+        def write(connection: Connection) -> bool:
+            row = recordings.find_for_update(connection, recording_id)
+            if row is None or row.state is not RecordingState.FINISHING:
+                return False
+            note_stored(connection, recording_id, finished, self._clock.utc_us())
+            return True
+
+        return await self._database.run(write)
+
+    def _audio_of(self, recording: Recording) -> RecordedAudio:
+        with open_spool(self._finish_recording.spool_path(recording.id)) as spool:
+            n_final = spool.n_final()
+            n_samples = spool.n_slots() * SLOT_SAMPLES if n_final is None else n_final
+        return RecordedAudio(
+            name=recording.id,
+            n_samples=n_samples,
+            packets_expected=0,
+            packets_received=0,
+            packets_late=0,
+            packets_lost=0,
+        )
