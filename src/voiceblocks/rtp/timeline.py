@@ -40,7 +40,8 @@ STALE_S = 0.4
 JUMP_LATE = 40_000
 "Five seconds: an in-order packet whose timestamp lies further back is a jump, not a delay."
 
-WINDOW_S = 1.0
+WINDOW_S = 8.0
+"A machine or a route that is slow for some seconds is no drift; one that stays slow is."
 DEAD_BAND = 100
 "12.5 ms either way: more than the reading interval of 10 ms, less than the promised 20 ms."
 

@@ -115,12 +115,12 @@ def test_a_delayed_first_packet_is_corrected_at_once_while_nobody_records():
 def test_a_route_that_became_longer_is_followed_slowly():
     """Only after two windows, and by one sample each packet."""
     timeline = Timeline()
-    for index in range(600):
+    for index in range(2000):
         delay = 0.06 if index > 100 else 0.0
         _, position = feed(timeline, index * 160, 10 + index * PTIME_S + delay)
-        if index == 150:
+        if index == 450:
             assert position == 80_000 - 160 + index * 160
-    assert position + 160 == pytest.approx(80_000 + 599 * 160 + 480, abs=DEAD_BAND)
+    assert position + 160 == pytest.approx(80_000 + 1999 * 160 + 480, abs=DEAD_BAND)
 
 
 def test_a_stall_and_its_burst_move_nothing():

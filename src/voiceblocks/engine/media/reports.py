@@ -20,7 +20,7 @@ from voiceblocks.rtp.rtcp import (
     serialize_compound,
 )
 from voiceblocks.rtp.source_lock import SILENCE_S
-from voiceblocks.rtp.timeline import DEAD_BAND, NO_LEAD
+from voiceblocks.rtp.timeline import DEAD_BAND, NO_LEAD, WINDOW_S
 
 REPORT_INTERVAL_S = 5.0
 "RFC 3550 section 6.2: the minimum, and what two parties get."
@@ -28,7 +28,7 @@ REPORT_INTERVAL_S = 5.0
 LEG_SILENT_S = 30.0
 
 _TURN_TICKS = 100
-"`timeline.WINDOW_S` in ticks."
+"One second."
 
 _GOLDEN = 0.618034
 "Spreads the reports of legs that were opened together."
@@ -79,6 +79,8 @@ class Reporter:
                     self._send(leg, self._reports(leg, now, utc_us))
 
     def _judge_lead(self, leg: Leg, now: float) -> None:
+        if leg.taps and now < leg.timeline.state.window_ends:
+            return
         leads = self._columns.least_lead
         lead = int(leads[leg.slot])
         if lead != NO_LEAD and (abs(lead) > DEAD_BAND or (lead < 0 and not leg.taps)):
@@ -87,6 +89,7 @@ class Reporter:
             leg.store()
         else:
             leg.timeline.state.previous_lead = lead
+            leg.timeline.state.window_ends = now + WINDOW_S
             leads[leg.slot] = NO_LEAD
 
     def _check_silence(self, leg: Leg, now: float) -> None:
