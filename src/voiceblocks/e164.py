@@ -43,7 +43,13 @@ def normalise(raw: str, country: str | None = None) -> str | None:
 
 
 def masked(number: str) -> str:
-    """`+6591234567` becomes `+6591***67`: enough to find a call, too little to ring it."""
+    """
+    `+6591234567` becomes `+6591****67`: enough to find a call, too little to ring it.
+
+    Four characters are hidden at least, all of them where there are no more than six.
+    """
     if len(number) <= 6:
         return "*" * len(number)
-    return number[:5] + "*" * (len(number) - 7) + number[-2:]
+    hidden = max(4, len(number) - 7)
+    start = max(0, min(5, len(number) - hidden - 2))
+    return number[:start] + "*" * hidden + number[start + hidden :]

@@ -25,6 +25,7 @@ def configure(*, json: bool = False, level: str = "info", stream: TextIO | None 
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _printable,
             structlog.processors.format_exc_info,
             renderer,
         ],
@@ -34,6 +35,16 @@ def configure(*, json: bool = False, level: str = "info", stream: TextIO | None 
         logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _printable(
+    _logger: object, _method: str, fields: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Escape what a peer's text could do to a terminal, or to whoever reads line by line."""
+    for name, value in fields.items():
+        if isinstance(value, str) and not value.isprintable() and name != "traceback":
+            fields[name] = value.encode("unicode_escape").decode("ascii")
+    return fields
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:

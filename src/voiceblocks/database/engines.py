@@ -62,7 +62,13 @@ def open_engine(url: URL, pool_size: int = 1, *, for_migration: bool = False) ->
     if url.get_backend_name() == "sqlite":
         return _open_sqlite(url, enforces_foreign_keys=not for_migration)
     try:
-        return create_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+        return create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=True,
+            hide_parameters=True,
+        )
     except ModuleNotFoundError as error:
         raise StartupError(
             "PostgreSQL needs one more package: pip install 'voiceblocks[postgres]'"
@@ -79,6 +85,8 @@ def _open_sqlite(url: URL, *, enforces_foreign_keys: bool) -> Engine:
     engine = create_engine(
         url,
         poolclass=NullPool,
+        # The text of an error would quote tokens, numbers and links into the log.
+        hide_parameters=True,
         # The driver itself begins nothing: BEGIN IMMEDIATE below is the only begin.
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "isolation_level": None},
     )

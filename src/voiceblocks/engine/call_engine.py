@@ -19,7 +19,7 @@ from voiceblocks.engine.call_clocks import CallLimits
 from voiceblocks.engine.live_call import LiveCall
 from voiceblocks.engine.local_address import advertised_host
 from voiceblocks.engine.media.plane import MediaPlane
-from voiceblocks.engine.media_session import MediaSession
+from voiceblocks.engine.media_session import MediaSession, check_offer
 from voiceblocks.engine.plan import BlockPlan
 from voiceblocks.engine.sip_endpoint import SipEndpoint
 from voiceblocks.errors import RemoteSipError
@@ -226,6 +226,14 @@ class CallEngine:
     async def _take_or_refuse(self, event: InviteReceived) -> None:
         # Where no route leads back to the caller, nothing is stored of the call.
         bind_host = advertised_host(self._config.sip_host, "", event.flow.remote[0])
+        if event.offer is not None:
+            try:
+                check_offer(event.offer, host=bind_host)
+            except RemoteSipError as error:
+                _log.info("offer_refused", reason=error.reason, source=event.flow.remote[0])
+                status = error.status_hint
+                self._endpoint.try_run(lambda ua, now: ua.refuse(event.leg, status, now))
+                return
         decision = await self._decide(event)
         if isinstance(decision, Refusal):
             _log.info("call_refused", reason=decision.value, source=event.flow.remote[0])

@@ -160,8 +160,14 @@ class SipEndpoint:
         return host, self._bind[1]
 
     def _datagram(self, data: bytes, source: tuple[str, int]) -> None:
-        now = self._clock.monotonic()
-        self._user_agent.receive_message(data, Flow("udp", self._bind, source), now)
+        self._message(data, Flow("udp", self._bind, source))
+
+    def _step(self, step: Callable[[float], object]) -> None:
+        """A step of the core. A fault of ours in one message or timer must not stop the rest."""
+        try:
+            step(self._clock.monotonic())
+        except Exception:  # noqa: BLE001 (logged; the retransmissions of all calls hang on this)
+            _log.exception("sip_core_failed")
         self._flush()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -175,14 +181,12 @@ class SipEndpoint:
         number = self._next_connection
         self._next_connection += 1
         flow = Flow("tcp", self._bind, writer.get_extra_info("peername")[:2], number)
-        stream = SipStream(flow, reader, writer, self._stream_message, self._stream_closed)
+        stream = SipStream(flow, reader, writer, self._message, self._stream_closed)
         self._streams[number] = stream
         return stream
 
-    def _stream_message(self, data: bytes, flow: Flow) -> None:
-        now = self._clock.monotonic()
-        self._user_agent.receive_message(data, flow, now)
-        self._flush()
+    def _message(self, data: bytes, flow: Flow) -> None:
+        self._step(lambda now: self._user_agent.receive_message(data, flow, now))
 
     def _stream_closed(self, flow: Flow) -> None:
         self._streams.pop(flow.connection, None)
@@ -190,13 +194,11 @@ class SipEndpoint:
             if opening.done() and not opening.cancelled() and asked.remote == flow.remote:
                 del self._opening[asked]
                 self._user_agent.flow_closed(asked, self._clock.monotonic())
-        self._user_agent.flow_closed(flow, self._clock.monotonic())
-        self._flush()
+        self._step(lambda now: self._user_agent.flow_closed(flow, now))
 
     def _deadline(self) -> None:
         self._timer = None
-        self._user_agent.handle_deadline(self._clock.monotonic())
-        self._flush()
+        self._step(self._user_agent.handle_deadline)
 
     def _flush(self) -> None:
         """Send, dispatch events, re-arm the timer. Events may give commands: no recursion."""
@@ -210,7 +212,10 @@ class SipEndpoint:
                 event = self._user_agent.next_event()
                 if event is None:
                     break
-                self._on_event(event)
+                try:
+                    self._on_event(event)
+                except Exception:  # noqa: BLE001 (what follows belongs to other calls)
+                    _log.exception("sip_event_failed", sip_event=type(event).__name__)
         finally:
             self._flushing = False
         self._arm()
