@@ -1,10 +1,11 @@
 """How much of a core one media worker takes for N full-duplex, recorded calls.
 
-    python benchmarks/media_worker.py --calls 100 300 600 [--seconds 12]
+    python benchmarks/media_worker.py --calls 100 300 600 [--seconds 12] [--without-encoder]
 
-Every call is sent 50 packets a second by a generator in a process of its own (sendmmsg on
-one socket), hears a prompt all the time, and is recorded into the ring and by the keeper.
-Prints one line of JSON for each N: percent of a core per call in the worker, tick lateness,
+Every call is sent 50 packets of speech a second by a generator in a process of its own
+(sendmmsg on one socket), hears a prompt all the time, is recorded into the ring and by the
+keeper, and is encoded to MP3 as it goes on. Every MP3 is finished at the end, and must have
+the length of its recording. Prints one line of JSON for each N: percent of a core per call in the worker, tick lateness,
 and what was lost. On loopback a send pays for the receiving half of the stack too.
 """
 
@@ -25,7 +26,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
+from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.engine.media.lateness import EDGES_MS, share_later_than
 from voiceblocks.engine.media.messages import Format
 from voiceblocks.engine.media.plane import MediaPlane
@@ -63,11 +66,19 @@ def sockaddr(port: int) -> bytes:
     return family + port.to_bytes(2, "big") + socket.inet_aton("127.0.0.1") + bytes(8)
 
 
-def generate(ports: list[int], fd: int, seconds: float) -> None:
+SPEECH = (
+    "Good afternoon. I am calling about the order that I placed last week, and I would like to "
+    "know when it will arrive. Please call me back this evening if you can. Thank you very much."
+)
+
+
+def generate(ports: list[int], fd: int, seconds: float, speech: str) -> None:
     """The load: send to every port, throw away what comes back, report both counts."""
     libc = ctypes.CDLL(None, use_errno=True)
     count = len(ports)
     packets = np.full((count, PACKET_BYTES), 0x55, np.uint8)
+    spoken = np.fromfile(speech, np.uint8)
+    spoken = spoken[: len(spoken) // 160 * 160].reshape(-1, 160)
     words = packets.view(">u4")
     words[:, 2] = np.arange(count) + 1
     names = np.frombuffer(b"".join(map(sockaddr, ports)), np.uint8).copy()
@@ -101,6 +112,7 @@ def generate(ports: list[int], fd: int, seconds: float) -> None:
         frame = step // GROUPS
         words[first:end, 0] = 0x80000000 | (frame & 0xFFFF)
         words[first:end, 1] = frame * 160
+        packets[first:end, 12:] = spoken[frame % len(spoken)]
         while first < end:
             done = libc.sendmmsg(fd, ctypes.byref(outgoing[first]), end - first, 0)
             if done <= 0:
@@ -122,7 +134,7 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def measure(calls: int, seconds: float) -> dict[str, object]:
+async def measure(calls: int, seconds: float, *, with_encoder: bool) -> dict[str, object]:
     """Run N calls and return what they cost."""
     work = Path(tempfile.mkdtemp(prefix="vb-bench-"))
     rings = Path(tempfile.mkdtemp(prefix="vb-bench-", dir="/dev/shm"))
@@ -136,7 +148,9 @@ async def measure(calls: int, seconds: float) -> dict[str, object]:
         capacity_per_worker=calls * 5 // 4 + 2,
         cname="bench",
     )
-    await plane.start()
+    pool = RenderPool(work / "cache", work / "mp3")
+    await asyncio.gather(plane.start(), pool.start())
+    speech = (await pool.render_speech(SPEECH, "en", "female")).ulaw_path
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     for option in (socket.SO_RCVBUF, SO_RCVBUFFORCE):
         with contextlib.suppress(PermissionError):
@@ -151,7 +165,7 @@ async def measure(calls: int, seconds: float) -> dict[str, object]:
             leg.play([clip], loop=True)
             legs.append(leg)
         ports = ",".join(str(leg.address[1]) for leg in legs)
-        arguments = ["--generate", ports, "--fd", str(sock.fileno())]
+        arguments = ["--generate", ports, "--fd", str(sock.fileno()), "--speech", str(speech)]
         total = str(seconds + 2 * WARM_UP_S + 1)
         generator = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -164,22 +178,33 @@ async def measure(calls: int, seconds: float) -> dict[str, object]:
         )
         await asyncio.sleep(WARM_UP_S)
         taps = [leg.record(f"bench-{leg.ident}", law="PCMU") for leg in legs]
+        if with_encoder:
+            for tap in taps:
+                pool.follow(tap.name, tap.spool_path)
+        encoder = pool.lanes[0].pid
         await asyncio.sleep(WARM_UP_S / 2)
         before = plane.stats()
         pid, keeper = before.workers[0].pid, before.keeper_pid
-        cpu, keeper_cpu, at = cpu_s(pid), cpu_s(keeper), time.monotonic()
+        cpu, keeper_cpu, encoder_cpu = cpu_s(pid), cpu_s(keeper), cpu_s(encoder)
+        at = time.monotonic()
         await asyncio.sleep(seconds)
         elapsed = time.monotonic() - at
         cpu, keeper_cpu = cpu_s(pid) - cpu, cpu_s(keeper) - keeper_cpu
+        encoder_cpu = cpu_s(encoder) - encoder_cpu
         after = plane.stats()
         for tap in taps:
             tap.close()
         results = await asyncio.gather(*(tap.closed() for tap in taps))
         output, _ = await generator.communicate()
+        wrong = 0
+        if with_encoder:
+            for tap, result in zip(taps, results, strict=True):
+                mp3 = await pool.finish(tap.name, tap.spool_path, result.n_samples)
+                wrong += len(soundfile.read(mp3.path)[0]) != result.n_samples
         for leg in legs:
             await leg.close()
     finally:
-        await plane.stop()
+        await asyncio.gather(plane.stop(), pool.stop())
         sock.close()
         shutil.rmtree(work)
         shutil.rmtree(rings)
@@ -194,6 +219,8 @@ async def measure(calls: int, seconds: float) -> dict[str, object]:
         "worker_core_percent": round(100 * cpu / elapsed, 2),
         "worker_core_percent_per_call": round(100 * cpu / elapsed / calls, 4),
         "keeper_core_percent": round(100 * keeper_cpu / elapsed, 2),
+        "encoder_core_percent": round(100 * encoder_cpu / elapsed, 2),
+        "mp3_of_wrong_length": wrong if with_encoder else None,
         "ticks": sum(histogram),
         "late_p99_below_ms": quantile(histogram, 0.99),
         "late_p999_below_ms": quantile(histogram, 0.999),
@@ -223,14 +250,17 @@ def main() -> None:
     parser.add_argument("--calls", type=int, nargs="+", default=[100, 300, 600])
     parser.add_argument("--seconds", type=float, default=12.0)
     parser.add_argument("--generate", help=argparse.SUPPRESS)
+    parser.add_argument("--without-encoder", action="store_true")
+    parser.add_argument("--speech", help=argparse.SUPPRESS)
     parser.add_argument("--fd", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.generate:
         ports = [int(port) for port in options.generate.split(",")]
-        generate(ports, options.fd, options.seconds)
+        generate(ports, options.fd, options.seconds, options.speech)
         return
     for calls in options.calls:
-        print(json.dumps(asyncio.run(measure(calls, options.seconds))), flush=True)
+        measured = measure(calls, options.seconds, with_encoder=not options.without_encoder)
+        print(json.dumps(asyncio.run(measured)), flush=True)
 
 
 if __name__ == "__main__":
