@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 from tests.harness import Application, ServerProcess
+
 from voiceblocks.audio.tones import tone
 from voiceblocks.testing.phone import Phone
 
