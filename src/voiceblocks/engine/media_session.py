@@ -189,6 +189,23 @@ class MediaSession:
         )
 
 
+def check_offer(offer: bytes, *, host: str) -> None:
+    """
+    See whether a call could ever be answered, before anybody is told of it.
+
+    Args:
+        offer: SDP of the INVITE.
+        host: Some address of ours.
+
+    Raises:
+        RemoteSipError: 488 if there is nothing in it that we speak, 400 if it is no SDP.
+    """
+    negotiate(
+        offer,
+        local=LocalMedia(host=host, port=9, session_id=0, session_version=0, codecs=CODECS),
+    )
+
+
 def _format(negotiated: Negotiated) -> Format:
     return Format(
         codec=negotiated.codec,
