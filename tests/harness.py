@@ -7,6 +7,7 @@ own; `Application` is one application with one number, a webhook sink and a clie
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -44,6 +45,8 @@ class ServerProcess:
     sip: str = ""
     admin: str = ""
     process: asyncio.subprocess.Process | None = None
+    stderr: Path | None = None
+    "Where its log goes; to the test's own standard error if omitted."
 
     async def start(self) -> Self:
         """Start it and wait for its ready line."""
@@ -58,10 +61,13 @@ class ServerProcess:
             "VOICEBLOCKS_RATE_LIMIT_IVR": "100000",
             **{f"VOICEBLOCKS_{name}": value for name, value in self.settings.items()},
         }
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "voiceblocks", "serve", "--json",
-            env=environment, stdout=asyncio.subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+        with contextlib.ExitStack() as opened:
+            log = None if self.stderr is None else opened.enter_context(self.stderr.open("ab"))
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "voiceblocks", "serve", "--json",
+                env=environment, stdout=asyncio.subprocess.PIPE, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
         assert self.process.stdout is not None
         async with asyncio.timeout(START_LIMIT_S):
             line = await self.process.stdout.readline()
