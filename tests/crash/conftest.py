@@ -12,9 +12,9 @@ from tests.harness import Application, ServerProcess
 from voiceblocks.testing.phone import Phone
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
-    """One server for all tests of a module, which kill it and start it again."""
+    """One server for nearly all tests, which kill it and start it again."""
     data_dir = tmp_path_factory.mktemp("server")
     running = ServerProcess(data_dir, http=free_address(), sip=free_address())
     await running.start()

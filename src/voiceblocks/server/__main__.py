@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 
@@ -39,6 +40,9 @@ async def _serve(settings: Settings) -> None:
 def main() -> int:
     """Run until a signal says otherwise; the exit code tells the supervisor what to do."""
     die_with_parent()
+    if sys.argv[1:] and os.getppid() != int(sys.argv[1]):
+        # The supervisor died while our modules were being read, so nobody would kill us.
+        return EXIT_CANNOT_START
     try:
         settings = Settings()
     except ValidationError as error:

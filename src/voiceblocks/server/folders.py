@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from voiceblocks.settings import Settings
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (tmpfs is the point: it survives kill -9, not power)
 # A ring row is about 85 kB and only touched pages count; containers default to 64 MB.
 LEAST_SHARED_MEMORY_BYTES = 48 << 20
+LOCK_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,42 @@ def make_folders(settings: Settings) -> Folders:
             "Set VOICEBLOCKS_DATA_DIR to a folder that this user may write."
         ) from error
     return folders
+
+
+def lock_folder(root: Path, patience_s: float = LOCK_PATIENCE_S) -> int:
+    """
+    Take the data folder for this process alone; blocks.
+
+    Two servers on one folder would each take the other's live calls for what a crash left.
+    A killed predecessor may need a moment to go, so it is waited for.
+
+    Returns:
+        A descriptor: the lock lasts until it is closed, or the process ends in any way.
+
+    Raises:
+        StartupError: If another server keeps it.
+    """
+    try:
+        fd = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartupError(f"{root / 'lock'} cannot be opened ({error.strerror})") from error
+    give_up_at = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < give_up_at:
+                time.sleep(0.05)
+                continue
+            os.close(fd)
+            raise StartupError(
+                f"Another server runs on {root}. Stop it, or give this one a folder of its own: "
+                "set VOICEBLOCKS_DATA_DIR."
+            ) from None
+        except OSError as error:
+            os.close(fd)
+            raise StartupError(f"{root / 'lock'} cannot be locked ({error.strerror})") from error
+        return fd
 
 
 def _rings(root: Path) -> Path:

@@ -35,12 +35,13 @@ from voiceblocks.engine.media.salvage import salvage
 from voiceblocks.engine.metrics import EngineMetrics
 from voiceblocks.log import get_logger
 from voiceblocks.server.addresses import check_addresses
-from voiceblocks.server.folders import make_folders
+from voiceblocks.server.folders import lock_folder, make_folders
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.system_clock import SystemClock
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
 from voiceblocks.workflows.deliver_notifications import NotificationDelivery
+from voiceblocks.workflows.finish_left_over import FinishLeftOver
 from voiceblocks.workflows.finish_recording import FinishRecording
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
@@ -81,6 +82,7 @@ class Node:
         settings = self._settings
         check_addresses(settings)
         folders = make_folders(settings)
+        self._lock = await asyncio.to_thread(lock_folder, folders.root)
         key = load_or_create(settings.effective_secret_key_file)
         await asyncio.to_thread(upgrade, settings.effective_database_url)
         self._database = Database(settings.effective_database_url)
@@ -140,7 +142,13 @@ class Node:
         await self._engine.start()
         await recovery.settle_quiet()
         self._delivery.start()
-        self._recovering = asyncio.create_task(recovery.finish_recordings())
+        left_over = FinishLeftOver(
+            database=self._database, finish_recording=finish_recording, clock=self._clock
+        )
+        self._in_background = {
+            asyncio.create_task(recovery.finish_recordings()),
+            asyncio.create_task(left_over.run()),
+        }
 
     def ready_line(self) -> str:
         """The one line that `serve` prints."""
@@ -165,14 +173,16 @@ class Node:
         self._draining = True
         await self._engine.stop()
         # What it had not finished is left for the next start.
-        self._recovering.cancel()
-        await asyncio.wait({self._recovering})
+        for task in self._in_background:
+            task.cancel()
+        await asyncio.wait(self._in_background)
         await self._delivery.stop(LAST_NOTIFICATIONS_S)
         await self._public.stop()
         await self._admin.stop()
         await asyncio.gather(self._plane.stop(), self._render.stop())
         await self._http.close()
         self._database.close()
+        os.close(self._lock)
 
     def _make_engine(self, finish_recording: FinishRecording) -> CallEngine:
         settings = self._settings

@@ -7,12 +7,12 @@ control process dies with it (PR_SET_PDEATHSIG), and the media processes with th
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from types import FrameType
 
 EXIT_CANNOT_START = 78
@@ -22,14 +22,17 @@ FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 
 
-def supervise(arguments: Sequence[str] = ()) -> int:
+def supervise() -> int:
     """
     Run the control process until it ends on purpose; return its exit code.
 
     SIGTERM (drain) and SIGINT (stop) are passed on; a crash restarts it, with growing
-    pauses while it does not live long.
+    pauses while it does not live long. One that cannot start is given up only if none
+    has lived long before: what worked will work again when the database or the port is back.
     """
-    command = [sys.executable, "-m", "voiceblocks.server", *arguments]
+    # It is told who we are, so that it can see that we died before it could ask the
+    # kernel to be killed with us.
+    command = [sys.executable, "-m", "voiceblocks.server", str(os.getpid())]
     stopping = threading.Event()
     child: subprocess.Popen[bytes] | None = None
 
@@ -42,6 +45,7 @@ def supervise(arguments: Sequence[str] = ()) -> int:
     signal.signal(signal.SIGTERM, pass_on)
     signal.signal(signal.SIGINT, pass_on)
     pause_s = FIRST_PAUSE_S
+    has_lived = False
     while True:
         started = time.monotonic()
         # A session of its own: Ctrl-C at a terminal reaches it once, through us.
@@ -51,10 +55,11 @@ def supervise(arguments: Sequence[str] = ()) -> int:
         code = child.wait()
         if stopping.is_set():
             return 0
-        if code in (0, EXIT_CANNOT_START):
-            return code
         if time.monotonic() - started > SHORT_LIFE_S:
+            has_lived = True
             pause_s = FIRST_PAUSE_S
+        if code == 0 or (code == EXIT_CANNOT_START and not has_lived):
+            return code
         print(  # noqa: T201 (the supervisor has no logger on purpose)
             f"voiceblocks: the control process died ({code}); starting it again in {pause_s:.1f} s",
             file=sys.stderr,

@@ -1,0 +1,45 @@
+"""The main job, and a crash in it, with PostgreSQL for the books."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.crash.facts import free_address
+from tests.crash.victims import is_recovered, victim
+from tests.functional import test_record
+from tests.harness import Application, ServerProcess
+from voiceblocks.testing.phone import Phone
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
+)
+async def test_a_recorded_call_and_a_killed_one(
+    tmp_path: Path, database_url: str, phone: Phone
+) -> None:
+    """The same server process, told where PostgreSQL is."""
+    server = ServerProcess(
+        tmp_path / "data",
+        settings={"DATABASE_URL": database_url},
+        http=free_address(),
+        sip=free_address(),
+    )
+    await server.start()
+    try:
+        async with Application(server) as app:
+            await test_record.test_a_caller_is_recorded_until_the_finish_key(app, phone)
+        async with Application(server) as app:
+            one = await victim(app, phone)
+            one.killed_at = time.monotonic()
+            server.kill_all()
+            await server.gone()
+            await server.start()
+            await is_recovered(app, one)
+    finally:
+        assert await server.stop() == 0
+    assert not (server.data_dir / "voiceblocks.db").exists()
