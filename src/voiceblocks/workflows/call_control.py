@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from voiceblocks.engine.plan import BlockPlan
@@ -16,6 +17,10 @@ class CallControl(Protocol):
 
     def force_hangup(self, session_id: str, run_id: str) -> bool:
         """End a call now; `False` if it is gone meanwhile."""
+        ...
+
+    def hold_clocks(self, session_id: str) -> AbstractContextManager[None]:
+        """While a block for this call is being prepared, nobody is hung up for lack of one."""
         ...
 
     def say_goodbye(self, dialog: str) -> None:

@@ -3,11 +3,14 @@
 The order is the documented one: what the request itself shows to be wrong comes before
 what the session's state forbids. Prompts are rendered and the notify_url is looked at
 before the transaction, since they take time; the state is decided inside it, once.
+Meanwhile the clock of a call that waits for this block stands still: an application that
+asked in time must not lose its caller to the download of its own prompt.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -115,14 +118,27 @@ class SubmitBlock:
             InvalidRequest: With the documented status of what is wrong with the request.
             UnknownSession, SessionAccessDenied, SessionNotReady, SessionEnded: As they say.
         """
-        prompt, beep = await self._prepare(command)
-        accepted = await self._database.run(
-            lambda connection: self._accept(connection, app, command)
-        )
-        self._outbox.wake()
-        if not self._start(command, accepted, prompt, beep):
-            await self._require_told(accepted)
+        with await self._hold_clocks(app, command):
+            prompt, beep = await self._prepare(command)
+            accepted = await self._database.run(
+                lambda connection: self._accept(connection, app, command)
+            )
+            self._outbox.wake()
+            if not self._start(command, accepted, prompt, beep):
+                await self._require_told(accepted)
         return {}
+
+    async def _hold_clocks(
+        self, app: Application, command: Command
+    ) -> AbstractContextManager[None]:
+        """Hold them for the session's own application, where there is something to prepare."""
+        if not command.msg:
+            return nullcontext()
+        session = await self._database.run(
+            lambda connection: sessions.find(connection, command.session)
+        )
+        is_its_own = session is not None and session.app_id == app.id
+        return self._calls.hold_clocks(command.session) if is_its_own else nullcontext()
 
     async def _prepare(self, command: Command) -> tuple[tuple[Clip, ...], Clip | None]:
         """Render the prompt and look at notify_url together; the page lists msg's errors first."""
