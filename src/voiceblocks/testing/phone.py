@@ -21,6 +21,7 @@ from typing import Self
 from voiceblocks.engine.sip_endpoint import SipEndpoint
 from voiceblocks.errors import PeerError
 from voiceblocks.sdp.negotiation import LocalMedia, build_offer, negotiate, read_answer
+from voiceblocks.sip.dtmf_info import RELAY_TYPE, write_digit
 from voiceblocks.sip.events import (
     Answered,
     CallFailed,
@@ -196,6 +197,11 @@ class PhoneCall:
     def hang_up(self) -> None:
         """BYE, or CANCEL while it rings."""
         self._phone.endpoint.try_run(lambda ua, now: ua.hang_up(self.leg, now))
+
+    def send_info(self, digit: str, duration_ms: int = 160) -> None:
+        """Press a digit that goes out by INFO (application/dtmf-relay), not in the RTP."""
+        body = write_digit(digit, duration_ms)
+        self._phone.endpoint.run(lambda ua, now: ua.send_info(self.leg, RELAY_TYPE, body, now))
 
     def hold(self) -> None:
         """Send a re-INVITE that asks the other side to stop sending."""
