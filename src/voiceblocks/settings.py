@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Network = IPv4Network | IPv6Network
@@ -34,6 +34,15 @@ def parse_listen(text: str) -> tuple[str, int]:
     if not separator or not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"{text!r} is not an address: write HOST:PORT, such as 127.0.0.1:8080")
     return host, int(port)
+
+
+def explain(error: ValidationError) -> list[str]:
+    """One sentence for each setting that is wrong."""
+    sentences = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = "_".join(str(part) for part in problem["loc"]).upper()
+        sentences.append(f"VOICEBLOCKS_{name}: {problem['msg'].removeprefix('Value error, ')}")
+    return sentences
 
 
 class Settings(BaseSettings):

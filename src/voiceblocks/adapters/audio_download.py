@@ -28,6 +28,7 @@ CACHE_MAX_BYTES = 1024 * 1024 * 1024
 PARALLEL = 16
 _CHUNK_BYTES = 256 * 1024
 _OK, _NOT_MODIFIED = 200, 304
+_CONTENT_SUFFIX = ".audio"
 
 INVALID_URL = "error_msg_invalid_url"
 FAILED = "error_msg_download_failed"
@@ -159,7 +160,7 @@ class AudioDownloader:
         )
 
     def _path_of(self, sha256: str) -> Path:
-        return self._folder / f"{sha256}.audio"
+        return self._folder / f"{sha256}{_CONTENT_SUFFIX}"
 
     # In threads: the disk may be slow.
 
@@ -188,7 +189,7 @@ class AudioDownloader:
 
     def _evict(self, keep: Path) -> None:
         """Delete the contents that were unused longest, until the rest fits."""
-        files = [(path.stat(), path) for path in self._folder.glob("*.audio")]
+        files = [(path.stat(), path) for path in self._folder.glob(f"*{_CONTENT_SUFFIX}")]
         files.sort(key=lambda item: item[0].st_mtime_ns)
         total_bytes = sum(stat.st_size for stat, _ in files)
         while total_bytes > self._cache_max_bytes and files[0][1] != keep:
@@ -200,6 +201,11 @@ class AudioDownloader:
             # Written and touched after its content: this one's is gone.
             if entry.stat().st_mtime_ns < oldest_ns:
                 entry.unlink(missing_ok=True)
+
+
+def purge(folder: Path, sha256: str) -> None:
+    """Delete a downloaded content from a cache's folder, also while a server uses that."""
+    (folder / f"{sha256}{_CONTENT_SUFFIX}").unlink(missing_ok=True)
 
 
 def _conditions(kept: _Entry | None) -> dict[str, str]:

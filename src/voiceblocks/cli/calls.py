@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from sqlalchemy import Connection
 
 from voiceblocks import e164
-from voiceblocks.cli.output import Json, fail, tell_rows
+from voiceblocks.cli.output import Json, Most, fail, tell_rows
 from voiceblocks.cli.store import open_store
 from voiceblocks.database import notifications, recordings, sessions
 from voiceblocks.sessions.model import Session
@@ -21,7 +21,7 @@ COLUMNS = ("txn_ref", "session", "started", "from", "to", "state", "disposition"
 
 @app.command("list")
 def list_calls(
-    most: Annotated[int, typer.Option(help="How many, newest first.")] = 50,
+    most: Most = 50,
     as_json: Json = False,
 ) -> None:
     """Show the newest calls."""

@@ -13,6 +13,8 @@ from rich.table import Table
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
 
+Most = Annotated[int, typer.Option(min=1, max=100_000, help="How many, newest first.")]
+
 
 def tell(as_json: bool, facts: dict[str, Any], sentence: str) -> None:
     """Print `facts` as JSON, or `sentence`."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import asyncio
 
 import typer
 
-from voiceblocks.cli.output import Json, fail, tell, tell_rows
+from voiceblocks.adapters import audio_download
+from voiceblocks.adapters.recording_store import open_recording_store
+from voiceblocks.adapters.render.pool import RenderPool
+from voiceblocks.cli.output import Json, Most, fail, tell, tell_rows
 from voiceblocks.cli.store import open_store
 from voiceblocks.database import recordings
+from voiceblocks.engine.media.salvage import spool_path
 from voiceblocks.recordings.state import RecordingState
+from voiceblocks.server.folders import make_folders
 from voiceblocks.system_clock import SystemClock
+from voiceblocks.workflows.delete_recording import delete_recording
 from voiceblocks.workflows.serve_recording import sign_link
 
 app = typer.Typer(no_args_is_help=True, help="Recordings and links to them.")
@@ -20,7 +26,7 @@ COLUMNS = ("id", "session", "state", "ended_by", "seconds", "bytes")
 
 @app.command("list")
 def list_recordings(
-    most: Annotated[int, typer.Option(help="How many, newest first.")] = 50,
+    most: Most = 50,
     as_json: Json = False,
 ) -> None:
     """Show the newest recordings."""
@@ -55,3 +61,27 @@ def link(recording_id: str, as_json: Json = False) -> None:
             expires_s=SystemClock().utc_us() // 1_000_000 + settings.link_ttl_s,
         )
     tell(as_json, {"url": url}, url)
+
+
+@app.command("delete")
+def delete(recording_id: str, as_json: Json = False) -> None:
+    """Delete a recording for good, with all that was made from it; its link is dead at once."""
+    with open_store(as_json) as store:
+        folders = make_folders(store.settings)
+        rendered = RenderPool(folders.prompts, folders.work)
+
+        def purge(sha256: str) -> None:
+            rendered.purge_audio_file(sha256)
+            audio_download.purge(folders.downloads, sha256)
+
+        deleted = asyncio.run(
+            delete_recording(
+                database=store.database,
+                store=open_recording_store(store.settings.effective_recordings_url),
+                recording_id=recording_id,
+                spool=spool_path(folders.spools, recording_id),
+                purge=purge,
+                now_us=SystemClock().utc_us(),
+            )
+        )
+    tell(as_json, {"deleted": deleted.id}, f"Recording {deleted.id} is deleted")

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from pydantic import ValidationError
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from voiceblocks.accounts.secret_key import load_or_create
 from voiceblocks.accounts.tokens import SecretKey
@@ -18,7 +20,7 @@ from voiceblocks.cli.output import fail
 from voiceblocks.database.migrate import upgrade
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import VoiceblocksError
-from voiceblocks.settings import Settings
+from voiceblocks.settings import Settings, explain
 
 T = TypeVar("T")
 
@@ -28,11 +30,11 @@ class Store:
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self.settings = settings
-        self._database = database
+        self.database = database
 
     def run(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn` in one transaction."""
-        return self._database.run_sync(fn)
+        return self.database.run_sync(fn)
 
     def key(self) -> SecretKey:
         """The server key, made if there is none yet."""
@@ -42,16 +44,21 @@ class Store:
 @contextmanager
 def open_store(as_json: bool) -> Iterator[Store]:
     """Open the database that the settings name; say what is wrong in one sentence."""
-    settings = Settings()
     try:
+        settings = Settings()
         settings.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         upgrade(settings.effective_database_url)
         database = Database(settings.effective_database_url)
+    except ValidationError as error:
+        fail(as_json, "; ".join(explain(error)))
     except (VoiceblocksError, OSError) as error:
         fail(as_json, str(error))
     try:
         yield Store(settings, database)
-    except (ValueError, VoiceblocksError) as error:
+    except (ValueError, OSError, VoiceblocksError) as error:
         fail(as_json, str(error))
+    except DBAPIError as error:
+        # The driver's own words: SQLAlchemy's quote the statement.
+        fail(as_json, f"The database did not take it: {error.orig}")
     finally:
         database.close()

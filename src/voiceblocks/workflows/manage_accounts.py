@@ -6,13 +6,13 @@ raises `ValueError` with a sentence that says what to do.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from sqlalchemy import Connection
 
 from voiceblocks import e164, ids
 from voiceblocks.accounts.model import Account, Application, Number
 from voiceblocks.accounts.tokens import SecretKey
+from voiceblocks.blocks.fields import NOTIFY_URL_MAX
+from voiceblocks.blocks.urls import split_web_url
 from voiceblocks.database import accounts
 from voiceblocks.money import CURRENCIES, thousandths_from
 
@@ -23,11 +23,14 @@ def create_account(
     """Make an account; `credit` is an amount such as `"100.00"`."""
     if currency not in CURRENCIES:
         raise ValueError(f"{currency} is not a currency we know: choose {', '.join(CURRENCIES)}")
+    amount = thousandths_from(credit)
+    if amount < 0:
+        raise ValueError("An account begins with a credit of 0 or more")
     account = Account(
         id=ids.new_account_id(),
         name=name,
         currency=currency,
-        credit=thousandths_from(credit),
+        credit=amount,
         created_us=now_us,
     )
     accounts.insert_account(connection, account)
@@ -69,10 +72,14 @@ def add_number(
         raise ValueError(f"There is no application {app_id}: see `voiceblocks app list`")
     if accounts.find_number(connection, normal) is not None:
         raise ValueError(f"{normal} exists already: see `voiceblocks number list`")
-    if notify_url is not None:
-        parts = urlsplit(notify_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"{notify_url} is not an http or https URL")
+    # As strict as the API: what passes here must be deliverable.
+    if notify_url is not None and (
+        len(notify_url) > NOTIFY_URL_MAX or split_web_url(notify_url) is None
+    ):
+        raise ValueError(
+            f"{notify_url} cannot be notified: give an http or https URL without "
+            f"user and password, of at most {NOTIFY_URL_MAX} characters"
+        )
     entry = Number(
         number=normal,
         app_id=ids.AppId(app_id),

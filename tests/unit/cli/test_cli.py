@@ -1,0 +1,179 @@
+"""The commands as scripts and people use them: one JSON object, or a sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.unit.database.nouns import CREATED_US, a_recording, seed
+from tests.unit.notifications.outbox import add_application, add_notification, add_session
+from voiceblocks.cli.app import app
+from voiceblocks.database import recordings
+from voiceblocks.database.unit_of_work import Database
+from voiceblocks.recordings.model import Recording
+from voiceblocks.recordings.state import RecordingState
+
+RECORDING = "rec-0f"
+SHA256 = "ab" * 32
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where all commands of a test work."""
+    folder = tmp_path / "var"
+    monkeypatch.setenv("VOICEBLOCKS_DATA_DIR", str(folder))
+    monkeypatch.setenv("VOICEBLOCKS_RING_DIR", str(tmp_path / "rings"))
+    return folder
+
+
+def run(*arguments: str, exit_code: int = 0) -> Any:
+    """Run a command with `--json` and return what it says."""
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    assert result.exit_code == exit_code, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return json.loads(result.stdout)
+
+
+def database_of(data_dir: Path) -> Database:
+    """The database that the commands made."""
+    return Database(f"sqlite:///{data_dir / 'voiceblocks.db'}")
+
+
+@pytest.mark.parametrize("command", ["account", "app", "number", "calls", "recordings"])
+def test_lists_begin_empty(data_dir: Path, command: str) -> None:
+    """Also on a machine where nothing was ever started."""
+    (rows,) = run(command, "list").values()
+    assert rows == []
+
+
+def test_an_account_with_an_application_and_a_number(data_dir: Path) -> None:
+    """Each says what the next needs."""
+    account = run("account", "create", "Demo", "--credit", "5.5")
+    assert account["credit"] == "5.500"
+    made = run("app", "create", account["account_id"], "voicemail")
+    assert len(made["access_token"]) == 16
+    url = "https://example.com/call?a=1"
+    number = run("number", "add", "6531580000", "--app", made["app_id"], "--notify-url", url)
+    assert number == {"number": "+6531580000", "app_id": made["app_id"], "notify_url": url}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("account", "create", "A", "--credit", "much"), "not an amount"),
+        (("account", "create", "A", "--credit", "1e40"), "not an amount"),
+        (("account", "create", "A", "--credit", "NaN"), "not an amount"),
+        (("account", "create", "A", "--credit", "0.0001"), "not an amount"),
+        (("account", "create", "A", "--credit=-1"), "0 or more"),
+        (("account", "create", "A", "--currency", "XXX"), "choose"),
+        (("app", "create", "acc_nobody", "x"), "no account"),
+        (("number", "add", "reception", "--app", "x"), "not a phone number"),
+        (("number", "add", "+6531580000", "--app", "x"), "no application"),
+        (("calls", "show", "S-1-none"), "no call"),
+        (("recordings", "link", "rec-none"), "no finished recording"),
+        (("recordings", "delete", "../../etc"), "no recording"),
+    ],
+)
+def test_what_is_wrong_is_a_sentence(
+    data_dir: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    """Exit code 1, no traceback."""
+    assert words in run(*arguments, exit_code=1)["error"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://example.com/",
+        "https://user:secret@example.com/",
+        "http://exa mple.com/",
+        "http:///nohost",
+        "http://example.com/" + "x" * 4000,
+    ],
+)
+def test_a_number_takes_no_url_that_cannot_be_notified(data_dir: Path, url: str) -> None:
+    """The same rules as for notify_url in the API."""
+    account = run("account", "create", "Demo")
+    made = run("app", "create", account["account_id"], "voicemail")
+    arguments = ("number", "add", "+6531580000", "--app", made["app_id"], "--notify-url", url)
+    assert "cannot be notified" in run(*arguments, exit_code=1)["error"]
+
+
+def test_wrong_settings_are_a_sentence(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the variable's name and without its value, which may be a password."""
+    monkeypatch.setenv("VOICEBLOCKS_SIP_LISTEN", "nowhere")
+    error = run("account", "list", exit_code=1)["error"]
+    assert error.startswith("VOICEBLOCKS_SIP_LISTEN: ")
+    assert "pydantic" not in error
+
+
+def test_notifications_show_hosts_and_no_secrets(data_dir: Path) -> None:
+    """A notify_url may hold a password in its query."""
+    run("calls", "list")
+    database = database_of(data_dir)
+
+    def write(connection: Any) -> None:
+        add_application(connection)
+        add_session(connection, "S-1-a")
+        add_notification(connection, "S-1-a", url="https://app.example:8443/n?key=s3cr3t")
+
+    database.run_sync(write)
+    database.close()
+    (row,) = run("notifications", "list")["notifications"]
+    assert row["host"] == "app.example:8443"
+    assert "s3cr3t" not in json.dumps(row)
+    assert run("notifications", "list", "--state", "delivered") == {"notifications": []}
+
+
+def _stored_recording(data_dir: Path, **fields: Any) -> list[Path]:
+    run("recordings", "list")
+    database = database_of(data_dir)
+    values = {"state": RecordingState.READY, "sha256": SHA256, "ready_us": CREATED_US, **fields}
+
+    def write(connection: Any) -> None:
+        seed(connection, "S-1-a")
+        recordings.insert(connection, a_recording(RECORDING, **values))
+
+    database.run_sync(write)
+    database.close()
+    files = [
+        data_dir / "recordings" / f"{RECORDING}.mp3",
+        data_dir / "spools" / f"{RECORDING}.spool",
+        data_dir / "cache" / "downloads" / f"{SHA256}.audio",
+    ]
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return files
+
+
+def _row(data_dir: Path) -> Recording | None:
+    database = database_of(data_dir)
+    try:
+        return database.run_sync(lambda c: recordings.find(c, RECORDING))
+    finally:
+        database.close()
+
+
+def test_a_deleted_recording_leaves_no_file(data_dir: Path) -> None:
+    """MP3, spool and downloaded copy go, the row stays; doing it twice is fine."""
+    files = _stored_recording(data_dir)
+    for _ in range(2):
+        assert run("recordings", "delete", RECORDING) == {"deleted": RECORDING}
+        assert [path for path in files if path.exists()] == []
+        row = _row(data_dir)
+        assert row is not None
+        assert row.state is RecordingState.DELETED
+        assert row.deleted_us is not None
+    assert "no finished recording" in run("recordings", "link", RECORDING, exit_code=1)["error"]
+
+
+def test_a_recording_in_the_making_is_not_deleted(data_dir: Path) -> None:
+    """Its call would go on to write it."""
+    files = _stored_recording(data_dir, state=RecordingState.PENDING, sha256=None, ready_us=None)
+    assert "not done yet" in run("recordings", "delete", RECORDING, exit_code=1)["error"]
+    assert all(path.exists() for path in files)
