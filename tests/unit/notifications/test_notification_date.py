@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceblocks.calls.date import format_date
+from voiceblocks.notifications.parameters import format_date
 
 
 @pytest.mark.parametrize(
