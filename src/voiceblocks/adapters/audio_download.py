@@ -12,20 +12,27 @@ import contextlib
 import hashlib
 import os
 import tempfile
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import msgspec
 
-from voiceblocks.adapters.address_guard import OutgoingHttpError, TargetRefused
+from voiceblocks.adapters.address_guard import (
+    OutgoingHttpError,
+    TargetRefused,
+    read_target,
+)
 from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.errors import AdapterError, InvalidRequest
 
 MAX_BYTES = 10 * 1024 * 1024
 TIME_LIMIT_S = 30.0
 CACHE_MAX_BYTES = 1024 * 1024 * 1024
-PARALLEL = 16
+PARALLEL = 128
+PARALLEL_PER_HOST = 8
+"A host that hangs holds up nobody but those who wait for it."
 _CHUNK_BYTES = 256 * 1024
 _OK, _NOT_MODIFIED = 200, 304
 _CONTENT_SUFFIX = ".audio"
@@ -58,6 +65,14 @@ class _Entry(msgspec.Struct, frozen=True):
     last_modified: str | None
 
 
+class _Room:
+    """How many may fetch from one host, and how many do or wait."""
+
+    def __init__(self) -> None:
+        self.semaphore = asyncio.Semaphore(PARALLEL_PER_HOST)
+        self.users = 0
+
+
 class AudioDownloader:
     """
     Downloads files into a folder of its own. Belongs to one event loop.
@@ -83,6 +98,7 @@ class AudioDownloader:
         self._cache_max_bytes = cache_max_bytes
         self._running: dict[str, asyncio.Task[Downloaded]] = {}
         self._room = asyncio.Semaphore(PARALLEL)
+        self._room_of_host: dict[str, _Room] = {}
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in folder.glob("part-*"):
             left.unlink(missing_ok=True)
@@ -105,19 +121,42 @@ class AudioDownloader:
 
     async def _fetch(self, url: str) -> Downloaded:
         key = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        try:
+            # Waiting for room is waiting, too: it counts for whoever asked.
+            async with asyncio.timeout(self._time_limit_s), self._room_for(url), self._room:
+                return await self._fetch_now(key, url)
+        except TimeoutError as error:
+            raise InvalidRequest(FAILED) from error
+
+    @contextlib.asynccontextmanager
+    async def _room_for(self, url: str) -> AsyncIterator[None]:
+        try:
+            host = read_target(url).origin
+        except TargetRefused as error:
+            raise InvalidRequest(INVALID_URL) from error
+        room = self._room_of_host.setdefault(host, _Room())
+        room.users += 1
+        try:
+            async with room.semaphore:
+                yield
+        finally:
+            room.users -= 1
+            if not room.users:
+                del self._room_of_host[host]
+
+    async def _fetch_now(self, key: str, url: str) -> Downloaded:
         kept = await asyncio.to_thread(self._read_entry, key, url)
-        async with self._room:
-            try:
-                async with self._http.get(url, _conditions(kept), self._time_limit_s) as response:
-                    if response.status == _NOT_MODIFIED and kept is not None:
-                        return self._downloaded(kept)
-                    return await self._keep(key, url, response)
-            except TargetRefused as error:
-                raise InvalidRequest(INVALID_URL) from error
-            except OutgoingHttpError as error:
-                raise InvalidRequest(FAILED) from error
-            except OSError as error:
-                raise AdapterError("a downloaded file cannot be written") from error
+        try:
+            async with self._http.get(url, _conditions(kept), self._time_limit_s) as response:
+                if response.status == _NOT_MODIFIED and kept is not None:
+                    return self._downloaded(kept)
+                return await self._keep(key, url, response)
+        except TargetRefused as error:
+            raise InvalidRequest(INVALID_URL) from error
+        except OutgoingHttpError as error:
+            raise InvalidRequest(FAILED) from error
+        except OSError as error:
+            raise AdapterError("a downloaded file cannot be written") from error
 
     async def _keep(self, key: str, url: str, response: aiohttp.ClientResponse) -> Downloaded:
         encoding = response.headers.get("Content-Encoding", "identity")

@@ -257,3 +257,24 @@ async def test_leftovers_of_a_crash_are_removed(http: GuardedHttp, tmp_path: Pat
     (tmp_path / "part-x").write_bytes(b"half")
     AudioDownloader(http, tmp_path)
     assert files_in(tmp_path) == []
+
+
+async def test_a_hung_host_holds_up_nobody_else(server: FileServer, tmp_path: Path) -> None:
+    """Forty requests wait for one server; another server's file comes at once."""
+    hung = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    hung_url = f"http://127.0.0.1:{hung.sockets[0].getsockname()[1]}"
+    http = GuardedHttp([ipaddress.ip_network("127.0.0.0/8")])
+    downloader = AudioDownloader(http, tmp_path / "files", time_limit_s=3.0)
+    waiting = [
+        asyncio.ensure_future(downloader.fetch(f"{hung_url}/{number}.wav")) for number in range(40)
+    ]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(2):
+        await downloader.fetch(f"{server.url}/a.wav")
+    assert not any(one.done() for one in waiting)
+    # Whoever waited for room has waited as long as who waited for the server.
+    async with asyncio.timeout(10):
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {str(outcome) for outcome in outcomes} == {"error_msg_download_failed"}
+    hung.close()
+    await http.close()
