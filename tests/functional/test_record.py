@@ -244,6 +244,18 @@ async def test_other_keys_do_not_end_a_recording(app: Application, phone: Phone)
     assert [s.second_index for s in tone_code.decode_seconds(samples)] == [3, 4]
 
 
+async def test_the_finish_key_may_come_by_info(app: Application, phone: Phone) -> None:
+    """Without an RTP timestamp the recording ends when the INFO comes; other keys do nothing."""
+    call, _session = await recording(app, phone)
+    call.send_info("5")
+    await call.media.say(tone_code.encode_seconds(4, 2))
+    call.send_info("#")
+    told = await app.told(ivr_block="record")
+    assert told.body["record_status"] == "success"
+    samples = decode(await app.fetch(told.body["record_url"]))
+    assert [s.second_index for s in tone_code.decode_seconds(samples)] == [4, 5]
+
+
 async def test_late_offer_and_tcp_are_recorded_too(app: Application, phone: Phone) -> None:
     """An INVITE without SDP over TCP: our 200 offers, the ACK answers, the rest is the same."""
     call, session = await ringing(app, phone, transport="tcp", late_offer=True)

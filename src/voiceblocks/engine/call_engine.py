@@ -26,6 +26,7 @@ from voiceblocks.errors import RemoteSipError
 from voiceblocks.log import get_logger
 from voiceblocks.sip.events import (
     Event,
+    InfoReceived,
     InviteReceived,
     LegCancelled,
     LegConfirmed,
@@ -208,6 +209,8 @@ class CallEngine:
                 call.on_offer(event.offer)
             case OfferAnswered():
                 call.on_offer_answered(event.answer)
+            case InfoReceived():
+                call.on_info(event.content_type, event.body)
             case LegCancelled() | LegEnded():
                 call.on_leg_ended()
             case _:

@@ -25,6 +25,7 @@ from voiceblocks.calls.events import (
 from voiceblocks.clock import Clock
 from voiceblocks.engine import goodbye
 from voiceblocks.engine.call_clocks import CallClocks, CallLimits
+from voiceblocks.engine.digits import Digit
 from voiceblocks.engine.media.handles import Tap
 from voiceblocks.engine.media_session import MediaSession
 from voiceblocks.engine.plan import BlockPlan
@@ -33,6 +34,7 @@ from voiceblocks.engine.runners.registry import RUNNERS
 from voiceblocks.engine.sip_endpoint import SipEndpoint
 from voiceblocks.errors import CapacityExceeded, ContractViolation, RemoteSipError
 from voiceblocks.log import get_logger
+from voiceblocks.sip.dtmf_info import read_digit
 from voiceblocks.sip.flow import Flow
 from voiceblocks.speech.interfaces import Clip
 
@@ -158,6 +160,12 @@ class LiveCall:
         """The ACK of a re-INVITE that asked for our offer."""
         self.on_confirmed(answer)
 
+    def on_info(self, content_type: str, body: bytes) -> None:
+        """An INFO, which may tell of a pressed key."""
+        key = read_digit(content_type, body)
+        if key is not None:
+            self._media.digits.put(Digit(key, self._clock.monotonic(), None))
+
     def on_leg_ended(self) -> None:
         """BYE, CANCEL, a lost ACK, an expired session: the core has said what is due."""
         self._leave(EndReason.HANGUP, Disposition.CANCELLED)
@@ -201,14 +209,14 @@ class LiveCall:
 
     def record(self, name: str, *, limit_ms: int) -> Tap:
         """Record the caller from now on; what was pressed before is forgotten."""
-        self._media.forget_digits()
+        self._media.digits.forget()
         tap = self._media.record(name, limit_ms=limit_ms)
         self._handler.on_recording_started(RecordingStarted(self.session_id, name, tap.spool_path))
         return tap
 
-    async def next_digit(self) -> tuple[str, int]:
-        """The next digit that nobody took yet, with the RTP timestamp of its start."""
-        return await self._media.next_digit()
+    async def next_digit(self) -> Digit:
+        """The next digit that nobody took yet."""
+        return await self._media.digits.next()
 
     async def until_gone(self) -> None:
         """Return when the leg has ended."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
+from voiceblocks.engine.digits import Digit, DigitInbox
 from voiceblocks.engine.media.handles import MediaLeg, Playback, Tap
 from voiceblocks.engine.media.messages import DigitReceived, Format
 from voiceblocks.engine.media.plane import MediaPlane
@@ -19,8 +19,6 @@ from voiceblocks.sdp.negotiation import (
 from voiceblocks.speech.interfaces import Clip
 
 CODECS = ("PCMU", "PCMA")
-# Pressed keys that nobody waits for are forgotten beyond this many.
-MAX_WAITING_DIGITS = 64
 
 
 class MediaSession:
@@ -53,7 +51,7 @@ class MediaSession:
         self._leg: MediaLeg | None = None
         self._our_offer: bytes | None = None
         self._codec = CODECS[0]
-        self._digits: asyncio.Queue[tuple[str, int]] = asyncio.Queue(MAX_WAITING_DIGITS)
+        self.digits = DigitInbox()
         self.on_lost: Callable[[], None] = lambda: None
         self.on_silent: Callable[[float], None] = lambda _silent_s: None
 
@@ -121,15 +119,6 @@ class MediaSession:
         """Start to record what is received."""
         return self._opened().record(name, law=self._codec, limit_ms=limit_ms)
 
-    def forget_digits(self) -> None:
-        """Drop what was pressed so far."""
-        while not self._digits.empty():
-            self._digits.get_nowait()
-
-    async def next_digit(self) -> tuple[str, int]:
-        """The next digit that nobody took yet, with its RTP timestamp."""
-        return await self._digits.get()
-
     async def close(self) -> None:
         """Give the leg back; safe to call twice."""
         leg, self._leg = self._leg, None
@@ -170,8 +159,7 @@ class MediaSession:
         self.on_lost()
 
     def _digit(self, event: DigitReceived) -> None:
-        if not self._digits.full():
-            self._digits.put_nowait((event.digit, event.timestamp))
+        self.digits.put(Digit(event.digit, event.at, event.timestamp))
 
     def _opened(self) -> MediaLeg:
         if self._leg is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from voiceblocks.calls.events import EndReason, RecordedAudio
+from voiceblocks.engine.digits import Digit
 from voiceblocks.engine.media.handles import Tap
 from voiceblocks.engine.plan import BlockPlan
 from voiceblocks.speech.interfaces import Clip
@@ -42,8 +43,8 @@ class RunnerCall(Protocol):
         """Record from now on and forget earlier digits; the tap is the runner's to close."""
         ...
 
-    async def next_digit(self) -> tuple[str, int]:
-        """The next digit that nobody took yet, with the RTP timestamp of its start."""
+    async def next_digit(self) -> Digit:
+        """The next digit that nobody took yet; may be cancelled without loss."""
         ...
 
     async def until_gone(self) -> None:

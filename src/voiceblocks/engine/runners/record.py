@@ -8,6 +8,7 @@ from typing import Any
 
 from voiceblocks.blocks.record import RecordCommand
 from voiceblocks.calls.events import EndReason, RecordedAudio
+from voiceblocks.engine.digits import Digit
 from voiceblocks.engine.media.handles import Tap
 from voiceblocks.engine.plan import BlockPlan
 from voiceblocks.engine.runners.interfaces import Outcome, RunnerCall
@@ -64,7 +65,9 @@ class RecordRunner:
             if limit_reached.done():
                 return EndReason.MAX_DURATION
             if key_pressed.done():
-                tap.close(at_timestamp=key_pressed.result())
+                # By INFO there is no timestamp: then it ends at the instant in which it came.
+                key = key_pressed.result()
+                tap.close(at=key.at, at_timestamp=key.timestamp)
                 return EndReason.FINISH_KEY
             tap.close(at=call.gone_at)
             return call.gone_reason
@@ -74,11 +77,11 @@ class RecordRunner:
             await asyncio.gather(*waiting, return_exceptions=True)
 
     @staticmethod
-    async def _finish_key(call: RunnerCall) -> int:
+    async def _finish_key(call: RunnerCall) -> Digit:
         while True:
-            digit, timestamp = await call.next_digit()
-            if digit == FINISH_KEY:
-                return timestamp
+            digit = await call.next_digit()
+            if digit.key == FINISH_KEY:
+                return digit
 
 
 def _task(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
