@@ -43,16 +43,23 @@ def spawn(module: str, *arguments: str) -> tuple[subprocess.Popen[bytes], socket
 
     Returns:
         The process, and our end of the pair (non-blocking, owned by the caller).
+
+    Raises:
+        OSError: When there is no process, memory or descriptor left.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        process = subprocess.Popen(  # noqa: S603 (our own interpreter and modules)
-            [sys.executable, "-m", module, str(theirs.fileno()), *arguments],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            # A Ctrl-C at the terminal is the parent's to handle.
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(  # noqa: S603 (our own interpreter and modules)
+                [sys.executable, "-m", module, str(theirs.fileno()), *arguments],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                # A Ctrl-C at the terminal is the parent's to handle.
+                start_new_session=True,
+            )
+        except OSError:
+            ours.close()
+            raise
     ours.setblocking(False)
     return process, ours
 

@@ -57,6 +57,7 @@ class Child:
         self._channel: ipc.AsyncChannel[Any] | None = None
         self._hello: asyncio.Future[None] | None = None
         self._started_at = 0.0
+        self._is_greeted = False
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self.pid = 0
@@ -66,10 +67,6 @@ class Child:
         """Whether the process takes commands."""
         return self._channel is not None and self._channel.is_open and self._is_greeted
 
-    @property
-    def _is_greeted(self) -> bool:
-        return self._hello is not None and self._hello.done() and not self._hello.cancelled()
-
     async def start(self) -> None:
         """
         Start the process and wait for its greeting.
@@ -78,18 +75,28 @@ class Child:
             StartupError: When it does not greet in time, or speaks another version.
         """
         self._hello = asyncio.get_running_loop().create_future()
+        self._is_greeted = False
         self._started_at = time.monotonic()
-        self._process, sock = ipc.spawn(self._module, *self._arguments)
+        try:
+            self._process, sock = ipc.spawn(self._module, *self._arguments)
+        except OSError as error:
+            # No process, memory or descriptor left just now.
+            raise StartupError(f"{self._module} cannot be started") from error
         self._channel = ipc.AsyncChannel(sock, self._incoming, self._receive, self._lost)
         try:
             await asyncio.wait_for(asyncio.shield(self._hello), START_TIMEOUT_S)
-        except TimeoutError:
+        except (TimeoutError, StartupError) as error:
+            # Its end is no further loss: who started it tries again, or gives up.
+            self._channel.close()
+            if isinstance(error, StartupError):
+                raise
             raise StartupError(f"{self._module} does not start") from None
+        self._is_greeted = True
         self._on_up()
 
     def send(self, message: Any, fds: Sequence[int] = ()) -> None:
-        """Queue a command; dropped while the process is down."""
-        if self._channel is not None:
+        """Queue a command; dropped while the process is down, or has not greeted yet."""
+        if self._channel is not None and self._is_greeted:
             self._channel.send(message, fds)
 
     def _receive(self, message: Any, fds: list[int]) -> None:
@@ -104,9 +111,12 @@ class Child:
             self._on_message(message, fds)
 
     def _lost(self) -> None:
+        self._is_greeted = False
         if self._hello is not None and not self._hello.done():
+            # `start` is waiting, and says so to its caller.
             self._hello.set_exception(StartupError(f"{self._module} died at its start"))
             self._hello.exception()
+            return
         self._on_lost()
         if not self._stopping:
             task = asyncio.get_running_loop().create_task(self._restart())
