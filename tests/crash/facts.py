@@ -101,7 +101,7 @@ async def nothing_is_left_in_the_folders(server: ServerProcess) -> None:
 
     def left() -> list[str]:
         found = [path.name for path in (*folders.spools.iterdir(), *folders.work.iterdir())]
-        for path in folders.rings.iterdir():
+        for path in folders.rings.glob("*"):
             arena = Arena.open(path)
             used = [arena.name_of(row) for row in range(arena.n_rows) if _is_used(arena, row)]
             found += [f"ring of {name}" for name in used]

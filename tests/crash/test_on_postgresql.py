@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -31,10 +32,11 @@ async def test_a_recorded_call_and_a_killed_one(
     )
     await server.start()
     try:
-        async with Application(server) as app:
-            await test_record.test_a_caller_is_recorded_until_the_finish_key(app, phone)
-        async with Application(server) as app:
-            one = await victim(app, phone)
+        async with Application(server) as other, Application(server) as app, Phone() as second:
+            one, _done = await asyncio.gather(
+                victim(app, phone),
+                test_record.test_a_caller_is_recorded_until_the_finish_key(other, second),
+            )
             one.killed_at = time.monotonic()
             server.kill_all()
             await server.gone()

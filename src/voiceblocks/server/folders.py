@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ class Folders:
     root: Path
     spools: Path
     rings: Path
+    earlier_rings: tuple[Path, ...]
+    "Where a process before this one may have left rings, when it found more or less room."
     prompts: Path
     downloads: Path
     work: Path
@@ -38,10 +41,16 @@ def make_folders(settings: Settings) -> Folders:
         StartupError: If the data folder cannot be written.
     """
     root = settings.root
+    rings = settings.ring_dir or _rings(root)
     folders = Folders(
         root=root,
         spools=root / "spools",
-        rings=settings.ring_dir or _rings(root),
+        rings=rings,
+        earlier_rings=tuple(
+            folder
+            for folder in (_rings_in_memory(root), _rings_on_disk(root))
+            if folder != rings and folder.is_dir()
+        ),
         prompts=root / "cache" / "prompts",
         downloads=root / "cache" / "downloads",
         work=root / "work",
@@ -61,7 +70,23 @@ def make_folders(settings: Settings) -> Folders:
             f"The folder {error.filename} cannot be made ({error.strerror}). "
             "Set VOICEBLOCKS_DATA_DIR to a folder that this user may write."
         ) from error
+    _require_own(folders.rings)
     return folders
+
+
+def _require_own(folder: Path) -> None:
+    """
+    Refuse a folder that somebody else made: everybody may write to /dev/shm and knows the name.
+
+    Raises:
+        StartupError: If it is a link, another user's, or open to others.
+    """
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise StartupError(
+            f"{folder} holds audio while it is recorded, and others could read or replace it. "
+            "Delete it, or set VOICEBLOCKS_RING_DIR to a folder of this user alone."
+        )
 
 
 def lock_folder(root: Path, patience_s: float = LOCK_PATIENCE_S) -> int:
@@ -102,13 +127,29 @@ def lock_folder(root: Path, patience_s: float = LOCK_PATIENCE_S) -> int:
 
 def _rings(root: Path) -> Path:
     """A folder on tmpfs that belongs to this data folder; on disk where there is no room."""
+    in_memory = _rings_in_memory(root)
     try:
         status = os.statvfs(SHARED_MEMORY)
     except OSError:
-        return root / "rings"
-    if status.f_bavail * status.f_frsize < LEAST_SHARED_MEMORY_BYTES:
-        return root / "rings"
-    if not os.access(SHARED_MEMORY, os.W_OK):
-        return root / "rings"
+        return _rings_on_disk(root)
+    # What a crash left there is ours, and goes as soon as it is salvaged.
+    room_bytes = status.f_bavail * status.f_frsize + _used_bytes(in_memory)
+    if room_bytes < LEAST_SHARED_MEMORY_BYTES or not os.access(SHARED_MEMORY, os.W_OK):
+        return _rings_on_disk(root)
+    return in_memory
+
+
+def _rings_in_memory(root: Path) -> Path:
     name = hashlib.sha256(str(root).encode()).hexdigest()[:16]
     return SHARED_MEMORY / f"voiceblocks-{os.getuid()}-{name}"
+
+
+def _rings_on_disk(root: Path) -> Path:
+    return root / "rings"
+
+
+def _used_bytes(folder: Path) -> int:
+    try:
+        return sum(path.stat().st_blocks * 512 for path in folder.iterdir())
+    except OSError:
+        return 0

@@ -7,6 +7,7 @@ workflows, SIP, recovery, and only then the public port. Stop: the other way rou
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -86,7 +87,10 @@ class Node:
         key = load_or_create(settings.effective_secret_key_file)
         await asyncio.to_thread(upgrade, settings.effective_database_url)
         self._database = Database(settings.effective_database_url)
-        salvaged = await asyncio.to_thread(salvage, folders.rings, folders.spools)
+        self._rings = folders.rings
+        salvaged: dict[str, int] = {}
+        for rings in (*folders.earlier_rings, folders.rings):
+            salvaged |= await asyncio.to_thread(salvage, rings, folders.spools)
         self._render = RenderPool(folders.prompts, folders.work)
         self._plane = MediaPlane(
             workers=settings.effective_media_workers,
@@ -182,6 +186,10 @@ class Node:
         await asyncio.gather(self._plane.stop(), self._render.stop())
         await self._http.close()
         self._database.close()
+        if not self._settings.ring_dir:
+            # Empty unless something is left for the next start.
+            with contextlib.suppress(OSError):
+                self._rings.rmdir()
         os.close(self._lock)
 
     def _make_engine(self, finish_recording: FinishRecording) -> CallEngine:

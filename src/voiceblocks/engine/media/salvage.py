@@ -1,11 +1,13 @@
 """After a crash: completes spools from the rings that outlived the processes.
 
 Run before `MediaPlane.start` makes new arenas. Idempotent: what was salvaged is noted in the
-spool's header and the row is released.
+spool's header and the row is released. An arena goes when all of it is salvaged. Where the disk
+does not take it there is no start: a fresh arena in its place would be the end of the audio.
 """
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 from voiceblocks.engine.media.keeper import KeptRow
@@ -29,6 +31,9 @@ def salvage(ring_dir: Path, spool_dir: Path) -> dict[str, int]:
     Returns:
         For each spool in `spool_dir` its name and its length in samples: exact where its
         ring row or its header tells, else whole slots. Finished ones are included.
+
+    Raises:
+        StartupError: When the disk does not take what the rings hold; nothing is lost by it.
     """
     found: dict[str, int] = {}
     for path in sorted(ring_dir.glob(f"*{ARENA_SUFFIX}")):
@@ -37,13 +42,28 @@ def salvage(ring_dir: Path, spool_dir: Path) -> dict[str, int]:
         except StartupError:
             # Cut short while it was made: no row of it was ever in use.
             continue
+        is_complete = True
         for row in range(arena.n_rows):
-            if int(arena.headers[row]["state"]) in (RowState.ACTIVE, RowState.CLOSED):
-                name = arena.name_of(row)
-                n_samples = _complete(arena, row, name, spool_dir)
-                if n_samples is not None:
-                    found[name] = n_samples
-                    arena.release(row)
+            name = arena.name_of(row)
+            if not _is_in_use(arena, row, name):
+                continue
+            try:
+                found[name] = _complete(arena, row, name, spool_dir)
+            except StoreError as error:
+                if isinstance(error.__cause__, OSError):
+                    raise StartupError(
+                        f"What a crash left in {path} cannot be written to {spool_dir} "
+                        f"({error.__cause__.strerror}). Make room there, then start again."
+                    ) from error
+                # Its spool is damaged; what the ring holds is for the operator.
+                is_complete = False
+            else:
+                arena.release(row)
+        arena.close()
+        if is_complete:
+            path.unlink(missing_ok=True)
+        else:
+            path.rename(ring_dir / f"damaged-{uuid.uuid4().hex}{ARENA_SUFFIX}.kept")
     for path in sorted(spool_dir.glob(f"*{SPOOL_SUFFIX}")):
         name = path.name.removesuffix(SPOOL_SUFFIX)
         if name not in found:
@@ -53,17 +73,18 @@ def salvage(ring_dir: Path, spool_dir: Path) -> dict[str, int]:
     return found
 
 
-def _complete(arena: Arena, row: int, name: str, spool_dir: Path) -> int | None:
-    if not name or len(name) > NAME_BYTES or Path(name).name != name:
-        return None
+def _is_in_use(arena: Arena, row: int, name: str) -> bool:
+    if int(arena.headers[row]["state"]) not in (RowState.ACTIVE, RowState.CLOSED):
+        return False
+    return bool(name) and len(name) <= NAME_BYTES and Path(name).name == name
+
+
+def _complete(arena: Arena, row: int, name: str, spool_dir: Path) -> int:
+    spool = SpoolWriter(spool_path(spool_dir, name), arena.law_of(row))
     try:
-        spool = SpoolWriter(spool_path(spool_dir, name), arena.law_of(row))
-        try:
-            return KeptRow(arena, row, name, spool).complete(None)
-        finally:
-            spool.close()
-    except StoreError:
-        return None
+        return KeptRow(arena, row, name, spool).complete(None)
+    finally:
+        spool.close()
 
 
 def _length_of(path: Path) -> int | None:
