@@ -108,7 +108,7 @@ def open_recording_store(url: str) -> ObjectRecordingStore:
     try:
         if parts.scheme == "file":
             folder = _folder_of(parts)
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             return ObjectRecordingStore(LocalStore(folder), durable_folder=folder)
         if parts.scheme in _CLOUD_SCHEMES and parts.netloc:
             return ObjectRecordingStore(from_url(url))
