@@ -185,9 +185,16 @@ class SpoolWriter:
         self.path = path
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._header = self._begin(SpoolHeader(law, channels))
         except OSError as error:
             raise StoreError(f"spool {path.name} cannot be written") from error
+        try:
+            self._header = self._begin(SpoolHeader(law, channels))
+        except OSError as error:
+            os.close(self._fd)
+            raise StoreError(f"spool {path.name} cannot be written") from error
+        except StoreError:
+            os.close(self._fd)
+            raise
 
     def _begin(self, fresh: SpoolHeader) -> SpoolHeader:
         data = os.pread(self._fd, HEADER_BYTES, 0)

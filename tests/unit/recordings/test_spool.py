@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +123,26 @@ def test_a_writer_refuses_another_law_and_shape(tmp_path: Path):
     writer.close()
     with pytest.raises(StoreError):
         SpoolWriter(tmp_path / "a", "PCMA")
+
+
+def test_a_spool_that_cannot_be_begun_keeps_no_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The keeper tries every second while a disk is full: what it opens it must close."""
+    (tmp_path / "other.spool").write_bytes(b"x" * HEADER_BYTES)
+
+    def full(*_arguments: object) -> int:
+        raise OSError(errno.ENOSPC, "disk full")
+
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = open_files()
+    for _attempt in range(3):
+        with pytest.raises(StoreError):
+            SpoolWriter(tmp_path / "other.spool", "PCMU")
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "pwrite", full)
+            with pytest.raises(StoreError):
+                SpoolWriter(tmp_path / "fresh.spool", "PCMU")
+    assert open_files() == before
