@@ -67,6 +67,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 N_SAMPLES = 8000 + 7
 "A second, and not a whole number of slots."
+ZERO_AFTER_S = 70
+"Between the answer and the first sample."
 MANY = 10**6
 URL = "http://127.0.0.1:9/told"
 NUMBER = "+6580000001"
@@ -187,16 +189,20 @@ class World:
             outbox=Mortal(self, fuse),
         )
 
-    async def recover(self, fuse: Fuse) -> None:
+    def recovery(self, fuse: Fuse) -> RecoverAfterCrash:
         """The start of the next process."""
-        await RecoverAfterCrash(
+        return RecoverAfterCrash(
             database=cast("Any", Mortal(self.database, fuse)),
             node="1",
             salvaged=salvage(self.root / "rings", self.root / "spools"),
             finish_recording=self.finishing(fuse),
             calls=cast("Any", Mortal(self, fuse)),
             outbox=Mortal(self, fuse),
-        ).recover()
+        )
+
+    async def recover(self, fuse: Fuse) -> None:
+        """All of it."""
+        await self.recovery(fuse).recover()
 
 
 class Nothing:
@@ -259,7 +265,7 @@ class Call:
         records[:, 1:] = payload[: n_slots * SLOT_SAMPLES].reshape(n_slots, SLOT_SAMPLES)
         path = self.world.root / "spools" / f"{run.recording_id}.spool"
         spool = SpoolWriter(path, "PCMU")
-        spool.set_zero(self.world.clock.utc_us() + 70_000_000, 0.0)
+        spool.set_zero(self.world.clock.utc_us() + ZERO_AFTER_S * 1_000_000, 0.0)
         if n_slots:
             spool.append(records)
         spool.finish(n_samples)
@@ -491,6 +497,79 @@ async def test_dead_at_any_step(world: World, name: str) -> None:
         if not died:
             # Dying after the last step was tried, too.
             return
+
+
+async def test_a_call_that_comes_during_the_start_is_not_taken_for_an_old_one(
+    world: World,
+) -> None:
+    """What rings after the look is this process's, whatever stands beside it in the database."""
+    old = await new_call(world)
+    recovery = world.recovery(Fuse())
+    await recovery.look()
+    new = await new_call(world)
+    await recovery.settle_quiet()
+    await recovery.finish_recordings()
+    facts = [
+        await world.database.run(lambda c, s=call.session: read_facts(c, s)) for call in (old, new)
+    ]
+    assert [one.session.state for one in facts] == [SessionState.ENDED, SessionState.RINGING]
+
+
+async def test_goodbye_is_said_before_the_first_hour_is_encoded(world: World) -> None:
+    """Nobody stays on a dead line while recordings are finished; it is said again if need be."""
+    calls = [await new_call(world) for _ in range(2)]
+    await calls[0].recording()
+    await playing(calls[1])
+    recovery = world.recovery(Fuse())
+    await recovery.look()
+    await recovery.settle_quiet()
+    assert sorted(world.goodbyes) == sorted(f"dialog of {call.session}" for call in calls)
+    states = [
+        (await world.database.run(lambda c, s=call.session: read_facts(c, s))).session.state
+        for call in calls
+    ]
+    assert states == [SessionState.EXECUTING, SessionState.ENDED]
+    await world.recover(Fuse())
+
+
+async def test_one_session_that_cannot_be_recovered_holds_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is left for the next start, which finds it as it was."""
+    bad, good = await new_call(world), await new_call(world)
+    bad_run, _audio = await bad.recording()
+    await good.recording()
+    put = world.store.put
+
+    async def fails_for_bad(name: str, source: Path) -> Any:
+        if name.startswith(str(bad_run.recording_id)):
+            raise RuntimeError("a fault of ours")
+        return await put(name, source)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.store, "put", fails_for_bad)
+        await world.recover(Fuse())
+    found = await world.database.run(lambda c: read_facts(c, good.session))
+    assert await complaints(world, CASES["finish key"], found) == [
+        f"left ['{bad_run.recording_id}.spool']"
+    ]
+    await world.recover(Fuse())
+    found = await world.database.run(lambda c: read_facts(c, bad.session))
+    assert await complaints(world, CASES["finish key"], found) == []
+
+
+async def test_a_dead_call_is_billed_to_its_last_audio(world: World) -> None:
+    """Not to the restart, however late that is, and not only to the start of its last block."""
+    call = await new_call(world)
+    run, audio = await call.recording()
+    await world.recover(Fuse())
+    found = await world.database.run(lambda c: read_facts(c, call.session))
+    assert run.recording_id == audio.name
+    assert found.session.ended_us is not None
+    assert found.session.answered_us is not None
+    lasted_s = (found.session.ended_us - found.session.answered_us) / 1e6
+    assert ZERO_AFTER_S < lasted_s < ZERO_AFTER_S + 3
+    assert found.session.duration_min == 2
 
 
 async def complaints(world: World, case: Case, found: Facts) -> list[str]:
