@@ -16,6 +16,9 @@ SOURCE_DESCRIPTION = 202
 GOODBYE = 203
 
 SDES_CNAME = 1
+MAX_PACKETS = 64
+"Of one datagram: real ones hold two or three, nonsense of bare headers holds hundreds."
+
 MAX_DROPOUT = 3000
 MAX_MISORDER = 100
 NTP_EPOCH_S = 2_208_988_800
@@ -89,14 +92,18 @@ def parse_compound(data: bytes | bytearray | memoryview) -> list[RtcpPacket]:
     Read one datagram; packets of other types are passed over.
 
     Raises:
-        RemoteRtpError: When any packet in it is malformed, or there is none.
+        RemoteRtpError: When any packet in it is malformed, or there is none, or `MAX_PACKETS`
+            are not all.
     """
     data = bytes(data)
     packets: list[RtcpPacket] = []
-    start = 0
+    start = count = 0
     if not data:
         raise RemoteRtpError("RTCP datagram is empty")
     while start < len(data):
+        count += 1
+        if count > MAX_PACKETS:
+            raise RemoteRtpError("RTCP datagram holds too many packets")
         if len(data) - start < 4:
             raise RemoteRtpError("RTCP header is truncated")
         first, kind, words = struct.unpack_from("!BBH", data, start)

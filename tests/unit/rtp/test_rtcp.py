@@ -133,3 +133,10 @@ def test_a_new_ssrc_starts_anew_and_totals_go_on():
     statistics.receive(9000, None, 0.0)
     assert (statistics.total_expected, statistics.total_received) == (5, 4)
     assert statistics.expected == 1
+
+
+def test_a_datagram_of_bare_headers_is_not_read_to_its_end():
+    """Hundreds of empty packets in one datagram would cost the tick a third of a millisecond."""
+    assert len(parse_compound(serialize_compound([ReceiverReport(1)] * 64))) == 64
+    with pytest.raises(RemoteRtpError):
+        parse_compound(serialize_compound([ReceiverReport(1)] * 65))

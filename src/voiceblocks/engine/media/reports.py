@@ -104,14 +104,17 @@ class Reporter:
             self._report(LegSilent(leg.ident, now - heard_at))
 
     def receive(self, leg: Leg, now: float) -> None:
-        """Read one RTCP datagram of a leg."""
+        """Read one RTCP datagram of a leg; a stranger's costs no more than that."""
         try:
             data, source = leg.rtcp.recvfrom(2048)
-            packets = parse_compound(data)
-        except (OSError, RemoteRtpError):
+        except OSError:
             return
         target = leg.lock.target
         if target is None or source[0] != target[0]:
+            return
+        try:
+            packets = parse_compound(data)
+        except RemoteRtpError:
             return
         leg.rtcp_heard_at = now
         leg.rtcp_source = source

@@ -201,6 +201,7 @@ class Taps:
         rows = self._rows
         clocks = position - self._zeros
         self._clock[rows] = clocks
+        self._skip_lost_rounds(clocks)
         while True:
             behind = clocks + CLEAN_AHEAD > self._clean[rows] * SLOT_SAMPLES
             if not behind.any():
@@ -214,6 +215,20 @@ class Taps:
             for tap, leg in list(self._owners.items()):
                 if position >= tap.end + GRACE:
                     self.close(leg, tap, tap.end, limit_reached=tap.limited)
+
+    def _skip_lost_rounds(self, clocks: Indexes) -> None:
+        """
+        After a stop of more than a round (a frozen container), begin with an empty ring.
+
+        Slot by slot, an hour would take seconds. The keeper sees by `clean_slots` that what it
+        has not read is gone, so a row is cleaned before that is set.
+        """
+        wanted = (clocks + CLEAN_AHEAD) // SLOT_SAMPLES
+        for index in np.nonzero(wanted - self._clean[self._rows] > RING_SLOTS)[0].tolist():
+            row = int(self._rows[index])
+            self._arena.presence[row] = 0
+            self._arena.slots[row] = self._bytes[index]
+            self._clean[row] = wanted[index]
 
     def place_batch(self, rows: Indexes, starts: Indexes, payloads: Bytes) -> None:
         """
