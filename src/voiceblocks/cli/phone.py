@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,9 @@ from voiceblocks.adapters.espeak import find_engine, voice_name
 from voiceblocks.adapters.render.rendering import speak
 from voiceblocks.audio.g711 import Samples
 from voiceblocks.cli.output import Json, fail, tell
+from voiceblocks.engine.local_address import advertised_host
 from voiceblocks.errors import VoiceblocksError
+from voiceblocks.sip.uri import SipUri
 from voiceblocks.testing.phone import CallNotAnswered, Phone, PhoneCall
 from voiceblocks.testing.phone_media import load_wav
 from voiceblocks.testing.phone_script import Step, parse_script
@@ -79,7 +82,8 @@ async def place_call(
     """
     speech = await asyncio.to_thread(_render_speech, steps)
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(timeout_s), Phone() as phone:
+    host = await _local_host(target)
+    async with asyncio.timeout(timeout_s), Phone(host) as phone:
         placed_at = loop.time()
         call = await phone.call(target, from_number=from_number, transport="tcp" if tcp else "udp")
         answered_at = await call.answered()
@@ -95,6 +99,18 @@ async def place_call(
             "packets_heard": len(call.media.heard),
             "ended": call.end_cause,
         }
+
+
+async def _local_host(target: str) -> str:
+    """Our address on the way to whom we call: what SDP and Contact must say."""
+    uri = SipUri.parse(target)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            uri.address, None, family=socket.AF_INET, type=socket.SOCK_DGRAM
+        )
+    except OSError as error:
+        raise ValueError(f"{uri.address} has no IPv4 address") from error
+    return advertised_host("", "", str(found[0][4][0]))
 
 
 async def _until_ended(call: PhoneCall, doing: Any) -> None:
