@@ -51,7 +51,7 @@ def test_a_container_with_little_shared_memory_finds_its_rings_again(
     tmp_path: Path, shared_memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The dead arena fills the 64 MB of a container; that is no reason to look elsewhere."""
-    settings = Settings(data_dir=tmp_path / "data")
+    settings = Settings(data_dir=tmp_path / "data", media_workers=1, calls_per_worker=400)
     free(monkeypatch, 64 * MIB)
     first = make_folders(settings)
     assert first.rings.parent == shared_memory
@@ -65,7 +65,7 @@ def test_rings_are_found_where_an_earlier_process_had_them(
     tmp_path: Path, shared_memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Room came or went between two starts: both places are looked at."""
-    settings = Settings(data_dir=tmp_path / "data")
+    settings = Settings(data_dir=tmp_path / "data", media_workers=1, calls_per_worker=400)
     free(monkeypatch, 64 * MIB)
     in_memory = make_folders(settings).rings
     free(monkeypatch, MIB)

@@ -10,12 +10,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from voiceblocks.engine.media.ring import arena_bytes, rows_for
 from voiceblocks.errors import StartupError
 from voiceblocks.settings import Settings
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (tmpfs is the point: it survives kill -9, not power)
-# A ring row is about 85 kB and only touched pages count; containers default to 64 MB.
-LEAST_SHARED_MEMORY_BYTES = 48 << 20
+SPARE_SHARED_MEMORY_BYTES = 1 << 20
+"Left to others; the arena itself is reserved as a whole, and containers default to 64 MB."
+
 LOCK_PATIENCE_S = 5.0
 
 
@@ -41,7 +43,7 @@ def make_folders(settings: Settings) -> Folders:
         StartupError: If the data folder cannot be written.
     """
     root = settings.root
-    rings = settings.ring_dir or _rings(root)
+    rings = settings.ring_dir or _rings(root, _arena_bytes(settings))
     folders = Folders(
         root=root,
         spools=root / "spools",
@@ -125,7 +127,11 @@ def lock_folder(root: Path, patience_s: float = LOCK_PATIENCE_S) -> int:
         return fd
 
 
-def _rings(root: Path) -> Path:
+def _arena_bytes(settings: Settings) -> int:
+    return arena_bytes(rows_for(settings.effective_media_workers * settings.calls_per_worker))
+
+
+def _rings(root: Path, needed_bytes: int) -> Path:
     """A folder on tmpfs that belongs to this data folder; on disk where there is no room."""
     in_memory = _rings_in_memory(root)
     try:
@@ -134,7 +140,8 @@ def _rings(root: Path) -> Path:
         return _rings_on_disk(root)
     # What a crash left there is ours, and goes as soon as it is salvaged.
     room_bytes = status.f_bavail * status.f_frsize + _used_bytes(in_memory)
-    if room_bytes < LEAST_SHARED_MEMORY_BYTES or not os.access(SHARED_MEMORY, os.W_OK):
+    is_enough = room_bytes >= needed_bytes + SPARE_SHARED_MEMORY_BYTES
+    if not is_enough or not os.access(SHARED_MEMORY, os.W_OK):
         return _rings_on_disk(root)
     return in_memory
 

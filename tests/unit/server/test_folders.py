@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from voiceblocks.engine.media.ring import arena_bytes, rows_for
 from voiceblocks.errors import StartupError
+from voiceblocks.server import folders as folders_module
 from voiceblocks.server.folders import make_folders
 from voiceblocks.settings import Settings
 
@@ -36,3 +40,17 @@ def test_rings_in_a_folder_of_somebody_else_are_refused(tmp_path: Path, kind: st
         (tmp_path / "rings").chmod(0o777)
     with pytest.raises(StartupError, match="VOICEBLOCKS_RING_DIR"):
         make_folders(settings(tmp_path))
+
+
+def test_rings_go_to_the_disk_where_the_whole_arena_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container's 64 MB of shared memory must not keep a node of many cores from starting."""
+    monkeypatch.setattr(folders_module, "SHARED_MEMORY", tmp_path)
+    room = SimpleNamespace(f_bavail=64 << 8, f_frsize=4096)
+    monkeypatch.setattr(os, "statvfs", lambda _path: room)
+    small = Settings(data_dir=tmp_path / "var", media_workers=1, calls_per_worker=500)
+    large = Settings(data_dir=tmp_path / "var", media_workers=2, calls_per_worker=500)
+    assert arena_bytes(rows_for(500)) < 64 << 20 < arena_bytes(rows_for(1000))
+    assert make_folders(small).rings.parent == tmp_path
+    assert make_folders(large).rings == tmp_path / "var" / "rings"

@@ -20,7 +20,7 @@ from voiceblocks.engine.media import messages as m
 from voiceblocks.engine.media.children import STOP_TIMEOUT_S, Child, WorkerLink, close_fds
 from voiceblocks.engine.media.handles import MediaLeg, Tap
 from voiceblocks.engine.media.ports import PortPool
-from voiceblocks.engine.media.ring import Arena
+from voiceblocks.engine.media.ring import Arena, rows_for
 from voiceblocks.engine.media.salvage import ARENA_SUFFIX, spool_path
 from voiceblocks.errors import CapacityExceeded, ContractViolation, StartupError
 
@@ -82,8 +82,7 @@ class MediaPlane:
         self.cname = cname
         self._spool_dir = spool_dir
         self._arena_path = ring_dir / f"taps{ARENA_SUFFIX}"
-        # A tap outlives its leg until it is flushed, so there are some rows more than legs.
-        self._n_rows = workers * capacity_per_worker + workers * capacity_per_worker // 8 + 8
+        self._n_rows = rows_for(workers * capacity_per_worker)
         self._arena: Arena | None = None
         self._free_rows: list[int] = []
         self._taps: dict[int, Tap] = {}

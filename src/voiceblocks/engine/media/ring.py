@@ -78,6 +78,11 @@ def arena_bytes(n_rows: int) -> int:
     return _PAGE + _rounded(n_rows * HEADER.itemsize) + n_rows * (RING_SLOTS + RING_BYTES)
 
 
+def rows_for(n_legs: int) -> int:
+    """Rows that so many legs need: a tap outlives its leg until it is flushed."""
+    return n_legs + n_legs // 8 + 8
+
+
 def _rounded(size: int) -> int:
     return -(-size // _PAGE) * _PAGE
 
