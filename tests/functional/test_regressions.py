@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -181,3 +182,49 @@ async def _alive(app: Application) -> dict[str, float]:
               if line.startswith(names)}  # fmt: skip
     assert len(values) >= len(names)
     return {name: value for name, value in values.items() if value}
+
+
+async def test_a_store_that_is_away_for_a_moment_loses_no_recording(
+    hasty: ServerProcess, phone: Phone
+) -> None:
+    """The disk is not mounted when `#` is pressed, and back two seconds later."""
+    folder = hasty.data_dir / "recordings"
+    async with Application(hasty) as app:
+        call, _session = await recording(app, phone)
+        await asyncio.to_thread(folder.rename, folder.with_name("away"))
+        await asyncio.to_thread(folder.touch)
+        try:
+            await call.media.press("#")
+            with pytest.raises(TimeoutError):
+                await app.sink.next(1.5, ivr_block="record")
+        finally:
+            await asyncio.to_thread(folder.unlink)
+            await asyncio.to_thread(folder.with_name("away").rename, folder)
+        told = await app.told(ivr_block="record")
+        assert told.body["record_status"] == "success"
+        assert await app.fetch(told.body["record_url"])
+
+
+@pytest.mark.slow
+async def test_a_locked_database_delays_the_end_of_a_call_and_loses_nothing(
+    hasty: ServerProcess, phone: Phone
+) -> None:
+    """Somebody holds the write lock for longer than a writer waits (5 s); the call is settled."""
+    if not hasty.database_url.startswith("sqlite"):
+        pytest.skip("PostgreSQL has no such lock")
+    async with Application(hasty) as app:
+        call, session = await waiting_for_a_block(app, phone)
+        await app.block("ivr/middle/record", session, notify_url=app.url("/last"))
+        await call.media.beep_ended()
+        locker = sqlite3.connect(
+            hasty.database_url.removeprefix("sqlite:///"), isolation_level=None
+        )
+        locker.execute("BEGIN IMMEDIATE")
+        call.hang_up()
+        await call.ended()
+        await asyncio.sleep(6)
+        locker.execute("ROLLBACK")
+        locker.close()
+        told = await app.sink.next(20, ivr_block="record")
+        assert told.body["call_state"] == "ended"
+        assert told.body["duration"] == "1"
