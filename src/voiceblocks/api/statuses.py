@@ -85,7 +85,11 @@ STATUS_TEXTS: Final = MappingProxyType(
         "error_msg_download_failed": "A file in msg could not be downloaded.",
         "error_msg_cannot_convert_text": "A text in msg could not be spoken in its language.",
         "error_invalid_max_duration": "max_duration is no whole number of seconds in range.",
+        "error_invalid_max_digits": "max_digits is no whole number in range.",
+        "error_invalid_timeout": "timeout is no whole number of seconds in range.",
+        "error_invalid_attempts": "attempts is no whole number in range.",
         "error_tag_invalid_length": "tag is longer than 256 characters.",
+        "error_notify_url_param_missing": "notify_url is missing or empty.",
         "error_invalid_notify_url": "notify_url is no web address, too long, or not allowed here.",
         "error_unable_to_resolve_notify_url": "The host of notify_url has no address.",
         "error_unable_to_complete_ssl_handshake_notify_url": "The host of notify_url does not "

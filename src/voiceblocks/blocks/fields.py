@@ -110,6 +110,11 @@ def _read_tag(fields: Fields) -> str:
     return tag
 
 
+def _read_required_notify_url(fields: Fields) -> str:
+    fields.required("notify_url")
+    return _read_notify_url(fields) or ""
+
+
 def _read_notify_url(fields: Fields) -> str | None:
     url = fields.get("notify_url")
     if url is not None and (len(url) > NOTIFY_URL_MAX or split_web_url(url) is None):
@@ -149,4 +154,13 @@ NOTIFY_URL = Parameter(
     "Where to send the notification when the block is done: http or https, at most "
     f"{NOTIFY_URL_MAX} characters, without user name and password. If it is omitted, the call "
     "is hung up after `msg` and nothing is sent.",
+)
+
+REQUIRED_NOTIFY_URL = Parameter(
+    "notify_url",
+    _read_required_notify_url,
+    ("error_notify_url_param_missing", *NOTIFY_URL.statuses),
+    "Where to send the notification when the block is done: http or https, at most "
+    f"{NOTIFY_URL_MAX} characters, without user name and password.",
+    required=True,
 )

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from voiceblocks.blocks.command import BlockKind, Command
+from voiceblocks.blocks.gather import GatherCommand
 from voiceblocks.blocks.hangup import HangupCommand
 from voiceblocks.blocks.play import PlayCommand
 from voiceblocks.blocks.record import RecordCommand
@@ -26,6 +27,7 @@ class BlockEntry:
 BLOCKS: Final = MappingProxyType(
     {
         "ivr/middle/play": BlockEntry(PlayCommand, BlockKind.MIDDLE),
+        "ivr/middle/gather": BlockEntry(GatherCommand, BlockKind.MIDDLE),
         "ivr/middle/record": BlockEntry(RecordCommand, BlockKind.MIDDLE),
         "ivr/end/hangup": BlockEntry(HangupCommand, BlockKind.END),
     }

@@ -6,7 +6,7 @@ Ids are plain strings here, since nouns do not import each other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,8 @@ class EndReason(StrEnum):
     "It did all it was asked for."
     FINISH_KEY = "finish_key"
     MAX_DURATION = "max_duration"
+    TIMEOUT = "timeout"
+    "The caller typed nothing more."
     HANGUP = "hangup"
     "The caller left, or the leg was lost."
     FORCED = "forced"
@@ -95,6 +97,8 @@ class BlockFinished:
     reason: EndReason
     at_us: int
     audio: RecordedAudio | None = None
+    digits: str = field(default="", repr=False)
+    "What the caller typed. Personal data: never logged, so not shown either."
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,10 +209,23 @@ class LiveCall:
 
     def record(self, name: str, *, limit_ms: int) -> Tap:
         """Record the caller from now on; what was pressed before is forgotten."""
-        self._media.digits.forget()
+        self.forget_digits()
         tap = self._media.record(name, limit_ms=limit_ms)
-        self._handler.on_recording_started(RecordingStarted(self.session_id, name, tap.spool_path))
+        try:
+            self._handler.on_recording_started(
+                RecordingStarted(self.session_id, name, tap.spool_path)
+            )
+        except Exception:  # noqa: BLE001 (what is not followed is encoded as a whole at its end)
+            _log.exception("recording_not_followed", session=self.session_id)
         return tap
+
+    async def sleep(self, duration_s: float) -> None:
+        """Let time pass; raises `CallGone` if the leg ends first."""
+        await self.unless_gone(asyncio.sleep(duration_s))
+
+    def forget_digits(self) -> None:
+        """Drop what was pressed so far."""
+        self._media.digits.forget()
 
     async def next_digit(self) -> Digit:
         """The next digit that nobody took yet."""
@@ -278,6 +291,7 @@ class LiveCall:
                     reason=outcome.reason,
                     at_us=self._gone_at_us or self._clock.utc_us(),
                     audio=outcome.audio,
+                    digits=outcome.digits,
                 )
             )
         )
@@ -302,6 +316,8 @@ class LiveCall:
             raise CallGone
         if not self._endpoint.try_run(lambda ua, now: ua.answer(self.leg, sdp, now)):
             self._leave(EndReason.HANGUP, Disposition.CANCELLED)
+        # Sending the 200 may have told that its connection is lost.
+        if self._gone.is_set():
             raise CallGone
         self._state = LegState.UP
         self._disposition = Disposition.ANSWERED

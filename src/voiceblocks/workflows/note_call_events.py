@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from voiceblocks.blocks.gather import GatherCommand
 from voiceblocks.calls.events import (
     BlockFinished,
     CallAnswered,
@@ -52,7 +53,14 @@ def note_block_finished(
         return
     has_audio = event.audio is not None and (recording is not None or event.audio.n_samples > 0)
     after = _finish_run(
-        connection, session, run, event.reason, event.at_us, recording, has_audio=has_audio
+        connection,
+        session,
+        run,
+        event.reason,
+        event.at_us,
+        recording,
+        has_audio=has_audio,
+        digits=event.digits,
     )
     if after.state is SessionState.ENDED:
         restarted = event.reason is EndReason.SERVER_RESTART
@@ -89,7 +97,13 @@ def note_call_ended(connection: Connection, event: CallEnded) -> None:
             url=ended.last_notify_url,
             tag=ended.last_tag,
             at_us=event.at_us,
+            specific=_digits_of(ended.last_block, ""),
         )
+
+
+def _digits_of(block: str, digits: str) -> list[tuple[str, str]]:
+    """Receivers read the length of a gather's digits unasked: they are there, however empty."""
+    return [("digits", digits)] if block == GatherCommand.block else []
 
 
 def _open_runs(connection: Connection, session: Session) -> list[BlockRun]:
@@ -107,10 +121,11 @@ def _finish_run(
     recording: FinishedRecording | None,
     *,
     has_audio: bool = False,
+    digits: str = "",
 ) -> Session:
     """Write down the end of a block and tell it; returns the session as it is then."""
     sessions.finish_run(connection, run.id, at_us, reason.value)
-    specific: list[tuple[str, str]] = []
+    specific = _digits_of(run.block, digits)
     if run.recording_id is not None:
         specific = note_recording(
             connection, run.recording_id, recording, reason, at_us, has_audio=has_audio

@@ -13,6 +13,7 @@ import voiceblocks.blocks
 from voiceblocks.blocks import answer
 from voiceblocks.blocks.command import BlockKind, Command
 from voiceblocks.blocks.fields import Fields
+from voiceblocks.blocks.gather import UNLIMITED_DIGITS, GatherCommand
 from voiceblocks.blocks.hangup import HangupCommand
 from voiceblocks.blocks.msg import SpeechPart, TextPart, UrlPart
 from voiceblocks.blocks.play import PlayCommand
@@ -23,6 +24,9 @@ from voiceblocks.errors import InvalidRequest
 from . import status_of
 
 COMMANDS = [entry.command for entry in BLOCKS.values()]
+
+# What some block or other cannot do without.
+REQUIRED = {"session": "S-1", "notify_url": "https://a.example/h"}
 
 # Field, bad value, status; for every block that has the field.
 MALFORMED = [
@@ -36,6 +40,15 @@ MALFORMED = [
     ("max_duration", "1.5", "error_invalid_max_duration"),
     ("max_duration", "-1", "error_invalid_max_duration"),
     ("max_duration", "soon", "error_invalid_max_duration"),
+    ("max_digits", "256", "error_invalid_max_digits"),
+    ("max_digits", "-1", "error_invalid_max_digits"),
+    ("max_digits", "4.0", "error_invalid_max_digits"),
+    ("timeout", "0", "error_invalid_timeout"),
+    ("timeout", "301", "error_invalid_timeout"),
+    ("timeout", "10s", "error_invalid_timeout"),
+    ("attempts", "0", "error_invalid_attempts"),
+    ("attempts", "11", "error_invalid_attempts"),
+    ("attempts", "twice", "error_invalid_attempts"),
     ("tag", "x" * 257, "error_tag_invalid_length"),
     ("notify_url", "nonsense", "error_invalid_notify_url"),
     ("notify_url", "http://a.example/" + "x" * 4000, "error_invalid_notify_url"),
@@ -48,13 +61,13 @@ def test_each_malformed_field_has_its_status(
     command: type[Command], field: str, value: str, status: str
 ) -> None:
     """A single bad field gives its documented status; another block's field is ignored."""
-    fields = Fields({"session": "S-1", field: value}.items())
+    fields = Fields({**REQUIRED, field: value}.items())
     if field in {parameter.name for parameter in command.parameters}:
         with pytest.raises(InvalidRequest) as refused:
             command.from_fields(fields)
         assert refused.value.status == status
     else:
-        assert command.from_fields(fields) == command.from_fields(Fields([("session", "S-1")]))
+        assert command.from_fields(fields) == command.from_fields(Fields(REQUIRED.items()))
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.block)
@@ -63,7 +76,6 @@ def test_fields_are_checked_in_their_documented_order(command: type[Command]) ->
     bad: dict[str, tuple[str, str]] = {}
     for field, value, status in MALFORMED:
         bad.setdefault(field, (value, status))
-    good = {"session": "S-1"}
     request = {field: value for field, (value, _) in bad.items()}
     for parameter in command.parameters:
         if parameter.name not in bad:
@@ -71,7 +83,7 @@ def test_fields_are_checked_in_their_documented_order(command: type[Command]) ->
         with pytest.raises(InvalidRequest) as refused:
             command.from_fields(Fields(request.items()))
         assert refused.value.status == bad[parameter.name][1]
-        request[parameter.name] = good.get(parameter.name, "")
+        request[parameter.name] = REQUIRED.get(parameter.name, "")
     command.from_fields(Fields(request.items()))
 
 
@@ -114,6 +126,44 @@ def test_record_reads_everything() -> None:
         tag="t 1",
         notify_url="https://a.example/hook?x=1",
     )
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ({}, {}),
+        ({"max_digits": "", "timeout": "", "attempts": "", "msg": "", "tag": ""}, {}),
+        ({"max_digits": "0"}, {"max_digits": UNLIMITED_DIGITS}),
+        ({"max_digits": "1"}, {"max_digits": 1}),
+        ({"max_digits": "255"}, {"max_digits": 255}),
+        ({"timeout": "1"}, {"timeout_s": 1}),
+        ({"timeout": "300"}, {"timeout_s": 300}),
+        ({"attempts": "10"}, {"attempts": 10}),
+        ({"msg": "Your PIN?"}, {"msg": (TextPart("Your PIN?"),)}),
+        ({"tag": "askZip"}, {"tag": "askZip"}),
+    ],
+)
+def test_gather_reads_everything(sent: dict[str, str], expected: dict[str, object]) -> None:
+    """Each field, at the ends of its range; left out or empty it is its default."""
+    command = GatherCommand.from_fields(Fields({**REQUIRED, **sent}.items()))
+    defaults = {
+        "session": "S-1",
+        "notify_url": "https://a.example/h",
+        "msg": (),
+        "max_digits": UNLIMITED_DIGITS,
+        "timeout_s": 15,
+        "attempts": 1,
+        "tag": "",
+    }
+    read = {name: getattr(command, name) for name in defaults}
+    assert read == {**defaults, **expected}
+
+
+@pytest.mark.parametrize("sent", [{}, {"notify_url": ""}])
+def test_gather_needs_a_notify_url(sent: dict[str, str]) -> None:
+    """What nobody hears of need not be asked."""
+    fields = Fields({"session": "S-1", **sent}.items())
+    assert status_of(lambda: GatherCommand.from_fields(fields)) == "error_notify_url_param_missing"
 
 
 def test_dotnet_empties_are_the_defaults() -> None:

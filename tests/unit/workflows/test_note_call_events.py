@@ -111,6 +111,59 @@ async def test_a_record_block_whose_end_was_lost_is_told_before_the_hangup(
     assert len({n["charge_id"] for n in notifications_told}) == 1
 
 
+@pytest.mark.parametrize(
+    ("reason", "digits", "call_state"),
+    [
+        (EndReason.FINISH_KEY, "12*A", "ongoing"),
+        (EndReason.TIMEOUT, "", "ongoing"),
+        (EndReason.HANGUP, "12", "ended"),
+        (EndReason.SERVER_RESTART, "", "ended"),
+    ],
+)
+async def test_a_gather_is_told_with_its_digits(
+    database: Database, reason: EndReason, digits: str, call_state: str
+) -> None:
+    """Also where nothing was typed: receivers read their length unasked."""
+
+    def happen(connection: Connection) -> list[Mapping[str, str]]:
+        a_live_call(connection, state=SessionState.EXECUTING, run_id=BlockRunId("run_g"))
+        sessions.insert_run(connection, a_run("run_g", block="gather", recording_id=None))
+        note_block_finished(
+            connection, BlockFinished(SESSION, "run_g", reason, LATER_US, digits=digits), None
+        )
+        return told(connection)
+
+    (notification,) = await database.run(happen)
+    assert (notification["ivr_block"], notification["digits"]) == ("gather", digits)
+    assert notification["call_state"] == call_state
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_a_call_that_ends_in_or_after_a_gather_has_empty_digits(
+    database: Database, is_open: bool
+) -> None:
+    """Whether the block's end was lost or told before: the parameter is there."""
+
+    def happen(connection: Connection) -> list[Mapping[str, str]]:
+        state = SessionState.EXECUTING if is_open else SessionState.WAITING
+        run_id = BlockRunId("run_g") if is_open else None
+        a_live_call(
+            connection,
+            state=state,
+            run_id=run_id,
+            last_block="gather",
+            last_notify_url="https://a.example/h",
+        )
+        if is_open:
+            sessions.insert_run(connection, a_run("run_g", block="gather", recording_id=None))
+        the_call_ends(connection)
+        return told(connection)
+
+    (notification,) = await database.run(happen)
+    assert (notification["ivr_block"], notification["digits"]) == ("gather", "")
+    assert notification["call_state"] == "ended"
+
+
 Step = Callable[[Connection], None]
 
 

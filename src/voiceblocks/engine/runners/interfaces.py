@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from voiceblocks.calls.events import EndReason, RecordedAudio
@@ -25,6 +25,7 @@ class Outcome:
 
     reason: EndReason
     audio: RecordedAudio | None = None
+    digits: str = field(default="", repr=False)
 
 
 class RunnerCall(Protocol):
@@ -32,7 +33,16 @@ class RunnerCall(Protocol):
 
     async def play(self, clips: Sequence[Clip]) -> None:
         """
-        Play clips one after another to their end.
+        Play clips one after another to their end; stops where it is cancelled.
+
+        Raises:
+            CallGone: If the leg ended first.
+        """
+        ...
+
+    async def sleep(self, duration_s: float) -> None:
+        """
+        Let time pass.
 
         Raises:
             CallGone: If the leg ended first.
@@ -41,6 +51,10 @@ class RunnerCall(Protocol):
 
     def record(self, name: str, *, limit_ms: int) -> Tap:
         """Record from now on and forget earlier digits; the tap is the runner's to close."""
+        ...
+
+    def forget_digits(self) -> None:
+        """Drop what was pressed so far."""
         ...
 
     async def next_digit(self) -> Digit:

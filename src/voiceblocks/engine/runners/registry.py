@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from voiceblocks.engine.runners.gather import GatherRunner
 from voiceblocks.engine.runners.hangup import HangupRunner
 from voiceblocks.engine.runners.interfaces import Runner
 from voiceblocks.engine.runners.play import PlayRunner
@@ -11,6 +12,7 @@ from voiceblocks.engine.runners.record import RecordRunner
 
 RUNNERS: Mapping[str, Runner] = {
     "play": PlayRunner(),
+    "gather": GatherRunner(),
     "record": RecordRunner(),
     "hangup": HangupRunner(),
 }
