@@ -6,11 +6,14 @@ then *locked*: nobody else can put audio into the call or draw it away. The tabl
 | state  | the locked source | named by SDP          | a stranger                  | silence |
 |--------|-------------------|-----------------------|-----------------------------|---------|
 | LEARN  | -                 | host: lock            | 3 packets: lock             | -       |
-| LOCKED | take              | refuse                | refuse                      | SILENT  |
+| LOCKED | take              | refuse, or (*)        | refuse                      | SILENT  |
 | SILENT | take, LOCKED      | address, 3 packets: lock | same SSRC, 3 packets: lock | -      |
 
 Packets count in sequence, of one source and SSRC. An update that names another address
 goes to LEARN, one that names the same address to SILENT.
+(*) A lock on a stranger although SDP named somebody is *doubtful*: whoever sends to all our
+ports would else win each call in which he is first. There the host of SDP takes over with 3
+packets, as long as it is heard at all: that is for the owner to bound.
 The last row is a NAT that gave the phone another port: only after real silence of the locked
 source, and only for somebody who knows its SSRC or sits at the address that was signalled.
 """
@@ -79,16 +82,22 @@ class SourceLock:
         """Where to send: the locked source, else what SDP said."""
         return self.source or self.signalled
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the locked source is on another host than SDP said."""
+        source, signalled = self.source, self.signalled
+        return source is not None and signalled is not None and source[0] != signalled[0]
+
     def receive(self, source: Address, ssrc: int, sequence: int) -> Verdict:
         """Judge one RTP packet that could be parsed and has a payload type that we know."""
         if source == self.source:
             self._ssrc = ssrc
-            self._candidate = None
             if self.state is LockState.SILENT:
+                self._candidate = None
                 self.state = LockState.LOCKED
                 return Verdict.LOCKED
             return Verdict.TAKE
-        if self.state is LockState.LOCKED:
+        if self.state is LockState.LOCKED and not self._may_take_over(source):
             self.refused += 1
             return Verdict.REFUSE
         if self._count(source, ssrc, sequence) >= self._needed(source, ssrc):
@@ -121,11 +130,15 @@ class SourceLock:
         self.state = LockState.LEARN if self.source is None else LockState.SILENT
         self._candidate = None
 
+    def _may_take_over(self, source: Address) -> bool:
+        signalled = self.signalled
+        return self.is_doubtful and signalled is not None and source[0] == signalled[0]
+
     def _needed(self, source: Address, ssrc: int) -> float:
         signalled = self.signalled
         if self.state is LockState.LEARN:
             return 1 if signalled is not None and source[0] == signalled[0] else LEARN_PACKETS
-        if ssrc == self._ssrc or source == signalled:
+        if self.state is LockState.LOCKED or ssrc == self._ssrc or source == signalled:
             return REBIND_PACKETS
         return float("inf")
 

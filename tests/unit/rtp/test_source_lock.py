@@ -11,6 +11,7 @@ from voiceblocks.rtp.source_lock import LockState, SourceLock, Verdict
 PHONE = ("192.0.2.1", 4000)
 OTHER_PORT = ("192.0.2.1", 5000)
 STRANGER = ("203.0.113.9", 6000)
+OTHER_STRANGER = ("203.0.113.10", 6000)
 SSRC, OTHER_SSRC = 1, 2
 
 
@@ -25,6 +26,14 @@ def silent() -> SourceLock:
     """One whose PHONE fell silent."""
     lock = locked()
     assert lock.on_silence()
+    return lock
+
+
+def doubtful() -> SourceLock:
+    """One that a stranger has won although SDP named PHONE."""
+    lock = SourceLock(PHONE)
+    assert send(lock, STRANGER, SSRC, 3) is Verdict.LOCKED
+    assert lock.is_doubtful
     return lock
 
 
@@ -47,6 +56,10 @@ def send(lock: SourceLock, source: tuple[str, int], ssrc: int, count: int) -> Ve
         (locked, PHONE, OTHER_SSRC, 1, Verdict.TAKE, LockState.LOCKED),
         (locked, OTHER_PORT, SSRC, 50, Verdict.REFUSE, LockState.LOCKED),
         (locked, STRANGER, SSRC, 50, Verdict.REFUSE, LockState.LOCKED),
+        (doubtful, PHONE, OTHER_SSRC, 2, Verdict.REFUSE, LockState.LOCKED),
+        (doubtful, PHONE, OTHER_SSRC, 3, Verdict.LOCKED, LockState.LOCKED),
+        (doubtful, OTHER_PORT, OTHER_SSRC, 3, Verdict.LOCKED, LockState.LOCKED),
+        (doubtful, OTHER_STRANGER, SSRC, 50, Verdict.REFUSE, LockState.LOCKED),
         (silent, PHONE, SSRC, 1, Verdict.LOCKED, LockState.LOCKED),
         (silent, OTHER_PORT, SSRC, 2, Verdict.REFUSE, LockState.SILENT),
         (silent, OTHER_PORT, SSRC, 3, Verdict.LOCKED, LockState.LOCKED),
@@ -61,6 +74,19 @@ def test_every_cell(made, source, ssrc, count, verdict, state):
     assert send(lock, source, ssrc, count) is verdict
     assert lock.state is state
     assert (lock.source == source) == (verdict is not Verdict.REFUSE)
+
+
+def test_a_faster_stranger_cannot_drown_the_one_whom_sdp_named():
+    """However often he sends in between, three packets in sequence of the right host count."""
+    lock = doubtful()
+    for sequence in range(3):
+        for extra in range(20):
+            lock.receive(STRANGER, SSRC, 200 + extra)
+            lock.receive(OTHER_STRANGER, SSRC, 300 + extra)
+        verdict = lock.receive(PHONE, OTHER_SSRC, sequence)
+    assert verdict is Verdict.LOCKED
+    assert (lock.target, lock.is_doubtful) == (PHONE, False)
+    assert send(lock, STRANGER, SSRC, 50) is Verdict.REFUSE
 
 
 def test_packets_out_of_sequence_teach_nothing():

@@ -23,6 +23,10 @@ from voiceblocks.rtp.timeline import Placement
 MAX_PACKET_SAMPLES = 1440
 "180 ms in one packet; a datagram row holds no more."
 
+DOUBT_S = 5.0
+"""So long the host that SDP named may take a leg back from a stranger who was faster. Then the
+kernel drops what others send, as it does at once where the source is the expected one."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -76,7 +80,7 @@ class Inspector:
         kind = leg.kind_of(packet.payload_type)
         if kind is None:
             return False
-        if not self._admit(leg, packet, source):
+        if not self._admit(leg, packet, source, now):
             return False
         leg.load()
         self._columns.heard_at[leg.slot] = now
@@ -86,21 +90,31 @@ class Inspector:
         leg.store()
         return used
 
-    def _admit(self, leg: Leg, packet: RtpPacket, source: tuple[str, int] | None) -> bool:
+    def _admit(
+        self, leg: Leg, packet: RtpPacket, source: tuple[str, int] | None, now: float
+    ) -> bool:
         known = source or leg.lock.source
         if known is None:
             return False
         verdict = leg.lock.receive(known, packet.ssrc, packet.sequence)
+        if verdict is Verdict.REFUSE:
+            return False
         if verdict is Verdict.LOCKED:
-            try:
-                leg.rtp.connect(known)
-            except OSError:
-                leg.connected = False
-            else:
-                leg.connected = True
-            leg.drained = False
+            leg.locked_at = now
             self._retarget(leg)
-        return verdict is not Verdict.REFUSE
+        is_settled = not leg.lock.is_doubtful or now - leg.locked_at >= DOUBT_S
+        if is_settled and not leg.connected:
+            self._connect(leg, known)
+        return True
+
+    def _connect(self, leg: Leg, source: tuple[str, int]) -> None:
+        try:
+            leg.rtp.connect(source)
+        except OSError:
+            return
+        leg.connected = True
+        leg.drained = False
+        self._retarget(leg)
 
     def _begin_stream(self, leg: Leg, ssrc: int) -> None:
         if leg.heard_ssrc is not None:

@@ -108,6 +108,8 @@ class Leg:
         self.remote_rtcp: tuple[str, int] | None = None
         self.rtcp_source: tuple[str, int] | None = None
         "Who sent the last RTCP that we believed."
+        self.locked_at = 0.0
+        "When its source was found last."
         self.connected = False
         "Whether the kernel drops what others than the locked source send."
         self.drained = False

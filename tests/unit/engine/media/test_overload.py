@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import time
+from dataclasses import replace
 
 import pytest
 
 from tests.unit.engine.media.harness import Bench, assert_in_place, find, ramp
 from voiceblocks.engine.media import receive, reports
 from voiceblocks.engine.media.lateness import Lateness
+from voiceblocks.rtp.packet import RtpPacket
 
 LEAD_IN = 5
 "Packets before a recording begins."
@@ -83,3 +85,42 @@ def test_reports_of_strangers_are_not_even_read(bench: Bench, monkeypatch: pytes
         peer.sock.sendto(b"peer", bench.rtcp_address)
     bench.tick(3)
     assert parsed == [b"peer"] * 3
+
+
+def test_a_stranger_who_is_first_does_not_keep_the_leg(bench: Bench):
+    """He sends to every port of ours all the time; the caller whom SDP named gets the call back."""
+    peer = bench.open()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.bind(("127.0.0.2", 0))
+        template = RtpPacket(0, 100, 5, 99, b"\x7e" * 160)
+
+        def spray(index: int, data: bytes) -> list[bytes]:
+            for extra in range(3):
+                number = 100 + index * 3 + extra
+                packet = replace(template, sequence=number, timestamp=number * 160)
+                stranger.sendto(packet.serialize(), peer.target)
+            return [data]
+
+        spray(0, b"")
+        spray(1, b"")
+        bench.tick(2)
+        bench.talk(peer, LEAD_IN, deliver=lambda index, data: spray(index + 2, data))
+        bench.record()
+        bench.talk(
+            peer, 30, first=LEAD_IN, deliver=lambda index, data: spray(index + 2 + LEAD_IN, data)
+        )
+    bench.close_tap()
+    assert_in_place(bench.audio(), list(range(LEAD_IN, LEAD_IN + 30)))
+    assert len([packet for packet in peer.listen() if packet.ssrc == 7]) >= 30
+
+
+def test_a_caller_behind_a_nat_gets_the_fast_path_after_a_while(bench: Bench):
+    """A lock on another host than SDP said is in doubt for some seconds, not for ever."""
+    peer = bench.open(signalled=lambda _peer: ("192.0.2.77", 4000))
+    bench.talk(peer, 20)
+    leg = bench.worker._legs.by_ident[1]
+    assert leg.lock.is_doubtful
+    assert not leg.connected
+    bench.talk(peer, 260, first=20)
+    assert leg.connected
+    assert leg.drained
