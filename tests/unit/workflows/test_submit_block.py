@@ -1,0 +1,155 @@
+"""What an application hears when its call ends in the moment in which it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.database.nouns import CREATED_US, a_session, an_application, seed
+from voiceblocks.accounts.tokens import SecretKey
+from voiceblocks.blocks.hangup import HangupCommand
+from voiceblocks.blocks.play import PlayCommand
+from voiceblocks.calls.events import CallEnded, Disposition
+from voiceblocks.database import notifications, sessions
+from voiceblocks.database.unit_of_work import Database
+from voiceblocks.engine.plan import BlockPlan
+from voiceblocks.ids import SessionId
+from voiceblocks.sessions.errors import SessionAccessDenied, SessionEnded
+from voiceblocks.sessions.state import SessionState
+from voiceblocks.speech.interfaces import Clip
+from voiceblocks.workflows.note_call_events import note_call_ended
+from voiceblocks.workflows.submit_block import SubmitBlock
+
+SESSION = SessionId("S-1-a")
+URL = "http://app.example/n"
+ENDED = CallEnded(SESSION, CREATED_US + 1, Disposition.ANSWERED)
+
+
+class GoneCalls:
+    """An engine whose call has just ended."""
+
+    def __init__(self) -> None:
+        self.held: list[str] = []
+
+    def start_block(self, plan: BlockPlan) -> bool:
+        """See `CallControl`."""
+        return False
+
+    def force_hangup(self, session_id: str, run_id: str) -> bool:
+        """See `CallControl`."""
+        return False
+
+    def hold_clocks(self, session_id: str) -> AbstractContextManager[None]:
+        """See `CallControl`."""
+        self.held.append(session_id)
+        return nullcontext()
+
+    def say_goodbye(self, dialog: str) -> None:
+        """See `CallControl`."""
+
+
+class Quiet:
+    """Prompts that are there, URLs that are fine, an outbox that does what it is told."""
+
+    def __init__(self) -> None:
+        self.on_wake: Callable[[], None] = lambda: None
+
+    async def prepare(self, parts: Sequence[Any]) -> list[Clip]:
+        """See `PromptPreparer`."""
+        return [Clip(Path("a"), Path("b"), 1) for _ in parts]
+
+    async def check(self, url: str) -> None:
+        """See `NotifyUrlCheck`."""
+
+    def wake(self) -> None:
+        """See `Outbox`."""
+        self.on_wake()
+
+
+class StoppedClock:
+    """Always the same."""
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return 0.0
+
+    def utc_us(self) -> int:
+        """Microseconds."""
+        return CREATED_US
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A database with one session that waits for a block."""
+    opened = Database(database_url)
+
+    def write(connection: Any) -> None:
+        seed(connection)
+        fields = {"debit": None, "duration_min": None, "disposition": None, "ended_us": None}
+        sessions.insert(
+            connection, a_session(SESSION, state=SessionState.WAITING, run_id=None, **fields)
+        )
+
+    opened.run_sync(write)
+    yield opened
+    opened.close()
+
+
+def a_submitter(database: Database, calls: GoneCalls, quiet: Quiet) -> SubmitBlock:
+    """With nothing real behind it but the database."""
+    unused: Any = None
+    prompts: Any = quiet
+    return SubmitBlock(
+        database=database,
+        key=SecretKey(bytes(32)),
+        prompts=prompts,
+        renderer=unused,
+        notify_urls=quiet,
+        calls=calls,
+        outbox=quiet,
+        clock=StoppedClock(),
+    )
+
+
+COMMANDS = [
+    PlayCommand(session=SESSION, tag="mine", notify_url=URL),
+    HangupCommand(session=SESSION, force=True, tag="mine", notify_url=URL),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.block)
+async def test_a_block_whose_end_was_told_was_accepted(
+    database: Database, command: PlayCommand | HangupCommand
+) -> None:
+    """`success_ok` and one notification with `ended`; not a refusal and a notification."""
+    quiet = Quiet()
+    # Between the commit of the acceptance and the engine's hearing of it, the call ends.
+    quiet.on_wake = lambda: database.run_sync(lambda c: note_call_ended(c, ENDED))
+    submitter = a_submitter(database, GoneCalls(), quiet)
+    assert await submitter.submit(an_application(), command) == {}
+    (told,) = await database.run(lambda c: notifications.list_of_session(c, SESSION))
+    assert "tag=mine&call_state=ended" in told.parameters
+
+
+async def test_a_call_that_nobody_has_is_ended(database: Database) -> None:
+    """The row says that it lives, no engine knows it: not accepted."""
+    submitter = a_submitter(database, GoneCalls(), Quiet())
+    with pytest.raises(SessionEnded):
+        await submitter.submit(an_application(), COMMANDS[0])
+
+
+async def test_only_its_own_application_holds_a_calls_clock(database: Database) -> None:
+    """And only where something has to be prepared."""
+    calls = GoneCalls()
+    submitter = a_submitter(database, calls, Quiet())
+    spoken: Any = ("a part",)
+    with pytest.raises(SessionAccessDenied):
+        await submitter.submit(an_application("stranger"), PlayCommand(session=SESSION, msg=spoken))
+    assert calls.held == []
+    with pytest.raises(SessionEnded):
+        await submitter.submit(an_application(), PlayCommand(session=SESSION, msg=spoken))
+    assert calls.held == [SESSION]
