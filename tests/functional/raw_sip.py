@@ -15,6 +15,9 @@ import asyncio
 import itertools
 import re
 import secrets
+import socket
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -23,6 +26,8 @@ from typing import Any, Self
 ANSWER_LIMIT_S = 10.0
 QUIET_S = 0.4
 "How long nothing must come to count as silence."
+
+OPTIONS_LIMIT_S = 0.2
 
 _numbers = itertools.count(1)
 
@@ -384,3 +389,72 @@ class RawCall:
 def new_branch() -> str:
     """A branch of RFC 3261."""
     return f"z9hG4bK{secrets.token_hex(6)}"
+
+
+class Watch:
+    """
+    Asks OPTIONS again and again, from a thread of its own, and notes how long each answer took.
+
+    Args:
+        server: `HOST:PORT`.
+    """
+
+    def __init__(self, server: str) -> None:
+        name, _, port = server.rpartition(":")
+        self._server = (name, int(port))
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._ask_forever, daemon=True)
+        self.delays_s: list[float] = []
+        self.unanswered = 0
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End."""
+        self._over.set()
+        self._thread.join()
+
+    def percentile(self, share: float) -> float:
+        """The delay that this share of the answers did not exceed, in seconds."""
+        ordered = sorted(self.delays_s)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+    def check(self) -> None:
+        """Every OPTIONS was answered, and all but a noisy machine's few within 200 ms."""
+        assert self.unanswered == 0
+        assert self.delays_s
+        assert self.percentile(0.9) < OPTIONS_LIMIT_S
+        assert max(self.delays_s) < 5 * OPTIONS_LIMIT_S
+
+    def _ask_forever(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(("127.0.0.1", 0))
+            sock.settimeout(2)
+            port = sock.getsockname()[1]
+            while not self._over.wait(0.03):
+                branch = new_branch()
+                ask = (
+                    f"OPTIONS sip:x@127.0.0.1 SIP/2.0\r\n"
+                    f"Via: SIP/2.0/UDP 127.0.0.1:{port};branch={branch};rport\r\n"
+                    f"From: <sip:w@127.0.0.1>;tag=w\r\nTo: <sip:x@127.0.0.1>\r\n"
+                    f"Call-ID: {branch}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n"
+                    "Content-Length: 0\r\n\r\n"
+                )
+                started = time.perf_counter()
+                sock.sendto(ask.encode(), self._server)
+                try:
+                    while branch.encode() not in (answer := sock.recv(65535)):
+                        pass
+                except TimeoutError:
+                    self.unanswered += 1
+                    continue
+                assert answer.startswith(b"SIP/2.0 200 ")
+                self.delays_s.append(time.perf_counter() - started)
