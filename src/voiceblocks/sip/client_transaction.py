@@ -60,7 +60,7 @@ class ClientTransaction:
         self.request = request
         self.flow = flow
         self.is_invite = request.method == "INVITE"
-        self.branch = request.top_via.parameters.get("branch") or ""
+        self.branch = request.top_via.branch
         self.key: TransactionKey = (self.branch, request.method)
         self._table = INVITE_CLIENT if self.is_invite else NON_INVITE_CLIENT
         self.state = _S.CALLING if self.is_invite else _S.TRYING
@@ -169,27 +169,22 @@ def build_failure_ack(invite: SipRequest, response: SipResponse) -> SipRequest:
     It is part of the INVITE's transaction: same URI, Via, Route and CSeq number; only To is
     that of the response.
     """
-    headers = Headers()
-    headers.add("Via", invite.headers.get("Via") or "")
-    headers.add("Max-Forwards", "70")
-    for route in invite.headers.get_all("Route"):
-        headers.add("Route", route)
-    headers.add("From", invite.headers.get("From") or "")
-    headers.add("To", response.headers.get("To") or "")
-    headers.add("Call-ID", invite.call_id)
-    headers.add("CSeq", f"{invite.cseq.number} ACK")
-    return SipRequest("ACK", invite.uri, headers)
+    return _beside(invite, "ACK", response.headers.get("To") or "")
 
 
 def build_cancel(invite: SipRequest) -> SipRequest:
     """Build the CANCEL of an INVITE: its URI, top Via, To, From, Route and number (9.1)."""
+    return _beside(invite, "CANCEL", invite.headers.get("To") or "")
+
+
+def _beside(invite: SipRequest, method: str, to: str) -> SipRequest:
     headers = Headers()
     headers.add("Via", invite.headers.get("Via") or "")
     headers.add("Max-Forwards", "70")
     for route in invite.headers.get_all("Route"):
         headers.add("Route", route)
     headers.add("From", invite.headers.get("From") or "")
-    headers.add("To", invite.headers.get("To") or "")
+    headers.add("To", to)
     headers.add("Call-ID", invite.call_id)
-    headers.add("CSeq", f"{invite.cseq.number} CANCEL")
-    return SipRequest("CANCEL", invite.uri, headers)
+    headers.add("CSeq", f"{invite.cseq.number} {method}")
+    return SipRequest(method, invite.uri, headers)

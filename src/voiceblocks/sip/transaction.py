@@ -13,9 +13,7 @@ from collections.abc import Mapping
 from enum import Enum
 
 from voiceblocks.sip.message import SipRequest, SipResponse
-
-BRANCH_COOKIE = "z9hG4bK"
-"A branch that begins so is unique and names the transaction (RFC 3261 8.1.1.7)."
+from voiceblocks.sip.via import BRANCH_COOKIE
 
 
 class TransactionState(Enum):
@@ -188,7 +186,7 @@ def server_key(request: SipRequest, method: str | None = None) -> TransactionKey
     """
     via = request.top_via
     method = method or ("INVITE" if request.method == "ACK" else request.method)
-    branch = via.parameters.get("branch") or ""
+    branch = via.branch
     # The cookie is compared without case, since some stacks write it so (RFC 3261 7.3.1).
     if branch[:7].lower() == BRANCH_COOKIE.lower() and len(branch) > len(BRANCH_COOKIE):
         return (branch, via.host.lower(), str(via.port), method)
@@ -217,4 +215,4 @@ def client_key(response: SipResponse) -> TransactionKey:
     Raises:
         RemoteSipError: If Via or CSeq cannot be read.
     """
-    return (response.top_via.parameters.get("branch") or "", response.cseq.method)
+    return (response.top_via.branch, response.cseq.method)

@@ -28,6 +28,7 @@ from voiceblocks.sip.routing import request_flow
 from voiceblocks.sip.timers import TIMEOUT_S, TimerQueue
 from voiceblocks.sip.transaction_layer import TransactionLayer, TransactionUser
 from voiceblocks.sip.user_agent_config import UserAgentConfig
+from voiceblocks.sip.via import BRANCH_COOKIE
 
 MAX_AUTH_ATTEMPTS = 3
 "401 and 407 may both be asked for, and one nonce may have gone stale."
@@ -84,7 +85,7 @@ class UserAgentCore:
 
     def new_via(self, flow: Flow) -> str:
         """A Via value with a branch of its own."""
-        return self.config.via(flow, "z9hG4bK" + self.random_text(16))
+        return self.config.via(flow, BRANCH_COOKIE + self.random_text(16))
 
     def fraction(self) -> float:
         """A random number in [0, 1)."""

@@ -16,6 +16,7 @@ from tests.unit.sip.peers import (
     statuses,
 )
 from voiceblocks.sip.events import EndCause, InfoReceived, LegEnded, ProbeAnswered
+from voiceblocks.sip.transaction_layer import MAX_PER_DIALOG
 
 
 def test_options_outside_a_dialog() -> None:
@@ -253,6 +254,24 @@ def test_flood_of_one_source_is_bounded() -> None:
     assert answer.status == 503
     assert answer.headers.get("Retry-After")
     assert statuses(agent.hear(peer.next("BYE"))) == [200]
+
+
+def test_flood_inside_a_dialog_is_bounded() -> None:
+    """A call remembers so many requests and no more; others, and its own BYE, still work."""
+    agent, peer, other = Agent(), RawPeer("flooding"), RawPeer("other")
+    leg = confirmed_call(agent, peer)
+    confirmed_call(agent, other)
+    before = agent.ua.transaction_count
+    answers = [statuses(agent.hear(peer.next("OPTIONS"))) for _ in range(MAX_PER_DIALOG + 50)]
+    assert answers == [[200]] * MAX_PER_DIALOG + [[503]] * 50
+    assert agent.ua.transaction_count == before + MAX_PER_DIALOG
+    assert statuses(agent.hear(other.next("OPTIONS"))) == [200]
+    assert statuses(agent.hear(peer.next("BYE"))) == [200]
+    assert agent.event() == LegEnded(leg, EndCause.PEER_HUNG_UP)
+    agent.hear(other.next("BYE"))
+    agent.wait(60)
+    agent.events()
+    agent.assert_nothing_left()
 
 
 def test_full_source_can_still_cancel() -> None:
