@@ -15,6 +15,7 @@ import soundfile
 from aiohttp import web
 
 from tests.functional.calls import recording, ringing, waiting_for_a_block
+from tests.functional.raw_sip import RawCall, RawPeer
 from tests.harness import Application, ServerProcess
 from voiceblocks.testing.phone import CallNotAnswered, Phone
 
@@ -228,3 +229,26 @@ async def test_a_locked_database_delays_the_end_of_a_call_and_loses_nothing(
         told = await app.sink.next(20, ivr_block="record")
         assert told.body["call_state"] == "ended"
         assert told.body["duration"] == "1"
+
+
+@pytest.mark.parametrize("host", ["[::1]:5060", "[2001:db8::1]", "255.255.255.255", "127.0.0.1:0"])
+async def test_a_contact_that_our_socket_cannot_reach_strands_no_call(
+    server: ServerProcess, app: Application, phone: Phone, host: str
+) -> None:
+    """The BYE cannot be sent; the call ends all the same, and so do others after it."""
+    async with RawPeer(server.sip) as peer:
+        call = RawCall(peer, app.number)
+        call.contact = f"<sip:raw@{host}>"
+        peer.send(call.invite())
+        session = (await app.told(ivr_block="answer", call_state="ringing")).body["session"]
+        await app.record(session)
+        call.take(await peer.next(status=200, method="INVITE", call=call.call_id))
+        peer.send(call.ack())
+        status = await app.block("ivr/end/hangup", session, force="enabled", notify_url=app.url())
+        assert status == "success_ok"
+        await app.told(ivr_block="record", call_state="ended")
+        await app.told(ivr_block="hangup", call_state="ended")
+    other, _session = await ringing(app, phone)
+    other.hang_up()
+    with pytest.raises(CallNotAnswered):
+        await other.answered()

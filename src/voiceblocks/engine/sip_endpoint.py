@@ -228,7 +228,12 @@ class SipEndpoint:
             elif flow.connection == 0:
                 self._send_by_new_connection(data, flow)
         elif self._udp is not None and not self._udp.is_closing():
-            self._udp.sendto(data, flow.remote)
+            try:
+                self._udp.sendto(data, flow.remote)
+            except (OSError, ValueError) as error:
+                # uvloop raises for what is no address of this socket's family; the
+                # transaction times out by itself, like one whose peer is gone.
+                _log.info("sip_not_sent", error=type(error).__name__)
 
     def _send_by_new_connection(self, data: bytes, flow: Flow) -> None:
         """The core asks for a connection: the one of a dialog was lost (RFC 3261 18.1.1)."""
