@@ -133,24 +133,34 @@ class _Chosen:
     comfort_noise_payload_type: int | None
 
 
+class _Unreachable(RemoteSipError):
+    """A usable stream at an address that we cannot send to."""
+
+
 def _not_acceptable(reason: str) -> RemoteSipError:
     return RemoteSipError(f"SDP: {reason}", 488)
 
 
 def negotiate(offer: bytes, *, local: LocalMedia) -> Negotiated:
-    """Answer `offer`: first usable audio section, first of its codecs that we have.
+    """Answer `offer`: first audio section that we can use, first of its codecs that we have.
 
     Raises:
         RemoteSipError: With 400 if the offer cannot be read, 488 if nothing in it can be used.
     """
     description = parse_description(offer)
+    refusal = _not_acceptable("no audio stream with a codec of ours")
     for index, section in enumerate(description.media):
         chosen = _choose(section, local) if _is_usable(section) else None
         if chosen is None:
             continue
-        agreed = _agree(description, section, chosen, local)
+        try:
+            agreed = _agree(description, section, chosen, local)
+        except _Unreachable as error:
+            # The same stream may be offered once more in another address family.
+            refusal = error
+            continue
         return replace(agreed, answer=_build_answer(description, index, agreed, local))
-    raise _not_acceptable("no audio stream with a codec of ours")
+    raise refusal
 
 
 def build_offer(
@@ -263,6 +273,8 @@ def _agree(
     if held:
         # RFC 2543's way to hold: the address is void, whatever the direction says.
         peer_receives = False
+    if host is not None and _address_type(host) != _address_type(local.host):
+        raise _Unreachable("SDP: address of a family that our media has not", 488)
     remote = None if host is None else (host, section.port)
     return Negotiated(
         answer=b"",

@@ -286,6 +286,32 @@ def test_ipv6() -> None:
     assert "o=- 11 1 IN IP6 2001:db8::7" in answer_lines(agreed.answer)
 
 
+@pytest.mark.parametrize(
+    ("host", "theirs"), [("198.51.100.7", "IP6 2001:db8::1"), ("::1", "IP4 192.0.2.1")]
+)
+def test_a_family_that_we_cannot_reach_is_488(host: str, theirs: str) -> None:
+    """Answered it would be a call in which nobody hears anything."""
+    offered = offer("m=audio 4000 RTP/AVP 0", f"c=IN {theirs}")
+    with pytest.raises(RemoteSipError) as caught:
+        negotiate(offered, local=replace(LOCAL, host=host))
+    assert caught.value.status_hint == 488
+
+
+def test_the_stream_in_our_family_is_taken() -> None:
+    """Offers for both families name the stream twice."""
+    agreed = negotiate(
+        offer(
+            "m=audio 4000 RTP/AVP 0",
+            "c=IN IP6 2001:db8::1",
+            "m=audio 4002 RTP/AVP 0",
+            "c=IN IP4 192.0.2.9",
+        ),
+        local=LOCAL,
+    )
+    assert agreed.remote == ("192.0.2.9", 4002)
+    assert "m=audio 0 RTP/AVP 0" in answer_lines(agreed.answer)
+
+
 def test_our_own_address_must_be_one() -> None:
     """A name as our own media address is our mistake, not the peer's."""
     with pytest.raises(ContractViolation):
