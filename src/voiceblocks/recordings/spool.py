@@ -18,12 +18,13 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from voiceblocks.audio.g711 import SILENCE
 from voiceblocks.errors import ContractViolation, StoreError
 
 SLOT_SAMPLES = 160
 "20 ms at 8 kHz."
 HEADER_BYTES = 64
-SILENCE_BYTE = {"PCMU": 0xFF, "PCMA": 0xD5}
+SILENCE_BYTE = SILENCE
 
 _MAGIC = b"VBSPOOL\0"
 _VERSION = 1

@@ -6,7 +6,8 @@ flushed is completed at once. Syncing happens in threads, so that a slow disk de
 of another row and no copying: the rings hold ten seconds.
 
 A keeper that died leaves spools that end somewhere; the next one goes on after the last whole
-slot. It exits when its channel closes, after everything that was placed is written.
+slot. It exits when its channel closes, after everything that has settled is
+written; what is newer stays in the ring for `salvage`.
 """
 
 from __future__ import annotations
@@ -50,18 +51,20 @@ class KeptRow:
     "The disk refused; what the ring still holds is tried again at the flush."
 
     def append_until(self, end_slot: int) -> None:
-        """Append slots up to `end_slot` as far as they are missing."""
-        first = self.spool.n_slots
-        if end_slot <= first:
-            return
-        header = self.arena.headers[self.row]
+        """Append slots up to `end_slot` as far as they are missing, and as the disk takes them."""
         try:
-            self.spool.set_zero(int(header["zero_us"]), float(header["zero_s"]))
-            self.spool.append(self.arena.records(self.row, first, end_slot))
+            self._append(end_slot)
         except StoreError:
             self.broken = True
         else:
             self.broken = False
+
+    def _append(self, end_slot: int) -> None:
+        first = self.spool.n_slots
+        if end_slot > first:
+            header = self.arena.headers[self.row]
+            self.spool.set_zero(int(header["zero_us"]), float(header["zero_s"]))
+            self.spool.append(self.arena.records(self.row, first, end_slot))
 
     def append_settled(self) -> None:
         """Append what does not change any more."""
@@ -73,12 +76,19 @@ class KeptRow:
         self.append_until(settled)
 
     def complete(self, n_samples: int | None) -> int:
-        """Append all that belongs to the tap and note its length, which is returned."""
+        """
+        Append all that belongs to the tap and note its length, which is returned.
+
+        Raises:
+            StoreError: When the disk does not take it. Nothing was put in the place of audio
+                that the ring still holds, so this may be tried again.
+        """
         if n_samples is None:
             header = self.arena.headers[self.row]
             n_final = int(header["n_final"])
             n_samples = n_final if n_final >= 0 else int(header["placed"])
-        self.append_until(-(-n_samples // SLOT_SAMPLES))
+        self._append(-(-n_samples // SLOT_SAMPLES))
+        self.broken = False
         self.spool.finish(n_samples)
         return n_samples
 
@@ -165,7 +175,10 @@ class Keeper:
         try:
             n_samples = kept.complete(command.n_samples)
         except StoreError:
+            # What the disk has, but nothing from behind the end of the recording.
             n_samples = kept.spool.n_slots * SLOT_SAMPLES
+            if command.n_samples is not None:
+                n_samples = min(n_samples, command.n_samples)
         self._threads.submit(self._sync_flushed, command, kept, n_samples)
 
     def _sync_flushed(self, command: m.FlushRow, kept: KeptRow, n_samples: int) -> None:

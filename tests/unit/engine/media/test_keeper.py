@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tests.unit.engine.media.harness import Bench, ramp
 from voiceblocks.engine.media.ring import SETTLED_SLOTS, RowState
 from voiceblocks.engine.media.salvage import salvage, spool_path
+from voiceblocks.errors import StoreError
 from voiceblocks.recordings.spool import SpoolWriter, open_spool
 
 
@@ -91,3 +93,25 @@ def test_a_full_disk_is_survived(bench: Bench):
     bench.close_tap()
     assert bench.audio().tobytes() == b"".join(ramp(packet) for packet in range(60))
     assert not kept.broken
+
+
+def test_a_disk_that_refuses_once_costs_no_audio(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """What the ring holds is never replaced by silence: completing fails, and works later."""
+    peer = bench.open()
+    bench.record()
+    bench.talk(peer, 60)
+    kept = bench.kept[1]
+    pwrite, refused = os.pwrite, []
+
+    def refuse_once(fd: int, data: bytes, offset: int) -> int:
+        if not refused:
+            refused.append(offset)
+            raise OSError(errno.ENOSPC, "disk full")
+        return pwrite(fd, data, offset)
+
+    bench.close_tap()
+    monkeypatch.setattr(os, "pwrite", refuse_once)
+    with pytest.raises(StoreError):
+        kept.complete(None)
+    assert refused
+    assert bench.audio().tobytes() == b"".join(ramp(packet) for packet in range(60))
