@@ -30,6 +30,7 @@ _log = get_logger("sip")
 # A node on loopback takes bursts from load tests; the kernel caps what it does not allow.
 SOCKET_BUFFER_BYTES = 4 << 20
 CONNECT_LIMIT_S = 4.0
+FREE_PORT_ATTEMPTS = 10
 
 
 class SipEndpoint:
@@ -93,23 +94,31 @@ class SipEndpoint:
         Raises:
             StartupError: If the port is taken.
         """
-        loop = asyncio.get_running_loop()
         host, port = self._bind
-        try:
-            self._udp, _ = await loop.create_datagram_endpoint(
-                lambda: _Datagrams(self._datagram), local_addr=(host, port)
-            )
-            sock = self._udp.get_extra_info("socket")
-            _enlarge_buffers(sock)
-            port = sock.getsockname()[1]
-            self._tcp = await asyncio.start_server(self._accept, host, port)
-        except OSError as error:
-            await self.stop()
-            raise StartupError(
-                f"SIP cannot listen on {host}:{port} ({error.strerror}). Is another server "
-                "running? Set VOICEBLOCKS_SIP_LISTEN to a free address."
-            ) from error
-        self._bind = (host, port)
+        # A port that is free for UDP may be taken for TCP: then another free one is tried.
+        for attempts_left in reversed(range(1 if port else FREE_PORT_ATTEMPTS)):
+            try:
+                self._bind = (host, await self._listen(host, port))
+            except OSError as error:
+                await self.stop()
+                if attempts_left:
+                    continue
+                raise StartupError(
+                    f"SIP cannot listen on {host}:{port} ({error.strerror}). Is another server "
+                    "running? Set VOICEBLOCKS_SIP_LISTEN to a free address."
+                ) from error
+            return
+
+    async def _listen(self, host: str, port: int) -> int:
+        """Bind UDP and TCP to the same port, any free one for 0; returns it."""
+        self._udp, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Datagrams(self._datagram), local_addr=(host, port)
+        )
+        sock = self._udp.get_extra_info("socket")
+        _enlarge_buffers(sock)
+        port = sock.getsockname()[1]
+        self._tcp = await asyncio.start_server(self._accept, host, port)
+        return port
 
     async def stop(self) -> None:
         """Close all sockets; what the core still wanted to say is lost."""

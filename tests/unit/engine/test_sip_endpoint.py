@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
+from typing import Any
+
+import pytest
 
 from voiceblocks.engine.sip_endpoint import SipEndpoint
+from voiceblocks.errors import StartupError
 from voiceblocks.sip.events import Event, InviteReceived, LegCancelled
 from voiceblocks.system_clock import SystemClock
 from voiceblocks.testing.phone import Phone
@@ -35,3 +41,34 @@ async def test_a_fault_in_one_event_stops_nothing() -> None:
             await call.ended()
             assert isinstance(await seen.get(), LegCancelled)
     await endpoint.stop()
+
+
+@pytest.mark.parametrize("is_asked_for", [False, True])
+async def test_a_port_taken_for_tcp_only(
+    is_asked_for: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where any port will do another one is tried; one that was asked for is refused."""
+    refused: list[int] = []
+    start_server = asyncio.start_server
+
+    async def taken_at_first(*args: Any) -> asyncio.Server:
+        if not refused:
+            refused.append(args[2])
+            raise OSError(errno.EADDRINUSE, "address already in use")
+        return await start_server(*args)
+
+    monkeypatch.setattr(asyncio, "start_server", taken_at_first)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        wanted = probe.getsockname()[1] if is_asked_for else 0
+    endpoint = SipEndpoint(
+        host="127.0.0.1", port=wanted, clock=SystemClock(), guard=None, on_event=lambda _event: None
+    )
+    if is_asked_for:
+        with pytest.raises(StartupError):
+            await endpoint.start()
+    else:
+        await endpoint.start()
+        assert endpoint.address[1] > 0
+        await endpoint.stop()
+    assert len(refused) == 1
