@@ -25,6 +25,7 @@ from voiceblocks.engine.sip_endpoint import SipEndpoint
 from voiceblocks.errors import RemoteSipError
 from voiceblocks.log import get_logger
 from voiceblocks.sip.events import (
+    AnswerSent,
     Event,
     InfoReceived,
     InviteReceived,
@@ -203,6 +204,8 @@ class CallEngine:
                 self._cancelled.add(event.leg)
             return
         match event:
+            case AnswerSent():
+                call.on_answer_sent()
             case LegConfirmed():
                 call.on_confirmed(event.answer)
             case OfferReceived():

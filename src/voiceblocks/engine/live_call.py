@@ -26,13 +26,14 @@ from voiceblocks.clock import Clock
 from voiceblocks.engine import goodbye
 from voiceblocks.engine.call_clocks import CallClocks, CallLimits
 from voiceblocks.engine.digits import Digit
+from voiceblocks.engine.leg_end import LegEnd
 from voiceblocks.engine.media.handles import Tap
 from voiceblocks.engine.media_session import MediaSession
 from voiceblocks.engine.plan import BlockPlan
 from voiceblocks.engine.runners.interfaces import CallGone, Outcome
 from voiceblocks.engine.runners.registry import RUNNERS
 from voiceblocks.engine.sip_endpoint import SipEndpoint
-from voiceblocks.errors import CapacityExceeded, ContractViolation, RemoteSipError
+from voiceblocks.errors import CapacityExceeded, ContractViolation, LocalSipError, RemoteSipError
 from voiceblocks.log import get_logger
 from voiceblocks.sip.dtmf_info import read_digit
 from voiceblocks.sip.flow import Flow
@@ -90,11 +91,9 @@ class LiveCall:
         self._on_over = on_over
         self._loop = asyncio.get_running_loop()
         self._state = LegState.RINGING
-        self._gone = asyncio.Event()
+        self._end = LegEnd()
+        self._answer_sent = asyncio.Event()
         self._confirmed = asyncio.Event()
-        self._gone_reason = EndReason.HANGUP
-        self._gone_at = 0.0
-        self._gone_at_us = 0
         self._disposition = Disposition.NO_ANSWER
         self._hangup_runs: list[str] = []
         self._block: asyncio.Task[None] | None = None
@@ -130,6 +129,10 @@ class LiveCall:
         return self._clocks.hold()
 
     # What the SIP leg tells
+
+    def on_answer_sent(self) -> None:
+        """Our 200 has left."""
+        self._answer_sent.set()
 
     def on_confirmed(self, answer: bytes | None) -> None:
         """ACK came, with the SDP answer where our 200 carried the offer."""
@@ -233,30 +236,21 @@ class LiveCall:
 
     async def until_gone(self) -> None:
         """Return when the leg has ended."""
-        await self._gone.wait()
+        await self._end.wait()
 
     async def unless_gone(self, awaitable: Awaitable[T]) -> T:
         """Wait for `awaitable` unless the leg ends first: then `CallGone`."""
-        wanted = asyncio.ensure_future(awaitable)
-        gone = self._loop.create_task(self._gone.wait())
-        try:
-            await asyncio.wait({wanted, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if wanted.done():
-                return wanted.result()
-            raise CallGone
-        finally:
-            wanted.cancel()
-            gone.cancel()
+        return await self._end.unless(awaitable)
 
     @property
     def gone_reason(self) -> EndReason:
         """Why the leg ended."""
-        return self._gone_reason
+        return self._end.reason
 
     @property
     def gone_at(self) -> float:
         """Monotonic seconds at which the leg ended."""
-        return self._gone_at
+        return self._end.at
 
     # Inside
 
@@ -272,7 +266,7 @@ class LiveCall:
                 await self._answer()
             outcome = await runner.run(self, plan)
         except CallGone:
-            outcome = Outcome(self._gone_reason)
+            outcome = Outcome(self._end.reason)
         except Exception:  # noqa: BLE001
             # A fault of ours in one block must not leave a caller in silence for ever.
             _log.exception("block_failed", session=self.session_id, block=plan.command.block)
@@ -289,7 +283,7 @@ class LiveCall:
                     session_id=self.session_id,
                     run_id=plan.run_id,
                     reason=outcome.reason,
-                    at_us=self._gone_at_us or self._clock.utc_us(),
+                    at_us=self._end.at_us or self._clock.utc_us(),
                     audio=outcome.audio,
                     digits=outcome.digits,
                 )
@@ -312,12 +306,18 @@ class LiveCall:
         except RemoteSipError as error:
             self._refuse(error.status_hint)
             raise CallGone from None
-        if self._gone.is_set():
+        if self._end.has_come:
             raise CallGone
-        if not self._endpoint.try_run(lambda ua, now: ua.answer(self.leg, sdp, now)):
+        try:
+            if self._endpoint.run(lambda ua, now: ua.answer(self.leg, sdp, now)):
+                self._answer_sent.set()
+        except LocalSipError:
             self._leave(EndReason.HANGUP, Disposition.CANCELLED)
-        # Sending the 200 may have told that its connection is lost.
-        if self._gone.is_set():
+        # The 200 may have to wait for a PRACK, and the caller may leave before it was sent:
+        # the call is up, and costs money, from then on.
+        await self.unless_gone(self._answer_sent.wait())
+        # Sending it may have told that its connection is lost.
+        if self._end.has_come:
             raise CallGone
         self._state = LegState.UP
         self._disposition = Disposition.ANSWERED
@@ -344,11 +344,8 @@ class LiveCall:
         if self._state is LegState.RINGING:
             self._disposition = unanswered
         self._state = LegState.GONE
-        self._gone_reason = reason
-        self._gone_at = self._clock.monotonic()
-        self._gone_at_us = self._clock.utc_us()
         self._clocks.stop()
-        self._gone.set()
+        self._end.come(reason, self._clock.monotonic(), self._clock.utc_us())
         self._closing = self._loop.create_task(self._close())
 
     async def _close(self) -> None:
@@ -360,14 +357,12 @@ class LiveCall:
             for run_id in self._hangup_runs:
                 await self._tell(
                     self._handler.on_block_finished(
-                        BlockFinished(
-                            self.session_id, run_id, EndReason.COMPLETED, self._gone_at_us
-                        )
+                        BlockFinished(self.session_id, run_id, EndReason.COMPLETED, self._end.at_us)
                     )
                 )
             await self._tell(
                 self._handler.on_call_ended(
-                    CallEnded(self.session_id, self._gone_at_us, self._disposition)
+                    CallEnded(self.session_id, self._end.at_us, self._disposition)
                 )
             )
         finally:

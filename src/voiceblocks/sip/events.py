@@ -52,6 +52,13 @@ class LegCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerSent:
+    """The 200 that had waited for a PRACK has left (`UserAgent.answer` said that it waits)."""
+
+    leg: int
+
+
+@dataclass(frozen=True, slots=True)
 class LegConfirmed:
     """The ACK for our 200 came."""
 
@@ -168,6 +175,7 @@ class LegEnded:
 Event = (
     InviteReceived
     | LegCancelled
+    | AnswerSent
     | LegConfirmed
     | Progress
     | Answered

@@ -8,6 +8,7 @@ from voiceblocks.errors import LocalSipError
 from voiceblocks.sip.bodies import session_description
 from voiceblocks.sip.dialog import Dialog, option_tags
 from voiceblocks.sip.events import (
+    AnswerSent,
     EndCause,
     InviteReceived,
     LegCancelled,
@@ -115,6 +116,7 @@ class IncomingCalls:
             self._core.layer.respond(transaction, 200, now)
         if leg.deferred_answer is not None:
             self._accept(leg, leg.deferred_answer, now)
+            self._core.events.append(AnswerSent(leg.handle))
         elif leg.deferred_ring is not None:
             (sdp,), leg.deferred_ring = leg.deferred_ring, None
             self.ring(leg, sdp, now)
@@ -174,9 +176,12 @@ class IncomingCalls:
 
         leg.timers["ring"] = self._core.timers.schedule(now + RING_REPEAT_S, fire)
 
-    def answer(self, leg: Leg, sdp: bytes, now: float) -> None:
+    def answer(self, leg: Leg, sdp: bytes, now: float) -> bool:
         """
         Accept the call.
+
+        Returns:
+            Whether the 200 has left; else it waits for a PRACK, and `AnswerSent` follows.
 
         Raises:
             LocalSipError: If it is not waiting for its answer.
@@ -186,8 +191,9 @@ class IncomingCalls:
             raise LocalSipError(f"leg {leg.handle} is answered already")
         if leg.reliable is not None and leg.reliable.blocks_answer:
             leg.deferred_answer = sdp
-            return
+            return False
         self._accept(leg, sdp, now)
+        return True
 
     def _accept(self, leg: Leg, sdp: bytes, now: float) -> None:
         transaction, core = self._waiting_invite(leg), self._core

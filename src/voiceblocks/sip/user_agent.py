@@ -134,9 +134,14 @@ class UserAgent:
         """
         self._incoming.ring(self._core.leg(leg), sdp, now)
 
-    def answer(self, leg: int, sdp: bytes, now: float) -> None:
-        """Accept the call; `sdp` is the answer, or our offer if the INVITE had none."""
-        self._incoming.answer(self._core.leg(leg), sdp, now)
+    def answer(self, leg: int, sdp: bytes, now: float) -> bool:
+        """
+        Accept the call; `sdp` is the answer, or our offer if the INVITE had none.
+
+        Returns:
+            Whether the 200 has left; else it waits for a PRACK, and `AnswerSent` follows.
+        """
+        return self._incoming.answer(self._core.leg(leg), sdp, now)
 
     def refuse(
         self,
