@@ -134,8 +134,14 @@ async def test_a_leg_moves_between_workers_while_it_plays_and_records(
     result = await asyncio.wait_for(tap.closed(), 10)
     audio = audio_of(result.spool_path, result.n_samples)
     assert result.stats.packets_lost == 0
-    for packet in range(11, 10 + rounds * 20):
-        assert audio.tobytes().find(ramp(packet)[8:-8]) >= 0, packet
+    recorded = [
+        packet
+        for packet in range(10, 10 + rounds * 20)
+        if audio.tobytes().find(ramp(packet)[8:-8]) >= 0
+    ]
+    # The tap opens while the first packets come: on a busy machine some are before it.
+    assert recorded[0] <= 15
+    assert recorded == list(range(recorded[0], 10 + rounds * 20))
     playback.stop()
     assert not await playback.wait()
     await leg.close()
