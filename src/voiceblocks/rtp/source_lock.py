@@ -5,15 +5,16 @@ then *locked*: nobody else can put audio into the call or draw it away. The tabl
 
 | state  | the locked source | named by SDP          | a stranger                  | silence |
 |--------|-------------------|-----------------------|-----------------------------|---------|
-| LEARN  | -                 | host: lock            | 3 packets: lock             | -       |
+| LEARN  | -                 | address: lock         | 3 packets: lock             | -       |
 | LOCKED | take              | refuse, or (*)        | refuse                      | SILENT  |
 | SILENT | take, LOCKED      | address, 3 packets: lock | same SSRC, 3 packets: lock | -      |
 
 Packets count in sequence, of one source and SSRC. An update that names another address
 goes to LEARN, one that names the same address to SILENT.
-(*) A lock on a stranger although SDP named somebody is *doubtful*: whoever sends to all our
-ports would else win each call in which he is first. There the host of SDP takes over with 3
-packets, as long as it is heard at all: that is for the owner to bound.
+(*) A lock on somebody else although SDP named an address is *doubtful*: whoever sends to all
+our ports, or the stale stream of an earlier call behind the same SBC, would else win each call
+in which he is first. There a source that SDP fits better (its address, then its host) takes
+over with 3 packets, as long as it is heard at all: that is for the owner to bound.
 The last row is a NAT that gave the phone another port: only after real silence of the locked
 source, and only for somebody who knows its SSRC or sits at the address that was signalled.
 """
@@ -28,7 +29,7 @@ from voiceblocks.rtp.sequence import uint16_add
 Address = tuple[str, int]
 
 LEARN_PACKETS = 3
-"Of one stranger in sequence; one on the same host as SDP says needs no second."
+"Of one source in sequence; the address that SDP says needs no second."
 
 REBIND_PACKETS = 3
 
@@ -84,9 +85,9 @@ class SourceLock:
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether the locked source is on another host than SDP said."""
+        """Whether the locked source is another than SDP said."""
         source, signalled = self.source, self.signalled
-        return source is not None and signalled is not None and source[0] != signalled[0]
+        return source is not None and signalled is not None and source != signalled
 
     def receive(self, source: Address, ssrc: int, sequence: int) -> Verdict:
         """Judge one RTP packet that could be parsed and has a payload type that we know."""
@@ -131,13 +132,23 @@ class SourceLock:
         self._candidate = None
 
     def _may_take_over(self, source: Address) -> bool:
+        return (
+            self.source is not None
+            and self.is_doubtful
+            and self._fit(source) > self._fit(self.source)
+        )
+
+    def _fit(self, source: Address) -> int:
+        """How well SDP fits a source: its address, its host, or not at all."""
         signalled = self.signalled
-        return self.is_doubtful and signalled is not None and source[0] == signalled[0]
+        if signalled is None or source[0] != signalled[0]:
+            return 0
+        return 2 if source == signalled else 1
 
     def _needed(self, source: Address, ssrc: int) -> float:
         signalled = self.signalled
         if self.state is LockState.LEARN:
-            return 1 if signalled is not None and source[0] == signalled[0] else LEARN_PACKETS
+            return 1 if source == signalled else LEARN_PACKETS
         if self.state is LockState.LOCKED or ssrc == self._ssrc or source == signalled:
             return REBIND_PACKETS
         return float("inf")

@@ -37,6 +37,14 @@ def doubtful() -> SourceLock:
     return lock
 
 
+def neighbour() -> SourceLock:
+    """One that a stale stream of the same host has won."""
+    lock = SourceLock(PHONE)
+    assert send(lock, OTHER_PORT, SSRC, 3) is Verdict.LOCKED
+    assert lock.is_doubtful
+    return lock
+
+
 def send(lock: SourceLock, source: tuple[str, int], ssrc: int, count: int) -> Verdict:
     """Packets in sequence; the last verdict."""
     verdict = Verdict.REFUSE
@@ -49,7 +57,8 @@ def send(lock: SourceLock, source: tuple[str, int], ssrc: int, count: int) -> Ve
     ("made", "source", "ssrc", "count", "verdict", "state"),
     [
         (lambda: SourceLock(PHONE), PHONE, SSRC, 1, Verdict.LOCKED, LockState.LOCKED),
-        (lambda: SourceLock(PHONE), OTHER_PORT, SSRC, 1, Verdict.LOCKED, LockState.LOCKED),
+        (lambda: SourceLock(PHONE), OTHER_PORT, SSRC, 2, Verdict.REFUSE, LockState.LEARN),
+        (lambda: SourceLock(PHONE), OTHER_PORT, SSRC, 3, Verdict.LOCKED, LockState.LOCKED),
         (lambda: SourceLock(PHONE), STRANGER, SSRC, 2, Verdict.REFUSE, LockState.LEARN),
         (lambda: SourceLock(PHONE), STRANGER, SSRC, 3, Verdict.LOCKED, LockState.LOCKED),
         (SourceLock, STRANGER, SSRC, 3, Verdict.LOCKED, LockState.LOCKED),
@@ -60,6 +69,9 @@ def send(lock: SourceLock, source: tuple[str, int], ssrc: int, count: int) -> Ve
         (doubtful, PHONE, OTHER_SSRC, 3, Verdict.LOCKED, LockState.LOCKED),
         (doubtful, OTHER_PORT, OTHER_SSRC, 3, Verdict.LOCKED, LockState.LOCKED),
         (doubtful, OTHER_STRANGER, SSRC, 50, Verdict.REFUSE, LockState.LOCKED),
+        (neighbour, PHONE, OTHER_SSRC, 2, Verdict.REFUSE, LockState.LOCKED),
+        (neighbour, PHONE, OTHER_SSRC, 3, Verdict.LOCKED, LockState.LOCKED),
+        (neighbour, STRANGER, SSRC, 50, Verdict.REFUSE, LockState.LOCKED),
         (silent, PHONE, SSRC, 1, Verdict.LOCKED, LockState.LOCKED),
         (silent, OTHER_PORT, SSRC, 2, Verdict.REFUSE, LockState.SILENT),
         (silent, OTHER_PORT, SSRC, 3, Verdict.LOCKED, LockState.LOCKED),

@@ -6,6 +6,7 @@ not hear it.
 
 from __future__ import annotations
 
+import secrets
 import socket
 from collections import deque
 
@@ -33,6 +34,9 @@ class PortPool:
     def __init__(self, ports: range, host: str) -> None:
         self._host = host
         self._even = deque(port for port in ports if port % 2 == 0 and port + 1 in ports)
+        if self._even:
+            # After a restart the old peers still send to the ports that were used last.
+            self._even.rotate(secrets.randbelow(len(self._even)))
         self._any = not ports
         self._quarantine: deque[tuple[float, Pair]] = deque()
 
