@@ -23,21 +23,21 @@ import time
 import pytest
 
 from tests.crash import facts
-from tests.crash.victims import Victim, is_recovered, victim
+from tests.crash.victims import is_recovered, victim
 from tests.functional.calls import decode, length_ms, recording
 from tests.harness import Application, ServerProcess
 from voiceblocks.calls.events import EndReason
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.sessions.state import SessionState
 from voiceblocks.testing import tone_code
-from voiceblocks.testing.phone import CallNotAnswered, Phone
+from voiceblocks.testing.phone import CallNotAnswered, Phone, PhoneCall
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def next_call_works(app: Application) -> None:
     """A fresh caller is recorded as if nothing had happened."""
-    async with Phone() as phone:
+    async with asyncio.timeout(30), Phone() as phone:
         call, _session = await recording(app, phone, tag="after")
         await call.media.say(tone_code.encode_seconds(9, 1))
         await call.media.press("#")
@@ -63,12 +63,12 @@ async def room_for_calls(app: Application) -> None:
             await asyncio.sleep(0.2)
 
 
-async def pressed_finish_key(app: Application, phone: Phone) -> str:
-    """A recording that is being finished: `#` has just gone; returns the session."""
+async def pressed_finish_key(app: Application, phone: Phone) -> tuple[PhoneCall, str]:
+    """A recording that is being finished: `#` has just gone."""
     call, session = await recording(app, phone)
     await call.media.say(tone_code.encode_seconds(0, 2))
     await call.media.press("#")
-    return session
+    return call, session
 
 
 async def is_told_once(app: Application, session: str) -> None:
@@ -92,8 +92,10 @@ async def test_all_processes_at_once(server: ServerProcess) -> None:
         phones = [await opened.enter_async_context(Phone()) for _ in range(5)]
         rings = await phones[4].call(apps[4].sip())
         await apps[4].told(ivr_block="answer")
-        *many, finishing = await asyncio.gather(
-            *(victim(app, phone) for app, phone in zip(apps[:3], phones[:3], strict=True)),
+        many, (finishing, session) = await asyncio.gather(
+            asyncio.gather(
+                *(victim(app, phone) for app, phone in zip(apps[:3], phones[:3], strict=True))
+            ),
             pressed_finish_key(apps[3], phones[3]),
         )
         pids = [pid for found in server.pids().values() for pid in found]
@@ -103,27 +105,16 @@ async def test_all_processes_at_once(server: ServerProcess) -> None:
         await facts.until(lambda: not any(facts.is_alive(pid) for pid in pids))
         await server.start()
         for app, one in zip(apps, many, strict=False):
-            assert isinstance(one, Victim)
             one.killed_at = killed_at
             await is_recovered(app, one)
-        assert isinstance(finishing, str)
-        await is_told_once(apps[3], finishing)
+        await is_told_once(apps[3], session)
+        async with asyncio.timeout(10):
+            await finishing.ended()
+        await finishing.media.stop()
         unanswered = await apps[4].told(ivr_block="answer", call_state="ended")
         assert (unanswered.body["duration"], unanswered.body["debit"]) == ("0", "0.000")
         rings.hang_up()
         await next_call_works(apps[0])
-
-
-async def test_the_supervisor_alone(server: ServerProcess, app: Application, phone: Phone) -> None:
-    """The kernel takes all the others with it, so that a new server finds free ports."""
-    one = await victim(app, phone)
-    pids = [pid for found in server.pids().values() for pid in found]
-    one.killed_at = time.monotonic()
-    facts.kill(server.pids()["supervisor"][0])
-    await server.gone()
-    await facts.until(lambda: not any(facts.is_alive(pid) for pid in pids))
-    await server.start()
-    await is_recovered(app, one)
 
 
 async def test_the_control_process(server: ServerProcess, app: Application, phone: Phone) -> None:

@@ -21,7 +21,7 @@ from voiceblocks.testing.phone import CallNotAnswered, Phone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-DRAIN_TIMEOUT_S = 4
+DRAIN_TIMEOUT_S = 3
 
 
 async def draining(server: ServerProcess) -> None:
@@ -100,7 +100,7 @@ async def test_a_second_server_on_the_same_folder_does_not_start(
 ) -> None:
     """It would take the live calls of the first for dead ones; it says so, and harms nobody."""
     call, _session = await recording(app, phone)
-    spoken = call.media.say(tone_code.encode_seconds(0, 7))
+    spoken = call.media.say(tone_code.encode_seconds(0, 6))
     second = ServerProcess(server.data_dir)
     with pytest.raises(AssertionError):
         await second.start()
@@ -112,7 +112,7 @@ async def test_a_second_server_on_the_same_folder_does_not_start(
     assert told.body["call_state"] == "ongoing"
     samples = decode(await app.fetch(told.body["record_url"]))
     heard = [second.second_index for second in tone_code.decode_seconds(samples)]
-    assert heard == list(range(7))
+    assert heard == list(range(6))
 
 
 async def test_a_control_process_without_its_supervisor_goes_away() -> None:
