@@ -615,7 +615,7 @@ async def test_wrong_tags_are_no_dialog(app: Application, peer: RawPeer) -> None
 
 
 async def test_a_bye_that_crosses_the_200(app: Application, peer: RawPeer) -> None:
-    """BYE instead of ACK, as who hangs up in that moment: 200, and the 200 is not repeated."""
+    """BYE instead of ACK: 200, ours is not repeated, and a call that was answered is billed."""
     call = RawCall(peer, app.number)
     session = await ringing(app, call)
     await app.record(session)
@@ -623,6 +623,7 @@ async def test_a_bye_that_crosses_the_200(app: Application, peer: RawPeer) -> No
     assert (await peer.answer_to(call.request("BYE"), "BYE")).status == 200
     told = await app.told(ivr_block="record", call_state="ended")
     assert told.body["record_status"] == "failed"
+    assert told.body["duration"] == "1"
     await peer.quiet(1.5)
     peer.send(call.ack())
     await peer.quiet()

@@ -93,6 +93,7 @@ class LiveCall:
         self._state = LegState.RINGING
         self._end = LegEnd()
         self._answer_sent = asyncio.Event()
+        self._dialog = ""
         self._confirmed = asyncio.Event()
         self._disposition = Disposition.NO_ANSWER
         self._hangup_runs: list[str] = []
@@ -131,7 +132,16 @@ class LiveCall:
     # What the SIP leg tells
 
     def on_answer_sent(self) -> None:
-        """Our 200 has left."""
+        """Our 200 has left: the call is up and costs money, whatever the caller does next."""
+        if self._state is not LegState.RINGING:
+            return
+        try:
+            self._dialog = goodbye.remember(self._endpoint, self.leg, self._flow)
+        except LocalSipError:
+            # Sending it told that the connection is lost; the end of the leg follows.
+            return
+        self._state = LegState.UP
+        self._disposition = Disposition.ANSWERED
         self._answer_sent.set()
 
     def on_confirmed(self, answer: bytes | None) -> None:
@@ -310,20 +320,14 @@ class LiveCall:
             raise CallGone
         try:
             if self._endpoint.run(lambda ua, now: ua.answer(self.leg, sdp, now)):
-                self._answer_sent.set()
+                self.on_answer_sent()
         except LocalSipError:
             self._leave(EndReason.HANGUP, Disposition.CANCELLED)
-        # The 200 may have to wait for a PRACK, and the caller may leave before it was sent:
-        # the call is up, and costs money, from then on.
-        await self.unless_gone(self._answer_sent.wait())
-        # Sending it may have told that its connection is lost.
-        if self._end.has_come:
-            raise CallGone
-        self._state = LegState.UP
-        self._disposition = Disposition.ANSWERED
-        dialog = goodbye.remember(self._endpoint, self.leg, self._flow)
+        if not self._answer_sent.is_set():
+            # It waits for a PRACK, or never left.
+            await self.unless_gone(self._answer_sent.wait())
         await self._handler.on_call_answered(
-            CallAnswered(self.session_id, self._clock.utc_us(), dialog)
+            CallAnswered(self.session_id, self._clock.utc_us(), self._dialog)
         )
         await self.unless_gone(self._confirmed.wait())
 
