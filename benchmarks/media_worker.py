@@ -5,8 +5,9 @@
 Every call is sent 50 packets of speech a second by a generator in a process of its own
 (sendmmsg on one socket), hears a prompt all the time, is recorded into the ring and by the
 keeper, and is encoded to MP3 as it goes on. Every MP3 is finished at the end, and must have
-the length of its recording. Prints one line of JSON for each N: percent of a core per call in the worker, tick lateness,
-and what was lost. On loopback a send pays for the receiving half of the stack too.
+the length of its recording. Prints one line of JSON for each N: percent of a core per call in
+the worker, tick lateness, and what was lost. On loopback a send pays for the receiving half of
+the stack too.
 """
 
 from __future__ import annotations
