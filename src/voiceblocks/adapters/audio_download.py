@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -211,9 +211,9 @@ class AudioDownloader:
             content = self._path_of(entry.sha256)
             if content.stat().st_size != entry.size_bytes or entry.url != url:
                 return None
-            # Used now: evicted last.
-            os.utime(path)
+            # Used now: evicted last. The entry after its content, as when both are written.
             os.utime(content)
+            os.utime(path)
         except (OSError, msgspec.DecodeError):
             return None
         return entry if entry.etag or entry.last_modified else None
@@ -228,18 +228,26 @@ class AudioDownloader:
 
     def _evict(self, keep: Path) -> None:
         """Delete the contents that were unused longest, until the rest fits."""
-        files = [(path.stat(), path) for path in self._folder.glob(f"*{_CONTENT_SUFFIX}")]
-        files.sort(key=lambda item: item[0].st_mtime_ns)
+        files = _by_age(self._folder.glob(f"*{_CONTENT_SUFFIX}"))
         total_bytes = sum(stat.st_size for stat, _ in files)
-        while total_bytes > self._cache_max_bytes and files[0][1] != keep:
+        while files and total_bytes > self._cache_max_bytes and files[0][1] != keep:
             stat, path = files.pop(0)
             path.unlink(missing_ok=True)
             total_bytes -= stat.st_size
-        oldest_ns = files[0][0].st_mtime_ns
-        for entry in self._folder.glob("*.json"):
+        for stat, entry in _by_age(self._folder.glob("*.json")):
             # Written and touched after its content: this one's is gone.
-            if entry.stat().st_mtime_ns < oldest_ns:
+            if files and stat.st_mtime_ns < files[0][0].st_mtime_ns:
                 entry.unlink(missing_ok=True)
+
+
+def _by_age(paths: Iterable[Path]) -> list[tuple[os.stat_result, Path]]:
+    """The files that are there, oldest first; another thread may delete some meanwhile."""
+    found = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            found.append((path.stat(), path))
+    found.sort(key=lambda item: item[0].st_mtime_ns)
+    return found
 
 
 def purge(folder: Path, sha256: str) -> None:

@@ -278,3 +278,16 @@ async def test_a_hung_host_holds_up_nobody_else(server: FileServer, tmp_path: Pa
     assert {str(outcome) for outcome in outcomes} == {"error_msg_download_failed"}
     hung.close()
     await http.close()
+
+
+async def test_many_files_at_once_all_arrive_and_stay(
+    downloader: AudioDownloader, server: FileServer
+) -> None:
+    """Tidying up after one download neither fails nor forgets another that ends beside it."""
+    server.headers = {"Last-Modified": DATE}
+    urls = [f"{server.url}/a.wav?n={number}" for number in range(40)]
+    for statuses in ([200] * 40, [304] * 40):
+        server.statuses.clear()
+        fetched = await asyncio.gather(*(downloader.fetch(url) for url in urls))
+        assert all(one.path.exists() for one in fetched)
+        assert server.statuses == statuses
