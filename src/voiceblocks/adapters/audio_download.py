@@ -230,14 +230,17 @@ class AudioDownloader:
         """Delete the contents that were unused longest, until the rest fits."""
         files = _by_age(self._folder.glob(f"*{_CONTENT_SUFFIX}"))
         total_bytes = sum(stat.st_size for stat, _ in files)
+        evicted = set()
         while files and total_bytes > self._cache_max_bytes and files[0][1] != keep:
             stat, path = files.pop(0)
             path.unlink(missing_ok=True)
             total_bytes -= stat.st_size
-        for stat, entry in _by_age(self._folder.glob("*.json")):
-            # Written and touched after its content: this one's is gone.
-            if files and stat.st_mtime_ns < files[0][0].st_mtime_ns:
-                entry.unlink(missing_ok=True)
+            evicted.add(path.stem)
+        for entry in self._folder.glob("*.json") if evicted else ():
+            # Several URLs may have had the same content.
+            with contextlib.suppress(OSError, msgspec.DecodeError):
+                if msgspec.json.decode(entry.read_bytes(), type=_Entry).sha256 in evicted:
+                    entry.unlink(missing_ok=True)
 
 
 def _by_age(paths: Iterable[Path]) -> list[tuple[os.stat_result, Path]]:
