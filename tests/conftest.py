@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 
 from hypothesis import HealthCheck, settings
 
 from tests.postgres import database_url, postgres_url
+
+# pytest imports it inside its hook for unraisable errors, where a second one that comes in the
+# middle of the import finds half a module and fails a test that has nothing to do with it.
+assert tracemalloc
 
 __all__ = ["database_url", "postgres_url"]
 
