@@ -60,6 +60,7 @@ async def room_for_calls(app: Application) -> None:
                 return
             with pytest.raises(CallNotAnswered, match="503"):
                 await call.answered()
+            # Between calls, as a caller tries again: the server tells nobody that it has room.
             await asyncio.sleep(0.2)
 
 

@@ -31,6 +31,7 @@ async def test_hold_and_resume_keep_the_clock(app: Application, phone: Phone) ->
     await call.media.say(tone_code.encode_seconds(0, 1))
     call.hold()
     await call.renegotiated()
+    # What was on its way when the hold was agreed may still arrive.
     await asyncio.sleep(0.1)
     heard_on_hold = len(call.media.heard)
     await call.media.say(tone_code.encode_seconds(1, 1))

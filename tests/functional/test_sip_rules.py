@@ -309,6 +309,7 @@ async def test_a_required_reliable_answer(app: Application, peer: RawPeer) -> No
     assert (await peer.answer_to(wrong, "PRACK")).status == 481
     right = call.request("PRACK", [("RAck", f"{number} 1 INVITE")])
     assert (await peer.answer_to(right, "PRACK")).status == 200
+    # Silence is the point: so long an unacknowledged 180 would have been repeated twice more.
     await asyncio.sleep(1.5)
     assert sum(one.status == 180 for one in peer.received) <= 3
     await app.record(session)

@@ -1,8 +1,7 @@
 """How loud samples are, over all or at one frequency.
 
 dBFS as in AES17: a sine that just reaches full scale has 0 dBFS, so that a tone
-made by `tones.tone` at -10 dBFS measures -10 both ways. (RFC 3389's dBov are 3 dB
-higher for the same sound: see `comfort_noise`.)
+made by `tones.tone` at -10 dBFS measures -10 both ways.
 """
 
 from __future__ import annotations
