@@ -17,6 +17,8 @@ TxnRef = NewType("TxnRef", str)
 BlockRunId = NewType("BlockRunId", str)
 RecordingId = NewType("RecordingId", str)
 NotificationId = NewType("NotificationId", str)
+LegId = NewType("LegId", str)
+TrunkId = NewType("TrunkId", str)
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
 _LOWER = string.ascii_lowercase + string.digits
@@ -52,6 +54,26 @@ def new_txn_ref(node: str) -> TxnRef:
     return TxnRef(f"AA-S-{node}-{random_text(12)}")
 
 
+def new_participant_txn_ref(node: str) -> TxnRef:
+    """A participant of a conference on `node`, such as `AA-C-1-0f9k2m4q7w1x`."""
+    return TxnRef(f"AA-C-{node}-{random_text(12)}")
+
+
+def new_room_name() -> str:
+    """A room that nobody named, such as `R0f9k2m4q7w1x`; only letters and digits."""
+    return "R" + random_text(12)
+
+
+def new_leg_id() -> LegId:
+    """A further leg of a call: the one that a transfer dials, or the second of `voice/call`."""
+    return LegId("leg_" + random_text(16))
+
+
+def new_trunk_id() -> TrunkId:
+    """A trunk, such as `trk_8d0s…`."""
+    return TrunkId("trk_" + random_text(12))
+
+
 def new_block_run_id() -> BlockRunId:
     """One execution of a block."""
     return BlockRunId("run_" + random_text(16))
@@ -72,6 +94,6 @@ def node_of(session_or_txn: str) -> str | None:
     parts = session_or_txn.split("-")
     if len(parts) == 3 and parts[0] == "S":
         return parts[1]
-    if len(parts) == 4 and parts[:2] == ["AA", "S"]:
+    if len(parts) == 4 and parts[0] == "AA" and parts[1] in {"S", "C"}:
         return parts[2]
     return None

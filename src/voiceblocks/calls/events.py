@@ -99,6 +99,8 @@ class BlockFinished:
     audio: RecordedAudio | None = None
     digits: str = field(default="", repr=False)
     "What the caller typed. Personal data: never logged, so not shown either."
+    reached: Disposition | None = None
+    "How the far end of a dial or transfer was reached; `None` for other blocks."
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,49 @@ class CallEnded:
     session_id: str
     at_us: int
     disposition: Disposition
+
+
+@dataclass(frozen=True, slots=True)
+class FurtherLegAnswered:
+    """A leg that a transfer or `voice/call` dialled is answered: its billing starts."""
+
+    session_id: str
+    leg_id: str
+    at_us: int
+    dialog: str
+    "As in `CallAnswered`."
+
+
+@dataclass(frozen=True, slots=True)
+class FurtherLegEnded:
+    """Such a leg is gone, or was never there. Comes once a leg, before `CallEnded`."""
+
+    session_id: str
+    leg_id: str
+    at_us: int
+    disposition: Disposition
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorStarted:
+    """The whole call is recorded from now on; both spools grow."""
+
+    session_id: str
+    name: str
+    "The recording's id, and the name of the caller's spool."
+    caller_spool: Path
+    heard_spool: Path
+    "What the caller hears: prompts and whoever they talk to."
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorEnded:
+    """A monitor is over since its call is; comes after `CallEnded`."""
+
+    session_id: str
+    caller: RecordedAudio
+    heard: RecordedAudio
+    at_us: int
 
 
 class CallHandler(Protocol):
@@ -141,4 +186,20 @@ class CallHandler(Protocol):
 
     async def on_call_ended(self, event: CallEnded) -> None:
         """Settle the call and tell the application."""
+        ...
+
+    async def on_further_leg_answered(self, event: FurtherLegAnswered) -> None:
+        """Note that a second leg costs money from now on."""
+        ...
+
+    async def on_further_leg_ended(self, event: FurtherLegEnded) -> None:
+        """Note how a second leg ended."""
+        ...
+
+    def on_monitor_started(self, event: MonitorStarted) -> None:
+        """Begin to encode while the call goes on."""
+        ...
+
+    async def on_monitor_ended(self, event: MonitorEnded) -> None:
+        """Finish the recording of the whole call and tell the application."""
         ...

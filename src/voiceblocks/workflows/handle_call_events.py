@@ -22,7 +22,11 @@ from voiceblocks.calls.events import (
     BlockFinished,
     CallAnswered,
     CallEnded,
+    FurtherLegAnswered,
+    FurtherLegEnded,
     IncomingCall,
+    MonitorEnded,
+    MonitorStarted,
     RecordingStarted,
     Refusal,
 )
@@ -105,6 +109,18 @@ class HandleCallEvents:
         """Settle the call."""
         await self._write_down(lambda connection: note_call_ended(connection, event))
         self._outbox.wake()
+
+    async def on_further_leg_answered(self, event: FurtherLegAnswered) -> None:
+        """A second leg costs money from now on."""
+
+    async def on_further_leg_ended(self, event: FurtherLegEnded) -> None:
+        """A second leg is gone."""
+
+    def on_monitor_started(self, event: MonitorStarted) -> None:
+        """Encode while the call goes on."""
+
+    async def on_monitor_ended(self, event: MonitorEnded) -> None:
+        """Finish the recording of the whole call."""
 
     async def _write_down(self, fn: Callable[[Connection], T]) -> T:
         """Run a transaction until it is taken; `fn` changes nothing when it is run again."""
