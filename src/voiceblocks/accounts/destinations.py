@@ -6,7 +6,7 @@ or bring the police: these stay closed until they are named.
 | Numbers | Are open where an allowed prefix is |
 |---|---|
 | any other | a beginning of the number |
-| premium, shared cost, personal, pagers | a beginning with 3 digits after the country code, `+1900` |
+| premium, shared cost, personal, pagers | three digits longer than the country code, `+1900` |
 | networks of no country, such as satellites | the network's own code or longer, `+8816` |
 | emergency | the number itself |
 """

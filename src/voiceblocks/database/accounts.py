@@ -1,4 +1,4 @@
-"""Accounts, whom they may call, applications, access tokens and numbers in the database.
+"""Accounts, applications, access tokens and numbers in the database.
 
 Functions of a connection inside somebody's transaction; nothing here commits.
 """
@@ -87,48 +87,6 @@ def _first_account(
 ) -> Account | None:
     row = connection.execute(statement, {"id": account_id}).mappings().first()
     return None if row is None else Account(**row)
-
-
-# Whom an account may call
-
-_allowed = schema.allowed_prefixes
-_ALLOWED = (
-    select(_allowed.c.prefix)
-    .where(_allowed.c.account_id == bindparam("of_account"))
-    .order_by(_allowed.c.prefix)
-)
-_ALL_ALLOWED = select(_allowed).order_by(_allowed.c.account_id, _allowed.c.prefix)
-_INSERT_ALLOWED = _allowed.insert()
-_DELETE_ALLOWED = _allowed.delete().where(
-    _allowed.c.account_id == bindparam("of_account"), _allowed.c.prefix == bindparam("of_prefix")
-)
-
-
-def allowed_prefixes(connection: Connection, account_id: str) -> tuple[str, ...]:
-    """Return the prefixes of the numbers that the account may call, in order."""
-    return tuple(connection.execute(_ALLOWED, {"of_account": account_id}).scalars())
-
-
-def all_allowed_prefixes(connection: Connection) -> dict[str, tuple[str, ...]]:
-    """Return the allowed prefixes of all accounts that have any."""
-    found: dict[str, tuple[str, ...]] = {}
-    for account_id, prefix in connection.execute(_ALL_ALLOWED):
-        found[account_id] = (*found.get(account_id, ()), prefix)
-    return found
-
-
-def allow_prefix(connection: Connection, account_id: str, prefix: str) -> bool:
-    """Let the account call numbers with this prefix; False where it could already."""
-    if prefix in allowed_prefixes(connection, account_id):
-        return False
-    connection.execute(_INSERT_ALLOWED, {"account_id": account_id, "prefix": prefix})
-    return True
-
-
-def disallow_prefix(connection: Connection, account_id: str, prefix: str) -> bool:
-    """Take an allowed prefix away; False where the account had not this one."""
-    values = {"of_account": account_id, "of_prefix": prefix}
-    return connection.execute(_DELETE_ALLOWED, values).rowcount == 1
 
 
 # Applications

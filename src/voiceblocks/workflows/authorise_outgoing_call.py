@@ -18,7 +18,15 @@ from voiceblocks.accounts.model import Account, Application
 from voiceblocks.billing.rating import debit_for
 from voiceblocks.blocks.numbers import PRIVATE
 from voiceblocks.calls.duration import billed_minutes
-from voiceblocks.database import accounts, charges, further_legs, sessions, tariffs, trunks
+from voiceblocks.database import (
+    accounts,
+    allowed_prefixes,
+    charges,
+    further_legs,
+    sessions,
+    tariffs,
+    trunks,
+)
 from voiceblocks.errors import InvalidRequest
 from voiceblocks.log import get_logger
 from voiceblocks.money import Thousandths
@@ -104,7 +112,7 @@ def _authorise(
     account, dest = request.account, request.dest
     if not is_well_formed(dest):
         raise InvalidRequest(f"error_{request.status_name}_invalid")
-    if not may_call(dest, accounts.allowed_prefixes(connection, account.id)):
+    if not may_call(dest, allowed_prefixes.list_of_account(connection, account.id)):
         raise InvalidRequest(f"error_{request.status_name}_not_supported")
     caller = _caller_for(connection, request)
     carriers = candidates(trunks.list_trunks(connection), dest)

@@ -17,7 +17,7 @@ from voiceblocks.blocks.get_history import GetHistoryCommand
 from voiceblocks.blocks.get_rate import GetRateCommand
 from voiceblocks.blocks.query_status import QueryStatusCommand
 from voiceblocks.clock import Clock
-from voiceblocks.database import accounts, further_legs, sessions, tariffs
+from voiceblocks.database import accounts, call_history, further_legs, sessions, tariffs
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import ContractViolation, InvalidRequest
 from voiceblocks.money import Thousandths, format_amount
@@ -81,7 +81,7 @@ def _get_history(
 ) -> dict[str, Any]:
     from_us = 0 if command.from_us is None else command.from_us
     to_us = now_us if command.to_us is None else command.to_us
-    found = sessions.list_span(
+    found = call_history.page(
         connection,
         app.id,
         from_us,
@@ -91,7 +91,7 @@ def _get_history(
     )
     legs = further_legs.list_of_sessions(connection, [session.id for session in found])
     return {
-        "total_entries_count": str(sessions.count_span(connection, app.id, from_us, to_us)),
+        "total_entries_count": str(call_history.count(connection, app.id, from_us, to_us)),
         "entries_count": str(len(found)),
         "entries": [_entry(session, legs[session.id]) for session in found],
     }
