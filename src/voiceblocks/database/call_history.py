@@ -17,9 +17,9 @@ _OF_SPAN = (
     _sessions.c.created_us >= bindparam("from_us"),
     _sessions.c.created_us <= bindparam("to_us"),
 )
-_COUNT_SPAN = select(func.count()).select_from(_sessions).where(*_OF_SPAN)
+COUNT = select(func.count()).select_from(_sessions).where(*_OF_SPAN)
 # Only the index is read up to the page, however far behind it is.
-_PAGE_IDS = (
+PAGE_IDS = (
     select(_sessions.c.id)
     .where(*_OF_SPAN)
     .order_by(_sessions.c.created_us.desc(), _sessions.c.id.desc())
@@ -36,7 +36,7 @@ _BY_IDS = (
 def count(connection: Connection, app_id: str, from_us: int, to_us: int) -> int:
     """Return how many calls of the application began from `from_us` to `to_us`, inclusive."""
     values = {"app_id": app_id, "from_us": from_us, "to_us": to_us}
-    return int(connection.execute(_COUNT_SPAN, values).scalar_one())
+    return int(connection.execute(COUNT, values).scalar_one())
 
 
 def page(
@@ -50,7 +50,7 @@ def page(
         "n_skipped": skip,
         "n_most": limit,
     }
-    ids = list(connection.execute(_PAGE_IDS, values).scalars())
+    ids = list(connection.execute(PAGE_IDS, values).scalars())
     return [
         sessions.session_from(row) for row in connection.execute(_BY_IDS, {"ids": ids}).mappings()
     ]
