@@ -9,12 +9,12 @@ from voiceblocks.api.endpoint import ApiFunction
 from voiceblocks.api.handlers import BlockSubmitter
 from voiceblocks.blocks.command import Command
 from voiceblocks.blocks.fields import Fields
-from voiceblocks.blocks.registry import BLOCKS
+from voiceblocks.blocks.registry import SESSION_BLOCKS
 
 
 def block_functions(submitter: BlockSubmitter) -> dict[str, ApiFunction]:
-    """The registry's blocks by path, each read and then handed to `submitter`."""
-    return {path: _function_for(entry.command, submitter) for path, entry in BLOCKS.items()}
+    """The blocks of calls that exist, by path, each read and then handed to `submitter`."""
+    return {path: _function_for(entry.command, submitter) for path, entry in SESSION_BLOCKS.items()}
 
 
 def _function_for(command: type[Command], submitter: BlockSubmitter) -> ApiFunction:
