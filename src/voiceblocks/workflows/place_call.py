@@ -16,7 +16,7 @@ from voiceblocks import e164, ids
 from voiceblocks.accounts.model import Account, Application
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.blocks.call import CallCommand
-from voiceblocks.blocks.command import Command
+from voiceblocks.blocks.command import BlockRequest
 from voiceblocks.blocks.conference import ConferenceCommand
 from voiceblocks.blocks.dial import DialCommand
 from voiceblocks.calls.events import BlockFinished, CallEnded, Disposition, EndReason
@@ -252,7 +252,7 @@ class PlaceCall:
         account: Account,
         app: Application,
         allowed: Authorised,
-        command: Command,
+        command: BlockRequest,
         kind: SessionKind,
         state: SessionState,
         now_us: int,
@@ -291,7 +291,7 @@ class PlaceCall:
     async def _start(
         self,
         placed: _Placed,
-        command: Command,
+        command: BlockRequest,
         *,
         ring_s: float = RING_S,
         max_duration_s: float | None = None,
@@ -364,7 +364,7 @@ def _account_of(connection: Connection, app: Application) -> Account:
 def _store(
     connection: Connection,
     session: Session,
-    command: Command,
+    command: BlockRequest,
     now_us: int,
     *,
     room: str | None = None,
