@@ -14,7 +14,7 @@ from sqlalchemy import Connection, RowMapping, Select, bindparam, func, select
 from voiceblocks.database import schema
 from voiceblocks.database.rows import insert_row, select_by_id, update_row
 from voiceblocks.errors import ContractViolation
-from voiceblocks.sessions.model import BlockRun, Direction, Session
+from voiceblocks.sessions.model import BlockRun, Direction, Session, SessionKind
 from voiceblocks.sessions.state import LIVE_STATES, SessionState
 
 _sessions, _runs = schema.sessions, schema.block_runs
@@ -119,6 +119,7 @@ def _session(row: RowMapping) -> Session:
     columns = dict(row)
     columns["state"] = SessionState(columns["state"])
     columns["direction"] = Direction(columns["direction"])
+    columns["kind"] = SessionKind(columns["kind"])
     return Session(**columns)
 
 
