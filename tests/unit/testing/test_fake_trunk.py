@@ -21,6 +21,7 @@ LIMIT_S = 5.0
 
 @pytest_asyncio.fixture
 async def caller() -> AsyncIterator[Phone]:
+    """Who calls the trunk."""
     async with Phone(number="+6591110000") as phone:
         yield phone
 
