@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from voiceblocks.sip.digest import strongest_challenge
-from voiceblocks.sip.message import SipResponse, parse_message
+from tests.register_client import RegisterClient
 from voiceblocks.testing.answering import BUSY, Answer
 from voiceblocks.testing.digest_server import DigestServer, Verdict
 from voiceblocks.testing.fake_trunk import FakeTrunk
@@ -49,7 +47,7 @@ async def test_registrations_are_told_and_used(caller: Phone) -> None:
     digest = DigestServer("user", "secret", algorithm="SHA-256")
     async with FakeTrunk(digest=digest) as trunk, Phone() as registered:
         trunk.registrar.longest_s = 600
-        client = await Client.open(trunk, registered.sip_uri)
+        client = await RegisterClient.open(trunk.address, registered.sip_uri)
         assert (await client.register("secret", 3600)).status == 200
         assert digest.verdicts == [Verdict.MISSING, Verdict.RIGHT]
         binding = await trunk.registrar.registered(LIMIT_S)
@@ -69,7 +67,7 @@ async def test_registrations_that_fail() -> None:
     """A wrong password is 403, a too short time 423, a fault what the test asked for."""
     async with FakeTrunk(digest=DigestServer("user", "secret")) as trunk:
         trunk.registrar.shortest_s = 60
-        client = await Client.open(trunk, "sip:me@127.0.0.1:5999")
+        client = await RegisterClient.open(trunk.address, "sip:me@127.0.0.1:5999")
         assert (await client.register("wrong", 3600)).status == 403
         short = await client.register("secret", 30)
         assert (short.status, short.headers.get("Min-Expires")) == (423, "60")
@@ -84,72 +82,9 @@ async def test_registrations_that_fail() -> None:
 async def test_a_repeated_register_is_one(caller: Phone) -> None:
     """The same REGISTER once more gets the same answer and makes no second binding."""
     async with FakeTrunk() as trunk:
-        client = await Client.open(trunk, "sip:me@127.0.0.1:5999")
+        client = await RegisterClient.open(trunk.address, "sip:me@127.0.0.1:5999")
         first = await client.send(client.request(1, "", 60))
         again = await client.send(client.request(1, "", 60))
         assert first == again
         assert len(trunk.registrar.history) == 1
         client.close()
-
-
-class Client(asyncio.DatagramProtocol):
-    """Sends REGISTER."""
-
-    def __init__(self, target: str, contact: str) -> None:
-        self.target = target
-        self.contact = contact
-        self.answers: asyncio.Queue[SipResponse] = asyncio.Queue()
-        self._sequence = 0
-
-    @classmethod
-    async def open(cls, trunk: FakeTrunk, contact: str) -> Client:
-        transport, client = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: cls(trunk.address, contact), remote_addr=trunk.endpoint.address
-        )
-        client.transport = transport
-        return client
-
-    def close(self) -> None:
-        self.transport.close()
-
-    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        message = parse_message(data)
-        assert isinstance(message, SipResponse)
-        self.answers.put_nowait(message)
-
-    def request(self, sequence: int, authorization: str, expires_s: int) -> bytes:
-        host, port = self.transport.get_extra_info("sockname")
-        lines = [
-            f"REGISTER sip:{self.target} SIP/2.0",
-            f"Via: SIP/2.0/UDP {host}:{port};branch=z9hG4bK{sequence};rport",
-            "Max-Forwards: 70",
-            f"From: <sip:user@{self.target}>;tag=1",
-            f"To: <sip:user@{self.target}>",
-            "Call-ID: registers",
-            f"CSeq: {sequence} REGISTER",
-            f"Contact: <{self.contact}>",
-            f"Expires: {expires_s}",
-            *([f"Authorization: {authorization}"] if authorization else []),
-            "Content-Length: 0",
-            "",
-            "",
-        ]
-        return "\r\n".join(lines).encode()
-
-    async def send(self, data: bytes) -> SipResponse:
-        self.transport.sendto(data)
-        async with asyncio.timeout(LIMIT_S):
-            return await self.answers.get()
-
-    async def register(self, password: str, expires_s: int) -> SipResponse:
-        self._sequence += 2
-        challenged = await self.send(self.request(self._sequence, "", expires_s))
-        if challenged.status != 401:
-            return challenged
-        challenge = strongest_challenge(challenged.headers.get_all("WWW-Authenticate"))
-        assert challenge is not None
-        authorization = challenge.authorization(
-            username="user", password=password, method="REGISTER", uri=f"sip:{self.target}",
-            body=b"", cnonce="abc",
-        )  # fmt: skip
-        return await self.send(self.request(self._sequence + 1, authorization, expires_s))
