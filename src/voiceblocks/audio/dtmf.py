@@ -57,6 +57,7 @@ _GAPS_END = 3
 
 _OFFSETS = np.linspace(-0.018, 0.018, 7)
 "Relative; what lies between two of them loses 4 % at most."
+_GRID = np.outer(ROWS_HZ + COLUMNS_HZ, 1 + _OFFSETS).ravel()
 
 _Floats = NDArray[np.float32]
 
@@ -76,9 +77,7 @@ def dtmf_tone(digit: str, duration_ms: float, level_dbfs: float = TONE_LEVEL_DBF
     if len(digit) != 1 or digit not in KEYS:
         raise ValueError("no such key")
     row, column = divmod(KEYS.index(digit), 4)
-    return tone(
-        (ROWS_HZ[row], COLUMNS_HZ[column]), duration_ms, level_dbfs, fade_ms=_TONE_FADE_MS
-    )
+    return tone((ROWS_HZ[row], COLUMNS_HZ[column]), duration_ms, level_dbfs, fade_ms=_TONE_FADE_MS)
 
 
 class ToneDetector:
@@ -91,7 +90,9 @@ class ToneDetector:
 
     def __init__(self, capacity: int) -> None:
         self._basis = _block_basis()
-        self._fine, self._fits = _fine_basis()
+        window = _waves(_GRID, _WINDOW)
+        self._fine = window.astype(np.float32)
+        self._waves = _waves(_GRID, _HISTORY).astype(np.float32)
         self._history = np.zeros((capacity, _HISTORY_BLOCKS, BLOCK), np.int16)
         self._newest = np.zeros(capacity, np.int64)
         self._streak = np.zeros(capacity, np.int32)
@@ -169,13 +170,14 @@ class ToneDetector:
         """Key, index in `history` of its start, and its powers in one block; or `None`."""
         window = history[-_WINDOW:]
         parts = window @ self._fine
-        half = len(parts) // 2
-        power = parts[:half] ** 2 + parts[half:] ** 2
-        n_rows = len(ROWS_HZ) * len(_OFFSETS)
-        row, column = int(power[:n_rows].argmax()), int(power[n_rows:].argmax())
-        waves, inverse = self._fits(row, column)
-        weights = inverse @ window
-        fitted = waves @ weights
+        size = len(_GRID)
+        power = parts[:size] ** 2 + parts[size:] ** 2
+        row = int(power[: size // 2].argmax())
+        column = int(power[size // 2 :].argmax())
+        tones = self._waves[:, [row, row + size, column + size // 2, column + size // 2 + size]]
+        known = tones[-_WINDOW:]
+        weights = np.linalg.solve(known.T @ known, known.T @ window)
+        fitted = tones @ weights
         residue = window - fitted[-_WINDOW:]
         if float(residue @ residue) > (1 - _LEAST_SHARE) * float(window @ window):
             return None
@@ -189,7 +191,7 @@ class ToneDetector:
         if float(gain[start - 1]) > 0:
             start = 0
         key = row // len(_OFFSETS) * 4 + column // len(_OFFSETS)
-        return key, start, (low * (BLOCK / 2) ** 2 * 2 / BLOCK, high * (BLOCK / 2) ** 2 * 2 / BLOCK)
+        return key, start, (low * BLOCK / 2, high * BLOCK / 2)
 
 
 def _amplitude(level_dbm0: float) -> float:
