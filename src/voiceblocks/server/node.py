@@ -41,11 +41,17 @@ from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.system_clock import SystemClock
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
+from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.deliver_notifications import NotificationDelivery
 from voiceblocks.workflows.finish_left_over import FinishLeftOver
+from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
+from voiceblocks.workflows.moderate_call import ModerateCall
+from voiceblocks.workflows.place_call import PlaceCall
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
+from voiceblocks.workflows.prepare_request import RequestPreparer
+from voiceblocks.workflows.query_calls import QueryCalls
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
 from voiceblocks.workflows.serve_recording import ServeRecording, link_signer
 from voiceblocks.workflows.sign_notifications import newest_token
