@@ -214,4 +214,5 @@ def _waves(frequencies_hz: NDArray[np.float64], n_samples: int) -> NDArray[np.fl
 def _block_basis() -> _Floats:
     """Scaled so that a squared sum of parts is the energy of that frequency in a block."""
     frequencies = np.array(ROWS_HZ + COLUMNS_HZ)
-    return (_waves(frequencies, BLOCK) * np.sqrt(2 / BLOCK)).astype(np.float32)
+    basis: _Floats = (_waves(frequencies, BLOCK) * np.sqrt(2 / BLOCK)).astype(np.float32)
+    return basis

@@ -1,7 +1,7 @@
 """What the control process and the children of the render pool say to each other.
 
 A child has one of three roles: `encode` (recordings), `speech` (texts) and `files`
-(custom audio and the beep). Audio itself never travels here, only paths.
+(custom audio and what we generate). Audio itself never travels here, only paths.
 """
 
 from __future__ import annotations
@@ -57,6 +57,21 @@ class RenderBeep(msgspec.Struct, frozen=True, tag="beep"):
     key: str
 
 
+class RenderHoldMusic(msgspec.Struct, frozen=True, tag="hold_music"):
+    """Make the music on hold; answered by `Rendered`."""
+
+    job: int
+    key: str
+
+
+class RenderRingTone(msgspec.Struct, frozen=True, tag="ring_tone"):
+    """Make a country's ring-back tone; answered by `Rendered`."""
+
+    job: int
+    key: str
+    country: str
+
+
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """The child's first message."""
 
@@ -87,8 +102,11 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     reason: str
 
 
-Job = Finish | RenderSpeech | RenderFile | RenderBeep
+Render = RenderSpeech | RenderFile | RenderBeep | RenderHoldMusic | RenderRingTone
+"Messages that ask for a cache entry."
+
+Job = Finish | Render
 "Messages that are answered."
 
-ToChild = Follow | Finish | Abandon | RenderSpeech | RenderFile | RenderBeep
+ToChild = Follow | Finish | Abandon | Render
 FromChild = Ready | Encoded | Rendered | Failed

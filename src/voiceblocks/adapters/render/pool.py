@@ -25,9 +25,12 @@ from voiceblocks.adapters.render.messages import (
     Job,
     RenderBeep,
     RenderFile,
+    RenderHoldMusic,
+    RenderRingTone,
     RenderSpeech,
     ToChild,
 )
+from voiceblocks.audio.ring_tones import ring_tone_of
 from voiceblocks.blocks.msg import AUDIO_EXTENSIONS
 from voiceblocks.errors import ContractViolation, EncodeError, SynthesisError, UnreadableAudio
 from voiceblocks.recordings.interfaces import EncodedRecording
@@ -208,12 +211,36 @@ class RenderPool:
             SynthesisError: If the cache cannot be written.
         """
         key = key_of("beep")
+        return await self._generate(key, lambda job: RenderBeep(job=job, key=key))
+
+    async def hold_music(self) -> Clip:
+        """
+        See `PromptRenderer.hold_music`.
+
+        Raises:
+            SynthesisError: If the cache cannot be written.
+        """
+        key = key_of("hold_music")
+        return await self._generate(key, lambda job: RenderHoldMusic(job=job, key=key))
+
+    async def ring_tone(self, country: str) -> Clip:
+        """
+        See `PromptRenderer.ring_tone`.
+
+        Raises:
+            SynthesisError: If the cache cannot be written.
+        """
+        # By what it sounds like: many countries have the same.
+        key = key_of("ring_tone", repr(ring_tone_of(country)))
+        return await self._generate(
+            key, lambda job: RenderRingTone(job=job, key=key, country=country)
+        )
+
+    async def _generate(self, key: str, message: Callable[[int], Job]) -> Clip:
         try:
-            return await self._render(
-                self._files, key, lambda job: RenderBeep(job=job, key=key), _FILE_LIMIT_S
-            )
+            return await self._render(self._files, key, message, _FILE_LIMIT_S)
         except JobFailedError as error:
-            raise SynthesisError(f"no beep: {error}") from error
+            raise SynthesisError(f"no tone: {error}") from error
 
     async def _render(
         self, lane: Lane, key: str, message: Callable[[int], Job], limit_s: float
