@@ -40,8 +40,10 @@ class Carrier:
         self._app = app
         self._options: dict[str, Any] = options
         self._count = itertools.count()
-        self.trunk = trunk or FakeTrunk()
-        self.prefix = f"+658{next(_prefixes) % 100_000:05d}"
+        number = next(_prefixes) % 100_000
+        # An address of its own: our server knows a trunk's calls by where they come from.
+        self.trunk = trunk or FakeTrunk(f"127.7.{number // 250 % 250}.{number % 250 + 1}")
+        self.prefix = f"+658{number:05d}"
         "Six digits behind the country code; two more make a number."
 
     async def __aenter__(self) -> Self:
