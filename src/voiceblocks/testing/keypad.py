@@ -51,7 +51,8 @@ def keypad(
         wave = low * np.sin(2 * np.pi * _ROWS_HZ[row] * seconds)
         wave = wave + high * np.sin(2 * np.pi * _COLUMNS_HZ[column] * seconds)
         parts += [wave, np.zeros(off_ms * 8)]
-    return np.rint(np.concatenate([np.zeros(0), *parts])).astype(np.int16)
+    samples: Samples = np.rint(np.concatenate([np.zeros(0), *parts])).astype(np.int16)
+    return samples
 
 
 def keys_heard(samples: NDArray[np.int16]) -> str:
