@@ -36,7 +36,7 @@ from voiceblocks.sip.flow import Flow
 from voiceblocks.sip.message import SipRequest, parse_message
 from voiceblocks.sip.uri import SipUri
 from voiceblocks.system_clock import SystemClock
-from voiceblocks.testing.answering import Answer, Behaviour, Dead
+from voiceblocks.testing.answering import Answer, AnswerAtCancel, Behaviour, Dead
 from voiceblocks.testing.digest_server import DigestServer, Verdict
 from voiceblocks.testing.impairments import Impairments
 from voiceblocks.testing.phone_call import CallNotAnswered, PhoneCall
@@ -88,6 +88,8 @@ class Phone:
         self.codecs = codecs
         self.requests: list[ReceivedRequest] = []
         "Every request that came, in order, whatever became of it."
+        self.deaf = False
+        "While it is set, no request is answered: the network is gone, for SIP."
         self._host = host
         self._calls: dict[int, PhoneCall] = {}
         self._open: list[PhoneCall] = []
@@ -246,6 +248,12 @@ class Phone:
         """See every request before the core does; whether it goes there."""
         now = asyncio.get_running_loop().time()
         self.requests.append(ReceivedRequest(now, request, flow.remote))
+        if self.deaf:
+            return False
+        if request.method == "CANCEL" and isinstance(self.behaviour_for(request), AnswerAtCancel):
+            for call in self._open:
+                if call.request is not None and call.request.call_id == request.call_id:
+                    call.answer()
         starts = request.method in {"INVITE", "CANCEL"} and request.to_tag is None
         return not (starts and isinstance(self.behaviour_for(request), Dead))
 
