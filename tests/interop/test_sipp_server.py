@@ -15,7 +15,7 @@ from voiceblocks.testing.phone import CallNotAnswered, Phone, PhoneCall
 
 pytestmark = pytest.mark.interop
 
-CALLS = 20
+CALLS = 10
 LOSS = 0.10
 LIMIT_S = 45.0
 
@@ -66,7 +66,7 @@ async def _all(waiting: Iterable[object]) -> None:
 
 
 async def test_answered_and_hung_up_by_us(tmp_path: Path) -> None:
-    """180, 200, our BYE: twenty of twenty, with a tenth of the datagrams lost."""
+    """180, 200, our BYE: ten of ten, with a tenth of the datagrams lost."""
     told = await place("called_and_hung_up", tmp_path, {"RING": "200"}, hang_up=True)
     assert told == {"hung_up"}
 

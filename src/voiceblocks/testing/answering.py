@@ -66,6 +66,11 @@ class RingForever:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerAtCancel:
+    """180; in the moment that the CANCEL comes somebody picks up, so that 200 crosses it."""
+
+
+@dataclass(frozen=True, slots=True)
 class TryForever:
     """100 and nothing more; CANCEL is answered with 487."""
 
@@ -80,7 +85,7 @@ class ByHand:
     """Nothing by itself: the test calls `ring`, `early_media`, `answer` or `refuse`."""
 
 
-Behaviour = Answer | Refuse | RingForever | TryForever | Dead | ByHand
+Behaviour = Answer | Refuse | RingForever | AnswerAtCancel | TryForever | Dead | ByHand
 
 BUSY = Refuse(status=486)
 DECLINED = Refuse(status=603)

@@ -41,6 +41,7 @@ class FakeTrunk(Phone):
         digest: Credentials that it wants; `None` wants none.
         codecs: What it takes and offers.
         default: What becomes of calls to numbers without a route.
+        telephone_event: As for `Phone`.
     """
 
     def __init__(
@@ -51,8 +52,16 @@ class FakeTrunk(Phone):
         digest: DigestServer | None = None,
         codecs: tuple[str, ...] = ("PCMU", "PCMA"),
         default: Behaviour = NOT_FOUND,
+        telephone_event: bool = True,
     ) -> None:
-        super().__init__(host, port=port, answering=default, digest=digest, codecs=codecs)
+        super().__init__(
+            host,
+            port=port,
+            answering=default,
+            digest=digest,
+            codecs=codecs,
+            telephone_event=telephone_event,
+        )
         self.registrar = Registrar(digest)
         self._routes: dict[str, Behaviour] = {}
 

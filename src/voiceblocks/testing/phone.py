@@ -30,13 +30,13 @@ from typing import Any, Self
 
 from voiceblocks.engine.sip_endpoint import SipEndpoint
 from voiceblocks.errors import RemoteSipError
-from voiceblocks.sdp.negotiation import LocalMedia
+from voiceblocks.sdp.negotiation import EVENT_PAYLOAD_TYPE, LocalMedia
 from voiceblocks.sip.events import Event, InviteReceived
 from voiceblocks.sip.flow import Flow
 from voiceblocks.sip.message import SipRequest, parse_message
 from voiceblocks.sip.uri import SipUri
 from voiceblocks.system_clock import SystemClock
-from voiceblocks.testing.answering import Answer, Behaviour, Dead
+from voiceblocks.testing.answering import Answer, AnswerAtCancel, Behaviour, Dead
 from voiceblocks.testing.digest_server import DigestServer, Verdict
 from voiceblocks.testing.impairments import Impairments
 from voiceblocks.testing.phone_call import CallNotAnswered, PhoneCall
@@ -66,6 +66,8 @@ class Phone:
         answering: What it does with calls that come in; may be changed at any time.
         digest: Asks callers for credentials first; a wrong password gets 403.
         codecs: What it takes from an offer.
+        telephone_event: Whether it takes RFC 4733 digits; without them keys are tones in the
+            audio (`keypad`), or INFO.
     """
 
     def __init__(
@@ -77,13 +79,17 @@ class Phone:
         answering: Behaviour | None = None,
         digest: DigestServer | None = None,
         codecs: tuple[str, ...] = ("PCMU", "PCMA"),
+        telephone_event: bool = True,
     ) -> None:
         self.number = number
+        self.telephone_event = telephone_event
         self.answering: Behaviour = answering or Answer()
         self.digest = digest
         self.codecs = codecs
         self.requests: list[ReceivedRequest] = []
         "Every request that came, in order, whatever became of it."
+        self.deaf = False
+        "While it is set, no request is answered: the network is gone, for SIP."
         self._host = host
         self._calls: dict[int, PhoneCall] = {}
         self._open: list[PhoneCall] = []
@@ -161,8 +167,12 @@ class Phone:
             if transport == "tcp"
             else self.endpoint.flow_to(host, port)
         )
+        event_type = EVENT_PAYLOAD_TYPE if self.telephone_event else None
         media = PhoneMedia(
-            codec=codecs[0], event_payload_type=101, ptime_ms=ptime_ms, impairments=impairments
+            codec=codecs[0],
+            event_payload_type=event_type,
+            ptime_ms=ptime_ms,
+            impairments=impairments,
         )
         local_host, local_port = await media.bind(self._host)
         local = LocalMedia(
@@ -171,6 +181,7 @@ class Phone:
             session_id=1,
             session_version=0,
             codecs=codecs,
+            telephone_event=self.telephone_event,
             ptime_ms=ptime_ms,
         )
         call = PhoneCall(self, media, local, ptime_ms, late_offer=late_offer)
@@ -237,6 +248,12 @@ class Phone:
         """See every request before the core does; whether it goes there."""
         now = asyncio.get_running_loop().time()
         self.requests.append(ReceivedRequest(now, request, flow.remote))
+        if self.deaf:
+            return False
+        if request.method == "CANCEL" and isinstance(self.behaviour_for(request), AnswerAtCancel):
+            for call in self._open:
+                if call.request is not None and call.request.call_id == request.call_id:
+                    call.answer()
         starts = request.method in {"INVITE", "CANCEL"} and request.to_tag is None
         return not (starts and isinstance(self.behaviour_for(request), Dead))
 
@@ -266,7 +283,9 @@ class Phone:
         # The call exists at once, so that a CANCEL right behind the INVITE finds it.
         media = PhoneMedia(codec=self.codecs[0], event_payload_type=None)
         host, port = media.reserve(self._host)
-        local = LocalMedia(host, port, 1, 0, codecs=self.codecs)
+        local = LocalMedia(
+            host, port, 1, 0, codecs=self.codecs, telephone_event=self.telephone_event
+        )
         call = PhoneCall(self, media, local, 20, request=event.request, remote_offer=event.offer)
         call.leg = event.leg
         self._calls[event.leg] = call

@@ -34,6 +34,7 @@ from voiceblocks.sip.message import SipRequest
 from voiceblocks.testing.answering import (
     RING_PERIOD_S,
     Answer,
+    AnswerAtCancel,
     Behaviour,
     EarlyMedia,
     Refuse,
@@ -200,7 +201,7 @@ class PhoneCall:
                     await asyncio.sleep(behaviour.rings * RING_PERIOD_S)
                 await self._announce(behaviour.early_media)
                 self.refuse(behaviour.status, behaviour.reason, behaviour.headers)
-            case RingForever():
+            case RingForever() | AnswerAtCancel():
                 self.ring()
             case _:
                 pass

@@ -17,6 +17,7 @@ from voiceblocks.testing.answering import (
     OVERLOADED,
     UNAVAILABLE,
     Answer,
+    AnswerAtCancel,
     Behaviour,
     ByHand,
     Dead,
@@ -140,6 +141,36 @@ async def test_a_dead_phone_says_nothing(caller: Phone, called: Phone) -> None:
     with pytest.raises(TimeoutError, match="INVITE"):
         await called.incoming(0.05)
     assert len({one.request.call_id for one in called.requests}) == 1
+
+
+async def test_an_answer_that_crosses_the_cancel(caller: Phone, called: Phone) -> None:
+    """The 200 wins against our CANCEL: the caller's core acknowledges it and hangs up at once."""
+    called.answering = AnswerAtCancel()
+    ours = await caller.call(called.sip_uri)
+    theirs = await called.incoming(LIMIT_S)
+    async with asyncio.timeout(LIMIT_S):
+        await ours.ringing()
+        ours.hang_up()
+        await theirs.answered()
+        await theirs.ended()
+    methods = [one.request.method for one in called.requests]
+    assert methods == ["INVITE", "CANCEL", "ACK", "BYE"]
+    assert theirs.end_cause == "peer_hung_up"
+
+
+async def test_a_deaf_phone_lets_requests_vanish(caller: Phone, called: Phone) -> None:
+    """In the middle of a call nothing is answered any more; a BYE is repeated."""
+    ours = await caller.call(called.sip_uri)
+    theirs = await called.incoming(LIMIT_S)
+    async with asyncio.timeout(LIMIT_S):
+        await asyncio.gather(ours.answered(), theirs.answered())
+    called.deaf = True
+    ours.hang_up()
+    await until(lambda: [one.request.method for one in called.requests].count("BYE") >= 2)
+    assert theirs.is_up
+    called.deaf = False
+    async with asyncio.timeout(LIMIT_S):
+        await theirs.ended()
 
 
 async def test_early_media_is_heard_before_the_answer(caller: Phone, called: Phone) -> None:
