@@ -21,6 +21,7 @@ from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
 from voiceblocks.adapters.recording_store import open_recording_store
 from voiceblocks.adapters.render.pool import RenderPool
+from voiceblocks.adapters.sip_resolver import SipResolver
 from voiceblocks.adapters.webhook_client import WebhookClient
 from voiceblocks.api.app import create_admin_app, create_app
 from voiceblocks.api.handlers import ApiHandlers
@@ -34,6 +35,7 @@ from voiceblocks.engine.call_engine import CallEngine, EngineConfig
 from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.engine.media.salvage import salvage
 from voiceblocks.engine.metrics import EngineMetrics
+from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.log import get_logger
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.folders import lock_folder, make_folders
@@ -47,6 +49,7 @@ from voiceblocks.workflows.finish_left_over import FinishLeftOver
 from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
+from voiceblocks.workflows.keep_trunks import KeepTrunks
 from voiceblocks.workflows.moderate_call import ModerateCall
 from voiceblocks.workflows.place_call import PlaceCall
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
@@ -122,6 +125,10 @@ class Node:
             spool_dir=folders.spools,
             sign_link=link_signer(key, self._public_url, settings.link_ttl_s, self._clock),
         )
+        self._guard = SourceGuard(
+            [str(network) for network in settings.accept_calls_from], INVITES_PER_S, INVITE_BURST
+        )
+        self._addresses = TrunkAddresses(SipResolver(self._clock), self._guard)
         finish_monitor = FinishMonitor(
             database=self._database,
             finish_recording=finish_recording,
@@ -155,6 +162,8 @@ class Node:
             calls=self._engine,
             outbox=self._delivery,
         )
+        keep_trunks = KeepTrunks(self._database, [self._addresses])
+        await keep_trunks.look()
         await recovery.look()
         # Links of recovered recordings need the real port, applications must be able to
         # answer their notifications, and calls come last.
@@ -169,6 +178,7 @@ class Node:
         self._in_background = {
             asyncio.create_task(recovery.finish_recordings()),
             asyncio.create_task(left_over.run()),
+            asyncio.create_task(keep_trunks.run()),
         }
 
     def ready_line(self) -> str:
@@ -197,6 +207,7 @@ class Node:
         for task in self._in_background:
             task.cancel()
         await asyncio.wait(self._in_background)
+        self._addresses.stop()
         await self._delivery.stop(LAST_NOTIFICATIONS_S)
         await self._public.stop()
         await self._admin.stop()

@@ -131,9 +131,7 @@ def _was_dialled(session: Session) -> bool:
     return session.last_block == "dial" and session.answered_us is not None
 
 
-def _specific_of(
-    block: str, digits: str, reached: Disposition | None
-) -> list[tuple[str, str]]:
+def _specific_of(block: str, digits: str, reached: Disposition | None) -> list[tuple[str, str]]:
     """
     What only this kind of block tells.
 
