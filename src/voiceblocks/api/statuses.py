@@ -68,8 +68,8 @@ STATUS_TEXTS: Final = MappingProxyType(
         "error_access_token_param_missing": "access_token is missing or empty.",
         "error_invalid_access_token": "The access token is unknown, expired or revoked.",
         "error_invalid_app_id": "The application is unknown or revoked, or not the token's.",
-        "error_rate_limit_exceeded": "The application asked this API, or the account called numbers, too "
-        "often in a minute.",
+        "error_rate_limit_exceeded": "The application asked this API too often in a minute, or the "
+        "account called too many numbers in one.",
         INTERNAL_ERROR: "Our fault; the server's log says more.",
         "error_service_not_available": "There is no such API on this server.",
         "error_session_param_missing": "session is missing or empty.",
