@@ -83,9 +83,9 @@ class Settings(BaseSettings):
     link_ttl_s: int = Field(default=31_536_000, ge=1)
     "Life of a recording's link."
     rate_limit_ivr: int = Field(default=600, ge=1)
-    "Block requests per minute, application and API."
+    "Blocks and calls per minute, application and API."
     rate_limit_query: int = Field(default=60, ge=1)
-    "Queries per minute, application and API."
+    "Queries, moderation and hang-ups per minute, application and API."
     media_workers: int = Field(default=0, ge=0)
     "Media worker processes; 0 means one a core."
     calls_per_worker: int = Field(default=500, ge=1)

@@ -1,4 +1,4 @@
-"""Accounts, applications, access tokens and numbers in the database.
+"""Accounts, whom they may call, applications, access tokens and numbers in the database.
 
 Functions of a connection inside somebody's transaction; nothing here commits.
 """
@@ -18,7 +18,7 @@ from voiceblocks.accounts.model import (
     NumberRoute,
 )
 from voiceblocks.database import schema
-from voiceblocks.database.rows import insert_row, select_by_id, split
+from voiceblocks.database.rows import insert_row, select_by_id, split, update_row
 from voiceblocks.errors import ContractViolation
 from voiceblocks.money import Thousandths
 
@@ -53,6 +53,16 @@ def find_account_for_update(connection: Connection, account_id: str) -> Account 
     return _first_account(connection, _ACCOUNT_LOCKED, account_id)
 
 
+def update_account(connection: Connection, account_id: str, **columns: Any) -> None:
+    """
+    Set columns of an account, named as the fields of `Account`.
+
+    Raises:
+        ContractViolation: If there is no such account.
+    """
+    update_row(connection, _accounts, account_id, columns)
+
+
 def list_accounts(connection: Connection) -> list[Account]:
     """Return all accounts, oldest first."""
     return [Account(**row) for row in connection.execute(_ACCOUNTS).mappings()]
@@ -77,6 +87,48 @@ def _first_account(
 ) -> Account | None:
     row = connection.execute(statement, {"id": account_id}).mappings().first()
     return None if row is None else Account(**row)
+
+
+# Whom an account may call
+
+_allowed = schema.allowed_prefixes
+_ALLOWED = (
+    select(_allowed.c.prefix)
+    .where(_allowed.c.account_id == bindparam("of_account"))
+    .order_by(_allowed.c.prefix)
+)
+_ALL_ALLOWED = select(_allowed).order_by(_allowed.c.account_id, _allowed.c.prefix)
+_INSERT_ALLOWED = _allowed.insert()
+_DELETE_ALLOWED = _allowed.delete().where(
+    _allowed.c.account_id == bindparam("of_account"), _allowed.c.prefix == bindparam("of_prefix")
+)
+
+
+def allowed_prefixes(connection: Connection, account_id: str) -> tuple[str, ...]:
+    """Return the prefixes of the numbers that the account may call, in order."""
+    return tuple(connection.execute(_ALLOWED, {"of_account": account_id}).scalars())
+
+
+def all_allowed_prefixes(connection: Connection) -> dict[str, tuple[str, ...]]:
+    """Return the allowed prefixes of all accounts that have any."""
+    found: dict[str, tuple[str, ...]] = {}
+    for account_id, prefix in connection.execute(_ALL_ALLOWED):
+        found[account_id] = (*found.get(account_id, ()), prefix)
+    return found
+
+
+def allow_prefix(connection: Connection, account_id: str, prefix: str) -> bool:
+    """Let the account call numbers with this prefix; False where it could already."""
+    if prefix in allowed_prefixes(connection, account_id):
+        return False
+    connection.execute(_INSERT_ALLOWED, {"account_id": account_id, "prefix": prefix})
+    return True
+
+
+def disallow_prefix(connection: Connection, account_id: str, prefix: str) -> bool:
+    """Take an allowed prefix away; False where the account had not this one."""
+    values = {"of_account": account_id, "of_prefix": prefix}
+    return connection.execute(_DELETE_ALLOWED, values).rowcount == 1
 
 
 # Applications
@@ -181,6 +233,14 @@ _NUMBER_ROUTE = (
 _NUMBERS = select(_numbers).order_by(_numbers.c.number)
 
 
+_NUMBERS_OF_ACCOUNT = (
+    select(_numbers)
+    .join(_applications, _numbers.c.app_id == _applications.c.id)
+    .where(_applications.c.account_id == bindparam("account_id"))
+    .order_by(_numbers.c.created_us, _numbers.c.number)
+)
+
+
 def insert_number(connection: Connection, number: Number) -> None:
     """Insert a new number."""
     insert_row(connection, _numbers, number)
@@ -201,3 +261,9 @@ def list_numbers(connection: Connection, app_id: str | None = None) -> list[Numb
     if app_id is not None:
         statement = statement.where(_numbers.c.app_id == app_id)
     return [Number(**row) for row in connection.execute(statement).mappings()]
+
+
+def list_numbers_of_account(connection: Connection, account_id: str) -> list[Number]:
+    """Return the numbers of all applications of an account, oldest first."""
+    rows = connection.execute(_NUMBERS_OF_ACCOUNT, {"account_id": account_id}).mappings()
+    return [Number(**row) for row in rows]

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, RowMapping, Select, bindparam, func, select
 from voiceblocks.database import schema
 from voiceblocks.database.rows import insert_row, select_by_id, update_row
 from voiceblocks.errors import ContractViolation
-from voiceblocks.sessions.model import BlockRun, Direction, Session
+from voiceblocks.sessions.model import BlockRun, Direction, Session, SessionKind
 from voiceblocks.sessions.state import LIVE_STATES, SessionState
 
 _sessions, _runs = schema.sessions, schema.block_runs
@@ -29,6 +29,16 @@ _COUNT_LIVE = (
     select(func.count())
     .select_from(_sessions)
     .where(_sessions.c.account_id == bindparam("account_id"), _IS_LIVE)
+)
+_LIVE = select(_sessions).where(_sessions.c.account_id == bindparam("account_id"), _IS_LIVE)
+_COUNT_DIALLED = (
+    select(func.count())
+    .select_from(_sessions)
+    .where(
+        _sessions.c.account_id == bindparam("account_id"),
+        _sessions.c.created_us >= bindparam("since_us"),
+        _sessions.c.direction == Direction.OUTBOUND.value,
+    )
 )
 _UNFINISHED = (
     select(_sessions)
@@ -79,6 +89,18 @@ def count_live(connection: Connection, account_id: str) -> int:
     return int(connection.execute(_COUNT_LIVE, {"account_id": account_id}).scalar_one())
 
 
+def list_live(connection: Connection, account_id: str) -> list[Session]:
+    """Return the account's calls that have not ended."""
+    rows = connection.execute(_LIVE, {"account_id": account_id}).mappings()
+    return [_session(row) for row in rows]
+
+
+def count_dialled_since(connection: Connection, account_id: str, since_us: int) -> int:
+    """Return how many calls the account placed at `since_us` or later."""
+    values = {"account_id": account_id, "since_us": since_us}
+    return int(connection.execute(_COUNT_DIALLED, values).scalar_one())
+
+
 def list_unfinished(connection: Connection, node: str) -> list[Session]:
     """Return the node's sessions that have not ended, oldest first: what a crash left."""
     return [_session(row) for row in connection.execute(_UNFINISHED, {"node": node}).mappings()]
@@ -90,6 +112,53 @@ def recent(connection: Connection, limit: int, account_id: str | None = None) ->
     if account_id is not None:
         statement = statement.where(_sessions.c.account_id == account_id)
     return [_session(row) for row in connection.execute(statement).mappings()]
+
+
+# History
+
+_OF_SPAN = (
+    _sessions.c.app_id == bindparam("app_id"),
+    _sessions.c.created_us >= bindparam("from_us"),
+    _sessions.c.created_us <= bindparam("to_us"),
+)
+_COUNT_SPAN = select(func.count()).select_from(_sessions).where(*_OF_SPAN)
+# Only the index is read up to the page, however far behind it is.
+_PAGE_IDS = (
+    select(_sessions.c.id)
+    .where(*_OF_SPAN)
+    .order_by(_sessions.c.created_us.desc(), _sessions.c.id.desc())
+    .limit(bindparam("n_most"))
+    .offset(bindparam("n_skipped"))
+)
+_BY_IDS = (
+    select(_sessions)
+    .where(_sessions.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(_sessions.c.created_us.desc(), _sessions.c.id.desc())
+)
+
+
+def count_span(connection: Connection, app_id: str, from_us: int, to_us: int) -> int:
+    """Return how many calls of the application began from `from_us` to `to_us`, inclusive."""
+    values = {"app_id": app_id, "from_us": from_us, "to_us": to_us}
+    return int(connection.execute(_COUNT_SPAN, values).scalar_one())
+
+
+def list_span(
+    connection: Connection, app_id: str, from_us: int, to_us: int, *, skip: int, limit: int
+) -> list[Session]:
+    """Return calls of the application that began in a span, newest first, from one page."""
+    values = {
+        "app_id": app_id,
+        "from_us": from_us,
+        "to_us": to_us,
+        "n_skipped": skip,
+        "n_most": limit,
+    }
+    ids = list(connection.execute(_PAGE_IDS, values).scalars())
+    return [_session(row) for row in connection.execute(_BY_IDS, {"ids": ids}).mappings()]
+
+
+# Notifications
 
 
 def next_notification_sequence(connection: Connection, session_id: str) -> int:
@@ -119,6 +188,7 @@ def _session(row: RowMapping) -> Session:
     columns = dict(row)
     columns["state"] = SessionState(columns["state"])
     columns["direction"] = Direction(columns["direction"])
+    columns["kind"] = SessionKind(columns["kind"])
     return Session(**columns)
 
 

@@ -120,7 +120,9 @@ class Node:
         self._make_http(
             ApiHandlers(
                 blocks=self._make_submit_block(key, folders.downloads),
-                rate_limiter=InMemoryRateLimiter(settings.rate_limit_ivr),
+                rate_limiter=InMemoryRateLimiter(
+                    settings.rate_limit_ivr, settings.rate_limit_query
+                ),
                 recordings=ServeRecording(
                     database=self._database,
                     store=store,
