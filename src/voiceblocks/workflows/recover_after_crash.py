@@ -26,7 +26,7 @@ from voiceblocks.calls.events import (
     EndReason,
     RecordedAudio,
 )
-from voiceblocks.database import notifications, recordings, sessions
+from voiceblocks.database import further_legs, notifications, recordings, sessions
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import StoreError, VoiceblocksError
 from voiceblocks.log import get_logger
@@ -52,6 +52,8 @@ class _LeftBehind:
     session: Session
     runs: tuple[BlockRun, ...]
     "Those that are not finished, in the order in which they are told."
+    dialogs: tuple[str, ...]
+    "Of all legs that were up: each far end gets its BYE."
     alive_until_us: int
     "The last that is known of the call, apart from what it recorded at the end."
 
@@ -101,8 +103,8 @@ class RecoverAfterCrash:
         """Say goodbye to all far ends; settle the sessions that have no audio to encode."""
         for left in self._left:
             # Before anything is written: said twice is better than never.
-            if left.session.dialog is not None:
-                self._calls.say_goodbye(left.session.dialog)
+            for dialog in left.dialogs:
+                self._calls.say_goodbye(dialog)
         for left in [left for left in self._left if not self._has_audio(left)]:
             await self._settle_or_log(left)
 
@@ -184,7 +186,11 @@ def _look(connection: Connection, node: str) -> list[_LeftBehind]:
         # What a forced hang-up cut off is told before it (decision 1).
         runs.sort(key=lambda run: run.id != session.run_id)
         unfinished = tuple(run for run in runs if run.finished_us is None)
-        found.append(_LeftBehind(session, unfinished, max(signs)))
+        legs = further_legs.list_of_session(connection, session.id)
+        signs += [leg.ended_us or leg.answered_us or 0 for leg in legs]
+        dialogs = [session.dialog, *(leg.dialog for leg in legs if leg.ended_us is None)]
+        up = tuple(dialog for dialog in dialogs if dialog is not None)
+        found.append(_LeftBehind(session, unfinished, up, max(signs)))
     return found
 
 
@@ -200,13 +206,30 @@ def _write(
         note_block_finished(
             connection,
             BlockFinished(
-                session_id, run.id, EndReason.SERVER_RESTART, ended_us, found.get(run.id)
+                session_id,
+                run.id,
+                EndReason.SERVER_RESTART,
+                ended_us,
+                found.get(run.id),
+                reached=_reached(left, run),
             ),
             finished.get(run.id),
         )
     answered = left.session.answered_us is not None
     disposition = Disposition.ANSWERED if answered else Disposition.FAILED
     note_call_ended(connection, CallEnded(session_id, ended_us, disposition))
+
+
+def _reached(left: _LeftBehind, run: BlockRun) -> Disposition | None:
+    """What is known of whom a block had called: an answer, or nothing."""
+    match run.block:
+        case "dial":
+            answered = left.session.answered_us is not None
+        case "transfer":
+            answered = len(left.dialogs) > 1
+        case _:
+            return None
+    return Disposition.ANSWERED if answered else Disposition.FAILED
 
 
 def _not_needed(connection: Connection, names: list[str]) -> set[str]:
