@@ -46,9 +46,7 @@ class Bridge:
 
     async def until_over(self) -> None:
         """Return when either leg has ended."""
-        waiting = [
-            asyncio.ensure_future(leg.ending.wait()) for leg in (self._first, self._second)
-        ]
+        waiting = [asyncio.ensure_future(leg.ending.wait()) for leg in (self._first, self._second)]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -304,9 +304,7 @@ class CallEngine:
             return
         self._endpoint.try_run(lambda ua, now: ua.ring(event.leg, now))
 
-    async def _decide(
-        self, event: InviteReceived, trunk: Trunk | None
-    ) -> AcceptedCall | Refusal:
+    async def _decide(self, event: InviteReceived, trunk: Trunk | None) -> AcceptedCall | Refusal:
         if self._draining or not self._plane.has_room():
             return Refusal.NODE_FULL
         numbers = read_numbers(event.request, trunk)

@@ -71,9 +71,7 @@ class FurtherLegs:
         winner: OutgoingLeg | None = None
         try:
             while waiting and winner is None:
-                done, waiting = await asyncio.wait(
-                    waiting, return_when=asyncio.FIRST_COMPLETED
-                )
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 winner = next((calling[task] for task in done if task.result()), None)
         finally:
             for leg in self.legs:

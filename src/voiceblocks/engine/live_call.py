@@ -279,9 +279,7 @@ class LiveCall:
                     )
                 )
             await self.tell(
-                handler.on_call_ended(
-                    CallEnded(self.session_id, ended_us, self.leg.disposition)
-                )
+                handler.on_call_ended(CallEnded(self.session_id, ended_us, self.leg.disposition))
             )
             for monitor in self._monitors:
                 await self.tell(

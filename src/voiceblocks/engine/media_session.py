@@ -251,4 +251,3 @@ def check_offer(offer: bytes, *, host: str) -> None:
         offer,
         local=LocalMedia(host=host, port=9, session_id=0, session_version=0, codecs=CODECS),
     )
-

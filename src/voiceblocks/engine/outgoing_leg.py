@@ -163,9 +163,7 @@ class OutgoingLeg(CallLeg):
         """Send one INVITE; returns how it ended, with the leg up where it was answered."""
         route, target = attempt.route, attempt.target
         self._dtmf = route.dtmf
-        media = self._parts.new_media(
-            target.host, offer=None, dtmf=route.dtmf, beside=self._beside
-        )
+        media = self._parts.new_media(target.host, offer=None, dtmf=route.dtmf, beside=self._beside)
         self._watch(media)
         try:
             offer = await media.open()
