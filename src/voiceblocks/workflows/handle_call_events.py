@@ -10,12 +10,10 @@ Only a new call is refused at once, since nobody depends on it yet.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from voiceblocks.calls.events import (
     AcceptedCall,
@@ -30,8 +28,7 @@ from voiceblocks.calls.events import (
     RecordingStarted,
     Refusal,
 )
-from voiceblocks.database.unit_of_work import Database, TransactionFailed
-from voiceblocks.log import get_logger
+from voiceblocks.database.unit_of_work import Database
 from voiceblocks.recordings.interfaces import RecordingEncoder
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules, accept_incoming_call
 from voiceblocks.workflows.call_control import Outbox
@@ -44,15 +41,9 @@ from voiceblocks.workflows.note_call_events import (
     note_further_leg_answered,
     note_further_leg_ended,
 )
+from voiceblocks.workflows.write_down import write_down
 
 T = TypeVar("T")
-
-_log = get_logger("calls")
-
-# What is wrong with the database, and not with what it was asked to do.
-_TROUBLE = (TransactionFailed, OperationalError, InterfaceError)
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 10.0
 
 
 class HandleCallEvents:
@@ -133,14 +124,4 @@ class HandleCallEvents:
         await self._finish_monitor(event)
 
     async def _write_down(self, fn: Callable[[Connection], T]) -> T:
-        """Run a transaction until it is taken; `fn` changes nothing when it is run again."""
-        pause_s = FIRST_PAUSE_S
-        while True:
-            try:
-                return await self._database.run(fn)
-            except _TROUBLE as error:
-                _log.error(
-                    "fact_not_written_yet", error=type(error).__name__, again_in_s=round(pause_s, 1)
-                )
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        return await write_down(self._database, fn)

@@ -166,7 +166,7 @@ def _finish_run(
         return session
     specific = _specific_of(run.block, digits, reached)
     if run.block == MonitorCommand.block:
-        _note_monitor_begun(connection, run, reason)
+        _note_monitor_begun(connection, run, reason, has_audio=has_audio)
     elif run.recording_id is not None:
         specific = note_recording(
             connection, run.recording_id, recording, reason, at_us, has_audio=has_audio
@@ -185,9 +185,15 @@ def _finish_run(
     return after
 
 
-def _note_monitor_begun(connection: Connection, run: BlockRun, reason: EndReason) -> None:
-    """The recording of a whole call goes on after its block, unless the call ended with that."""
-    if run.recording_id is not None and reason in CALL_IS_OVER:
+def _note_monitor_begun(
+    connection: Connection, run: BlockRun, reason: EndReason, *, has_audio: bool
+) -> None:
+    """
+    The recording of a whole call goes on after its block, unless the call ended with that.
+
+    After a crash in the block there may be audio all the same, which `FinishMonitor` tells.
+    """
+    if run.recording_id is not None and reason in CALL_IS_OVER and not has_audio:
         state = advance_recording(RecordingState.PENDING, RecordingEvent.NOTHING_RECORDED)
         recordings.update(connection, run.recording_id, state=state, end_reason=reason.value)
 

@@ -14,6 +14,8 @@ class Follow(msgspec.Struct, frozen=True, tag="follow"):
 
     name: str
     spool_path: str
+    heard_path: str | None = None
+    "The right channel's, where the recording is stereo."
 
 
 class Finish(msgspec.Struct, frozen=True, tag="finish"):
@@ -23,6 +25,8 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
     name: str
     spool_path: str
     n_samples: int
+    heard_path: str | None = None
+    "As in `Follow`."
 
 
 class Abandon(msgspec.Struct, frozen=True, tag="abandon"):
