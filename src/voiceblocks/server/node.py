@@ -40,6 +40,7 @@ from voiceblocks.log import get_logger
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.folders import lock_folder, make_folders
 from voiceblocks.settings import Settings, parse_listen
+from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.system_clock import SystemClock
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules

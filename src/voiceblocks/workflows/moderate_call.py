@@ -47,7 +47,7 @@ class ModerateCall:
         """
         session = await self._session_of(app, command.txn_ref)
         if not self._calls.moderate(session.id, command.action):
-            raise InvalidRequest("error_invalid_txn_ref")
+            raise InvalidRequest("error_txn_ref_invalid")
         return {}
 
     async def _session_of(self, app: Application, txn_ref: str) -> Session:
@@ -55,7 +55,7 @@ class ModerateCall:
             lambda connection: sessions.find_by_txn_ref(connection, txn_ref)
         )
         if session is None:
-            raise InvalidRequest("error_invalid_txn_ref")
+            raise InvalidRequest("error_txn_ref_invalid")
         if session.app_id != app.id:
             raise InvalidRequest("error_txn_ref_access_denied")
         return session
