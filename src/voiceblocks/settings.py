@@ -92,6 +92,10 @@ class Settings(BaseSettings):
     "Legs that one media worker takes; `voiceblocks bench` says what this machine carries."
     max_calls_per_account: int = Field(default=8, ge=1)
     "As the original; raise it freely."
+    max_room_participants: int = Field(default=8, ge=2)
+    "Of one conference room; as the original."
+    dials_per_minute: int = Field(default=60, ge=1)
+    "Outgoing calls that an account may begin in a minute, unless it has a figure of its own."
     answer_timeout_s: float = Field(default=60, gt=0)
     "Ringing without a block."
     idle_timeout_s: float = Field(default=30, gt=0)

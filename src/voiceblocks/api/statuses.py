@@ -68,7 +68,8 @@ STATUS_TEXTS: Final = MappingProxyType(
         "error_access_token_param_missing": "access_token is missing or empty.",
         "error_invalid_access_token": "The access token is unknown, expired or revoked.",
         "error_invalid_app_id": "The application is unknown or revoked, or not the token's.",
-        "error_rate_limit_exceeded": "The application asked this API too often in a minute.",
+        "error_rate_limit_exceeded": "The application asked this API too often in a minute, or the "
+        "account called too many numbers in one.",
         INTERNAL_ERROR: "Our fault; the server's log says more.",
         "error_service_not_available": "There is no such API on this server.",
         "error_session_param_missing": "session is missing or empty.",
@@ -97,7 +98,7 @@ STATUS_TEXTS: Final = MappingProxyType(
         "error_dest_invalid": "dest is no phone number, or one of a length that its country has "
         "not.",
         "error_dest_not_supported": "The account may not call dest.",
-        "error_dest_too_many": "dest has more than 8 numbers.",
+        "error_dest_too_many": "dest has more than 8 numbers, or the room has no place left.",
         "error_dest1_param_missing": "dest1 is missing or empty; where it may be omitted: the "
         "account has no registered number.",
         "error_dest1_invalid": "dest1 is no phone number, or one of a length that its country has "

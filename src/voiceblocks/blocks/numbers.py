@@ -145,5 +145,6 @@ CALLER_ID = Parameter(
     _read_caller_id,
     ("error_caller_id_invalid",),
     "The number that is shown: one of your own numbers, the account's registered number, or "
-    "`private`. The registered number if omitted.",
+    "`private`. If omitted: the registered number, else the first number of your application, else "
+    "`private`.",
 )

@@ -114,7 +114,7 @@ def test_live_sessions_are_counted_by_account(database: Database) -> None:
         ),
         a_session("S-1-other", account_id="acc_2"),
     )
-    assert database.run_sync(lambda c: sessions.count_live(c, "acc_1")) == 8
+    assert database.run_sync(lambda c: sessions.count_live(c, "acc_1")) == 10
     assert database.run_sync(lambda c: sessions.count_live(c, "acc_2")) == 1
     assert database.run_sync(lambda c: sessions.count_live(c, "acc_3")) == 0
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from voiceblocks.engine.call_engine import CALLER_MAX, called_number, calling_number
 from voiceblocks.notifications.parameters import encode
 from voiceblocks.sip.message import SipRequest, parse_message
+from voiceblocks.trunks.incoming import CALLER_MAX, read_numbers
 
 REPLACED = "\N{REPLACEMENT CHARACTER}"
 
@@ -38,7 +38,7 @@ def an_invite(*, to: bytes = b"+6531580000", caller: bytes = b"+6591234567") -> 
 )
 def test_the_called_number(user: bytes, number: str | None) -> None:
     """Escapes and what carriers append do not matter; a name is no number."""
-    assert called_number(an_invite(to=user)) == number
+    assert read_numbers(an_invite(to=user), None).called == number
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_the_called_number(user: bytes, number: str | None) -> None:
 )
 def test_the_caller(user: bytes, caller: str) -> None:
     """Whatever a stranger wrote can be printed, stored, and sent to an application."""
-    found = calling_number(an_invite(caller=user))
+    found = read_numbers(an_invite(caller=user), None).caller
     assert found == caller
     assert found.isprintable()
     encode([("from", found)])
