@@ -28,6 +28,9 @@ __all__ = ["MediaLeg", "Playback", "Tap", "TapResult", "plain_address"]
 
 SAMPLES_PER_MS = 8
 
+TapDirection = Literal["in", "out"]
+"Whether a tap takes what a leg receives, or what it sends."
+
 
 def plain_address(address: tuple[str, int] | None) -> tuple[str, int] | None:
     """
@@ -166,7 +169,7 @@ class MediaLeg:
         *,
         law: str,
         limit_ms: int | None = None,
-        direction: Literal["in", "out"] = "in",
+        direction: TapDirection = "in",
     ) -> Tap:
         """
         Record what the leg receives, or sends, from now on.
