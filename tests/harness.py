@@ -61,6 +61,8 @@ class ServerProcess:
             "VOICEBLOCKS_MEDIA_WORKERS": "1",
             "VOICEBLOCKS_MAX_CALLS_PER_ACCOUNT": "1000",
             "VOICEBLOCKS_RATE_LIMIT_IVR": "100000",
+            "VOICEBLOCKS_RATE_LIMIT_QUERY": "100000",
+            "VOICEBLOCKS_DIALS_PER_MINUTE": "100000",
             **self._settings(),
         }
         with contextlib.ExitStack() as opened:
@@ -286,7 +288,7 @@ class Application:
     async def allow(self, *prefixes: str) -> None:
         """Let our account call numbers that begin so."""
         for prefix in prefixes:
-            await self.server.cli("account", "allow", self.account_id, prefix)
+            await self.server.cli("account", "allow", self.account_id, prefix=prefix)
 
     async def dial(self, dest: str, **parameters: str) -> dict[str, Any]:
         """Dial, which must be accepted; returns `txn_ref` and `session`."""

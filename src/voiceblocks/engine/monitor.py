@@ -5,9 +5,7 @@ from __future__ import annotations
 from voiceblocks.calls.events import MonitorEnded, MonitorStarted
 from voiceblocks.engine.call_leg import CallLeg
 from voiceblocks.engine.recorded_audio import recorded_audio
-
-HEARD_SUFFIX = "-heard"
-"Added to the recording's id for the spool of what the caller hears."
+from voiceblocks.recordings.spool import HEARD_SUFFIX
 
 
 class Monitor:

@@ -25,6 +25,8 @@ SLOT_SAMPLES = 160
 "20 ms at 8 kHz."
 HEADER_BYTES = 64
 SILENCE_BYTE = SILENCE
+HEARD_SUFFIX = "-heard"
+"Ends the name of a monitor's second spool, of what the caller heard."
 
 _MAGIC = b"VBSPOOL\0"
 _VERSION = 1

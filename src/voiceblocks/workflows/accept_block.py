@@ -87,6 +87,10 @@ def accept_block(
         state = advance(session.state, event)
     except IllegalTransition:
         raise refusal_for(session.state, event)(session.id) from None
+    # An unhold whose end nobody hears is over with its answer: the next block may come at once.
+    is_over = isinstance(command, UnholdCommand) and command.notify_url is None
+    if is_over:
+        state = advance(state, SessionEvent.BLOCK_FINISHED)
     run = BlockRun(
         id=ids.new_block_run_id(),
         session_id=session.id,
@@ -95,8 +99,8 @@ def accept_block(
         tag=command.tag,
         recording_id=ids.new_recording_id() if _records(command) else None,
         created_us=now_us,
-        finished_us=None,
-        end_reason=None,
+        finished_us=now_us if is_over else None,
+        end_reason=EndReason.COMPLETED.value if is_over else None,
     )
     sessions.insert_run(connection, run)
     changes: dict[str, Any] = {"state": state}
@@ -115,7 +119,7 @@ def accept_block(
     if room is not None:
         changes["room"] = room
     if event is not SessionEvent.HANGUP_FORCED:
-        changes["run_id"] = run.id
+        changes["run_id"] = None if is_over else run.id
         if not isinstance(command, HoldCommand):
             # A hold has nowhere to tell its end: that goes where the block before it said.
             changes |= {
@@ -162,7 +166,7 @@ def _authorise(
     number = 1 + max(
         (leg.number for leg in further_legs.list_of_session(connection, session.id)), default=1
     )
-    found = []
+    found: list[Dialled] = []
     for dest in command.dests:
         allowed = authorise_outgoing_call(
             connection,

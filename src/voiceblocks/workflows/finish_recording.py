@@ -22,10 +22,10 @@ from sqlalchemy import Connection
 from voiceblocks.calls.events import EndReason, RecordedAudio
 from voiceblocks.database import recordings
 from voiceblocks.engine.media.salvage import spool_path
-from voiceblocks.engine.monitor import HEARD_SUFFIX
 from voiceblocks.errors import EncodeError, StoreError
 from voiceblocks.log import get_logger
 from voiceblocks.recordings.interfaces import EncodedRecording, RecordingEncoder, RecordingStore
+from voiceblocks.recordings.spool import HEARD_SUFFIX
 from voiceblocks.recordings.state import RecordingEvent, RecordingState, advance
 
 _log = get_logger("recordings")

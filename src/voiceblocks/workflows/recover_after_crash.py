@@ -28,11 +28,10 @@ from voiceblocks.calls.events import (
 )
 from voiceblocks.database import further_legs, notifications, recordings, sessions
 from voiceblocks.database.unit_of_work import Database
-from voiceblocks.engine.monitor import HEARD_SUFFIX
 from voiceblocks.errors import StoreError, VoiceblocksError
 from voiceblocks.log import get_logger
 from voiceblocks.recordings.model import Recording
-from voiceblocks.recordings.spool import open_spool
+from voiceblocks.recordings.spool import HEARD_SUFFIX, open_spool
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.sessions.model import BlockRun, Session
 from voiceblocks.workflows.call_control import CallControl, Outbox
