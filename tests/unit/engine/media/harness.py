@@ -163,7 +163,15 @@ class Bench:
         )
         return peer
 
-    def record(self, *, ident: int = 1, tap: int = 1, law: str = "PCMU", limit: int | None = None, outgoing: bool = False):
+    def record(
+        self,
+        *,
+        ident: int = 1,
+        tap: int = 1,
+        law: str = "PCMU",
+        limit: int | None = None,
+        outgoing: bool = False,
+    ):
         """Open a tap; its row has the tap's number."""
         name = f"tap{tap}"
         self.arena.reset(tap, name, law)

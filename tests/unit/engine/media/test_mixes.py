@@ -104,7 +104,9 @@ SENT_DBFS = 20 * np.log10(6000 / 32768)
 def test_each_of_a_room_hears_exactly_the_others(call: Call):
     """Eight legs of both laws and all packet durations: every tone but one's own, at its level."""
     for index, tone in enumerate(TONES_HZ):
-        fmt = msgspec.structs.replace((PCMU, PCMA)[index % 2], ptime_ms=(10, 20, 30, 40, 60)[index % 5])
+        fmt = msgspec.structs.replace(
+            (PCMU, PCMA)[index % 2], ptime_ms=(10, 20, 30, 40, 60)[index % 5]
+        )
         call.add(tone, fmt, samples=(60, 20, 40, 30, 10)[index % 5] * 8, phase=index)
     call.run(50)
     for ident in range(1, 9):
@@ -367,9 +369,7 @@ def test_keys_are_sent_as_events(call: Call, in_mix: bool):
     events = [packet for packet in phone.peer.listen() if packet.payload_type == 101]
     digits = [(p.payload[0], p.payload[1] >> 7, int.from_bytes(p.payload[2:])) for p in events]
     one = [160, 320, 480, 640, 800, 800, 800]
-    assert digits == [
-        (code, length == 800, length) for code in (1, 2, 11) for length in one
-    ]
+    assert digits == [(code, length == 800, length) for code in (1, 2, 11) for length in one]
     starts = sorted({packet.timestamp for packet in events})
     assert np.diff(starts).tolist() == [1280, 1280]
     assert [packet.marker for packet in events] == ([True] + [False] * 6) * 3
