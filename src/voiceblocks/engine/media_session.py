@@ -152,7 +152,7 @@ class MediaSession:
         finally:
             playback.stop()
 
-    def record(self, name: str, *, limit_ms: int | None, direction: str = "in") -> Tap:
+    def record(self, name: str, *, limit_ms: int | None, direction: Literal["in", "out"] = "in") -> Tap:
         """Start to record what is received (`in`) or sent (`out`)."""
         return self.leg.record(name, law=self._codec, limit_ms=limit_ms, direction=direction)
 

@@ -133,7 +133,7 @@ def test_audio_passes_within_40_ms(call: Call, members: int, phase: int):
         call.join(ident)
     call.run(100)
     call.phones[0].tone_hz = 1000.0
-    while not call.phones[0].spoken % 160 == 0:
+    while call.phones[0].spoken % 160 != 0:
         call.run(1)
     call.fresh()
     began = call.phones[0].spoken
