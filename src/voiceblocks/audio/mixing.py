@@ -32,7 +32,8 @@ def decode(laws: Laws, codes: Codes) -> Samples:
         laws: Row of `LAWS` for each payload, `(n,)`.
         codes: `(n, length)`.
     """
-    return _DECODE[(laws << 8)[:, None] + codes]
+    samples: Samples = _DECODE[(laws << 8)[:, None] + codes]
+    return samples
 
 
 def encode(laws: Laws, sums: Sums) -> Codes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -43,7 +45,7 @@ def conceal(
     bounds = [0, *(np.nonzero(np.diff(absent))[0] + 1).tolist(), size]
     # What was played last is fainter already: only the difference to it still counts.
     past = 1 - min(missing, LONGEST) / LONGEST
-    for first, after in zip(bounds, bounds[1:], strict=False):
+    for first, after in itertools.pairwise(bounds):
         part = slice(first, after)
         gain = np.maximum(0, 1 - (lost_for + steps[: after - first]) / LONGEST)
         gain = gain / past if past > 0 else gain * 0

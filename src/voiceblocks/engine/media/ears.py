@@ -177,8 +177,14 @@ class Ears:
         missing = self._missing[slots]
         gaps = absent.any(axis=1)
         played = self.raw = np.where(absent, np.int16(0), blocks) if gaps.any() else blocks
-        is_damaged = (gaps | (missing > 0)) & (missing < LONGEST)
-        self._missing[slots] = np.where(absent[:, -1], LONGEST, 0)
+        was_silent = missing >= LONGEST
+        is_damaged = (gaps | (missing > 0)) & ~was_silent
+        self._missing[slots] = np.where(gaps, LONGEST, 0)
+        if was_silent.any():
+            # Audio that begins, or that an ear finds when it opens, rises within a whole block.
+            gain = np.where(gaps[was_silent, None], 0, _RISE)
+            played = played.copy()
+            played[was_silent] = np.rint(played[was_silent] * gain)
         if is_damaged.any():
             played = played.copy()
             for index in np.nonzero(is_damaged)[0].tolist():
