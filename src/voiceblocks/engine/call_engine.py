@@ -11,7 +11,6 @@ import contextlib
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from voiceblocks import e164
 from voiceblocks.calls.events import AcceptedCall, CallHandler, EndReason, IncomingCall, Refusal
 from voiceblocks.clock import Clock
 from voiceblocks.engine import goodbye
@@ -35,16 +34,13 @@ from voiceblocks.sip.events import (
     OfferAnswered,
     OfferReceived,
 )
-from voiceblocks.sip.message import SipRequest
 from voiceblocks.sip.responses import REFUSALS
 from voiceblocks.sip.source_guard import SourceGuard
-from voiceblocks.sip.uri import SipUri
+from voiceblocks.trunks.incoming import read_numbers
 
 _log = get_logger("engine")
 
 STOP_LIMIT_S = 15.0
-CALLER_MAX = 64
-"Characters of a caller that is no phone number."
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,13 +253,13 @@ class CallEngine:
     async def _decide(self, event: InviteReceived) -> AcceptedCall | Refusal:
         if self._draining or not self._plane.has_room():
             return Refusal.NODE_FULL
-        to_number = called_number(event.request)
-        if to_number is None:
+        numbers = read_numbers(event.request, None)
+        if numbers.called is None:
             return Refusal.UNKNOWN_NUMBER
         return await self._handler.on_incoming_call(
             IncomingCall(
-                from_number=calling_number(event.request),
-                to_number=to_number,
+                from_number=numbers.caller,
+                to_number=numbers.called,
                 received_at_us=self._clock.utc_us(),
             )
         )
@@ -294,37 +290,3 @@ class CallEngine:
     def _forget(self, call: LiveCall) -> None:
         self._by_leg.pop(call.leg, None)
         self._by_session.pop(call.session_id, None)
-
-
-def called_number(request: SipRequest) -> str | None:
-    """The dialled number in `+` form from the Request-URI, or `None` where it is no number."""
-    try:
-        uri = SipUri.parse(request.uri)
-    except RemoteSipError:
-        return None
-    return e164.normalise(_user_of(uri) or uri.host)
-
-
-def calling_number(request: SipRequest) -> str:
-    """
-    The caller in `+` form; `private` where withheld; else as sent, cut to a sane length.
-
-    What is no number is whatever a stranger wrote: only what can be printed, stored and sent
-    on as text is kept of it.
-    """
-    try:
-        uri = SipUri.parse(request.from_.uri)
-    except RemoteSipError:
-        return "private"
-    user = _user_of(uri).strip()
-    if not user or user.lower() in {"anonymous", "restricted", "unknown", "unavailable"}:
-        return "private"
-    return e164.normalise(user) or "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
-        for character in user[:CALLER_MAX]
-    )
-
-
-def _user_of(uri: SipUri) -> str:
-    """The user without what carriers append to it (`;npdi`, `;phone-context=…`)."""
-    return uri.unescaped_user.partition(";")[0]

@@ -1,0 +1,132 @@
+"""What our INVITE says to a trunk: whom we call, who calls, and who may know it.
+
+A trunk with credentials knows us as its customer, so From carries its domain; a trunk that
+knows us by our address sees our own host there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from voiceblocks.errors import RemoteSipError
+from voiceblocks.sip.target import SipTarget
+from voiceblocks.sip.uri import SipUri
+from voiceblocks.trunks import numbers
+from voiceblocks.trunks.model import CallerIn, TrunkRoute
+
+PRIVATE = "private"
+"Stands for the number of a caller who withholds it."
+
+_ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
+"RFC 3323 4.1.1.3."
+
+_IDENTITY_HEADERS = {
+    CallerIn.PAI: "P-Asserted-Identity",
+    CallerIn.PPI: "P-Preferred-Identity",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvitePlan:
+    """The arguments of `UserAgent.call` that depend on the trunk."""
+
+    request_uri: str
+    from_: str
+    to: str
+    headers: tuple[tuple[str, str], ...] = ()
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Redirection:
+    """A contact of a 3xx that may be tried."""
+
+    request_uri: str
+    target: SipTarget
+
+
+def build_invite(route: TrunkRoute, dest: str, caller: str, host: str) -> InvitePlan:
+    """
+    Return what an INVITE to this trunk says.
+
+    Args:
+        route: The trunk.
+        dest: `+` and digits.
+        caller: `+` and digits, or `private`.
+        host: Our host, as the trunk sees it.
+
+    Raises:
+        RemoteSipError: If the trunk's address is no SIP URI.
+    """
+    address = SipUri.parse(route.address)
+    # Only the domain is named: which server of it takes the call is DNS's business.
+    domain = address.host if address.port is None else f"{address.host}:{address.port}"
+    target = f"sip:{_written(route, dest)}@{domain}"
+    transport = address.parameters.get("transport")
+    uri = target if transport is None else f"{target};transport={transport}"
+    credentials = None
+    if route.username is not None and route.password is not None:
+        credentials = (route.username, route.password)
+    if caller == PRIVATE:
+        headers: tuple[tuple[str, str], ...] = (("Privacy", "id"),)
+        return InvitePlan(
+            request_uri=uri,
+            from_=_ANONYMOUS,
+            to=f"<{target}>",
+            headers=headers,
+            credentials=credentials,
+        )
+    ours = address.host if route.username is not None else host
+    from_ = f"<sip:{_written(route, caller)}@{ours}>"
+    identity = _IDENTITY_HEADERS.get(route.caller_in)
+    return InvitePlan(
+        request_uri=uri,
+        from_=from_,
+        to=f"<{target}>",
+        headers=() if identity is None else ((identity, from_),),
+        credentials=credentials,
+    )
+
+
+def allowed_contacts(
+    route: TrunkRoute, dest: str, contacts: Iterable[str], targets: Sequence[SipTarget]
+) -> tuple[Redirection, ...]:
+    """
+    Return which contacts of a 3xx may be tried, in their order.
+
+    A trunk may send us to another of its own servers for the number that was authorised and
+    priced. It may not send us to another number or to a stranger: that would be toll fraud, or
+    calls of ours to whomever it likes.
+
+    Args:
+        route: The trunk that answered.
+        dest: The number that was dialled, `+` and digits.
+        contacts: URIs of the 3xx (`CallFailed.contacts`).
+        targets: The servers of the trunk, as its address was resolved.
+    """
+    allowed: list[Redirection] = []
+    for contact in contacts:
+        try:
+            uri = SipUri.parse(contact)
+        except RemoteSipError:
+            continue
+        if uri.scheme != "sip" or uri.headers or uri.password is not None:
+            continue
+        user = uri.unescaped_user.partition(";")[0]
+        if numbers.read(user, route.number_format, route.country) != dest:
+            continue
+        target = next((t for t in targets if _is_at(uri, t)), None)
+        if target is not None and all(target != known.target for known in allowed):
+            allowed.append(Redirection(contact, target))
+    return tuple(allowed)
+
+
+def _is_at(uri: SipUri, target: SipTarget) -> bool:
+    transport = (uri.parameters.get("transport") or "udp").lower()
+    at = SipTarget(uri.address, 5060 if uri.port is None else uri.port, transport)
+    return at == target
+
+
+def _written(route: TrunkRoute, number: str) -> str:
+    return numbers.written(number, route.number_format, route.country)
