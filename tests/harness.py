@@ -32,6 +32,9 @@ START_LIMIT_S = 30.0
 STOP_LIMIT_S = 20.0
 NOTIFICATION_LIMIT_S = 15.0
 
+Option = str | bool | tuple[str, ...] | None
+"Value of an option of the command line, see `ServerProcess.cli`."
+
 _numbers = itertools.count(secrets.randbelow(40_000_000))
 
 
@@ -51,15 +54,16 @@ class ServerProcess:
     async def start(self) -> Self:
         """Start it and wait for its ready line."""
         environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("VOICEBLOCKS_")},
-            "VOICEBLOCKS_DATA_DIR": str(self.data_dir),
+            **self._environment(),
             "VOICEBLOCKS_HTTP_LISTEN": self.http or "127.0.0.1:0",
             "VOICEBLOCKS_ADMIN_LISTEN": "127.0.0.1:0",
             "VOICEBLOCKS_SIP_LISTEN": self.sip or "127.0.0.1:0",
             "VOICEBLOCKS_MEDIA_WORKERS": "1",
             "VOICEBLOCKS_MAX_CALLS_PER_ACCOUNT": "1000",
             "VOICEBLOCKS_RATE_LIMIT_IVR": "100000",
-            **{f"VOICEBLOCKS_{name}": value for name, value in self.settings.items()},
+            "VOICEBLOCKS_RATE_LIMIT_QUERY": "100000",
+            "VOICEBLOCKS_DIALS_PER_MINUTE": "100000",
+            **self._settings(),
         }
         with contextlib.ExitStack() as opened:
             log = None if self.stderr is None else opened.enter_context(self.stderr.open("ab"))
@@ -76,6 +80,53 @@ class ServerProcess:
         ready = json.loads(line)
         self.http, self.sip, self.admin = ready["http"], ready["sip"], ready["admin"]
         return self
+
+    def _environment(self) -> dict[str, str]:
+        """Ours, without any setting of the developer's, and where the facts are."""
+        others = {k: v for k, v in os.environ.items() if not k.startswith("VOICEBLOCKS_")}
+        return {**others, "VOICEBLOCKS_DATA_DIR": str(self.data_dir)}
+
+    def _settings(self) -> dict[str, str]:
+        return {f"VOICEBLOCKS_{name}": value for name, value in self.settings.items()}
+
+    async def cli(self, *words: str, stdin: str = "", **options: Option) -> dict[str, Any]:
+        """
+        Run a command of the operator, such as `account list`, and return what it says.
+
+        Args:
+            words: The command and its arguments.
+            stdin: What is typed.
+            options: `number_format="plain"` becomes `--number-format plain`, `True` the option
+                alone, a tuple the option once for each of its values; `None` and `False` nothing.
+        """
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "voiceblocks", *words, *_as_options(options), "--json",
+            env={**self._environment(), **self._settings()},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        async with asyncio.timeout(START_LIMIT_S):
+            said, complaint = await process.communicate(stdin.encode())
+        assert process.returncode == 0, f"{words}: {said.decode()}{complaint.decode()}"
+        answer: dict[str, Any] = json.loads(said)
+        return answer
+
+    async def add_trunk(
+        self, name: str, host_port: str, *, password: str | None = None, **options: Option
+    ) -> dict[str, Any]:
+        """
+        Make a trunk; the server learns of it by itself within a few seconds.
+
+        Args:
+            name: Its name.
+            host_port: Where it is, such as `FakeTrunk.address`.
+            password: Typed in.
+            options: Of `trunk add`, such as `username`, `register=True`, `prefix=("+65",)`.
+        """
+        return await self.cli(
+            "trunk", "add", name, address=f"sip:{host_port}", stdin=f"{password or ''}\n", **options
+        )
 
     async def next_ready_line(self) -> None:
         """Wait until a crashed control process was started again and is ready."""
@@ -124,6 +175,19 @@ class ServerProcess:
         return self.settings.get("DATABASE_URL") or f"sqlite:///{self.data_dir / 'voiceblocks.db'}"
 
 
+def _as_options(options: Mapping[str, Option]) -> list[str]:
+    words: list[str] = []
+    for name, value in options.items():
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(option)
+        elif isinstance(value, tuple):
+            words += [word for one in value for word in (option, one)]
+        elif isinstance(value, str):
+            words += [option, value]
+    return words
+
+
 def _children(pid: int) -> list[int]:
     children = []
     for thread in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -150,14 +214,21 @@ class Application:
     Args:
         server: Which server.
         credit: Of its account.
+        beside: Another application, whose account it shares.
     """
 
-    def __init__(self, server: ServerProcess, *, credit: str = "100.00") -> None:
+    def __init__(
+        self,
+        server: ServerProcess,
+        *,
+        credit: str = "100.00",
+        beside: Application | None = None,
+    ) -> None:
         self.server = server
         self.sink = WebhookSink()
         self.number = f"+65{60_000_000 + next(_numbers) % 40_000_000}"
         self.app_id = ""
-        self.account_id = ""
+        self.account_id = "" if beside is None else beside.account_id
         self.access_token = ""
         self._credit = credit
         self._http: aiohttp.ClientSession | None = None
@@ -207,6 +278,68 @@ class Application:
         given = {"notify_url": self.url(), **parameters}
         assert await self.block("ivr/middle/record", session, **given) == "success_ok"
 
+    async def accepted(self, path: str, **parameters: str) -> dict[str, Any]:
+        """Ask the API for something that it must accept; notifications come to us."""
+        given = {"notify_url": self.url(), **parameters}
+        answer = await self.request(path, **given)
+        assert answer["status"] == "success_ok", f"{path}: {answer}"
+        return answer
+
+    async def allow(self, *prefixes: str) -> None:
+        """Let our account call numbers that begin so."""
+        for prefix in prefixes:
+            await self.server.cli("account", "allow", self.account_id, prefix=prefix)
+
+    async def dial(self, dest: str, **parameters: str) -> dict[str, Any]:
+        """Dial, which must be accepted; returns `txn_ref` and `session`."""
+        return await self.accepted("ivr/start/dial", dest=dest, **parameters)
+
+    async def transfer(self, session: str, dest: str, **parameters: str) -> dict[str, Any]:
+        """Transfer to a number, several, or `room:NAME`; must be accepted."""
+        return await self.accepted("ivr/end/transfer", session=session, dest=dest, **parameters)
+
+    async def play(self, session: str, msg: str, **parameters: str) -> None:
+        """Ask for the play block, which must be accepted."""
+        await self.accepted("ivr/middle/play", session=session, msg=msg, **parameters)
+
+    async def monitor(self, session: str, **parameters: str) -> None:
+        """Ask for the monitor block, which must be accepted."""
+        await self.accepted("ivr/middle/monitor", session=session, **parameters)
+
+    async def hold(self, session: str, **parameters: str) -> None:
+        """Put the caller on hold, which must be accepted."""
+        status = await self.block("ivr/middle/hold", session, **parameters)
+        assert status == "success_ok", status
+
+    async def unhold(self, session: str, **parameters: str) -> None:
+        """Take the caller from hold, which must be accepted."""
+        await self.accepted("ivr/middle/unhold", session=session, **parameters)
+
+    async def hang_up(self, session: str, **parameters: str) -> None:
+        """Ask for the hangup block, which must be accepted."""
+        await self.accepted("ivr/end/hangup", session=session, **parameters)
+
+    async def call(self, dest1: str, dest2: str, **parameters: str) -> str:
+        """Connect two numbers; returns the `txn_ref`."""
+        answer = await self.accepted("voice/call", dest1=dest1, dest2=dest2, **parameters)
+        return str(answer["txn_ref"])
+
+    async def conference(self, *dests: str, **parameters: str) -> list[str]:
+        """Call numbers into a room; returns a `txn_ref` for each, in their order."""
+        answer = await self.accepted("conference/call", dest=",".join(dests), **parameters)
+        return [str(txn_ref) for txn_ref in answer["txn_refs"]]
+
+    async def moderate(self, txn_ref: str, action: str) -> str:
+        """`kick`, `mute` or `unmute` a participant; returns the status."""
+        answer = await self.request("conference/moderate", txn_ref=txn_ref, action=action)
+        return str(answer["status"])
+
+    async def status_of(self, txn_ref: str) -> dict[str, Any]:
+        """What `voice/query_status` says, which must know the call."""
+        answer = await self.request("voice/query_status", txn_ref=txn_ref)
+        assert answer["status"] == "success_ok", answer
+        return answer
+
     async def told(self, **match: str) -> ReceivedNotification:
         """The next notification that matches."""
         return await self.sink.next(NOTIFICATION_LIMIT_S, **match)
@@ -229,14 +362,16 @@ class Application:
         key = load_or_create(self.server.data_dir / "secret.key")
         now_us = SystemClock().utc_us()
         try:
-            account = database.run_sync(
-                lambda c: manage_accounts.create_account(
-                    c, name="Test", currency="SGD", credit=self._credit, now_us=now_us
+            if not self.account_id:
+                account = database.run_sync(
+                    lambda c: manage_accounts.create_account(
+                        c, name="Test", currency="SGD", credit=self._credit, now_us=now_us
+                    )
                 )
-            )
+                self.account_id = account.id
             made, token = database.run_sync(
                 lambda c: manage_accounts.create_application(
-                    c, key, account_id=account.id, name="test", now_us=now_us
+                    c, key, account_id=self.account_id, name="test", now_us=now_us
                 )
             )
             database.run_sync(
@@ -246,4 +381,4 @@ class Application:
             )
         finally:
             database.close()
-        self.account_id, self.app_id, self.access_token = account.id, made.id, token
+        self.app_id, self.access_token = made.id, token

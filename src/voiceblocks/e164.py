@@ -42,6 +42,14 @@ def normalise(raw: str, country: str | None = None) -> str | None:
     return candidate if is_e164(candidate) else None
 
 
+def country_of(number: str) -> str | None:
+    """ISO 3166 alpha-2 of the country that a `+…` number belongs to; `None` where unknown."""
+    try:
+        return phonenumbers.region_code_for_number(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException:
+        return None
+
+
 def masked(number: str) -> str:
     """
     `+6591234567` becomes `+6591****67`: enough to find a call, too little to ring it.

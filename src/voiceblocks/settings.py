@@ -83,15 +83,19 @@ class Settings(BaseSettings):
     link_ttl_s: int = Field(default=31_536_000, ge=1)
     "Life of a recording's link."
     rate_limit_ivr: int = Field(default=600, ge=1)
-    "Block requests per minute, application and API."
+    "Blocks and calls per minute, application and API."
     rate_limit_query: int = Field(default=60, ge=1)
-    "Queries per minute, application and API."
+    "Queries, moderation and hang-ups per minute, application and API."
     media_workers: int = Field(default=0, ge=0)
     "Media worker processes; 0 means one a core."
     calls_per_worker: int = Field(default=500, ge=1)
     "Legs that one media worker takes; `voiceblocks bench` says what this machine carries."
     max_calls_per_account: int = Field(default=8, ge=1)
     "As the original; raise it freely."
+    max_room_participants: int = Field(default=8, ge=2)
+    "Of one conference room; as the original."
+    dials_per_minute: int = Field(default=60, ge=1)
+    "Outgoing calls that an account may begin in a minute, unless it has a figure of its own."
     answer_timeout_s: float = Field(default=60, gt=0)
     "Ringing without a block."
     idle_timeout_s: float = Field(default=30, gt=0)

@@ -13,7 +13,6 @@ recovery: run (look)  say_goodbye  finish  put  (…)  run  wake  forget_spool  
 from __future__ import annotations
 
 import asyncio
-import inspect
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ import pytest
 import pytest_asyncio
 
 from tests.crash.facts import Facts, read_facts
+from tests.crash.mortal import Fuse, Killed, Mortal
 from tests.functional.calls import decode
 from voiceblocks.accounts.model import Application
 from voiceblocks.accounts.secret_key import load_or_create
@@ -69,51 +69,9 @@ N_SAMPLES = 8000 + 7
 "A second, and not a whole number of slots."
 ZERO_AFTER_S = 70
 "Between the answer and the first sample."
-MANY = 10**6
 URL = "http://127.0.0.1:9/told"
 NUMBER = "+6580000001"
 CREDIT = 100_000
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class Fuse:
-    """Kills at the end of the step with this number, counted from 1."""
-
-    def __init__(self, length: int = MANY) -> None:
-        self._left = length
-
-    def burn(self) -> None:
-        """A step is done."""
-        self._left -= 1
-        if not self._left:
-            raise Killed
-
-
-class Mortal:
-    """Whatever is wrapped may be its process's last step."""
-
-    def __init__(self, inner: object, fuse: Fuse) -> None:
-        self._inner = inner
-        self._fuse = fuse
-
-    def __getattr__(self, name: str) -> Any:
-        """The same, with a burning fuse."""
-        method = getattr(self._inner, name)
-
-        async def step_async(*args: Any, **named: Any) -> Any:
-            result = await method(*args, **named)
-            self._fuse.burn()
-            return result
-
-        def step(*args: Any, **named: Any) -> Any:
-            result = method(*args, **named)
-            self._fuse.burn()
-            return result
-
-        return step_async if inspect.iscoroutinefunction(method) else step
 
 
 class MortalFinishRecording(FinishRecording):
@@ -186,6 +144,7 @@ class World:
             rules=AdmissionRules("1", 1000),
             encoder=cast("Any", self.render),
             finish_recording=self.finishing(fuse),
+            finish_monitor=cast("Any", None),
             outbox=Mortal(self, fuse),
         )
 

@@ -134,6 +134,7 @@ class Sipp:
     async def __aenter__(self) -> Self:
         """Start it."""
         program = need("sipp", "sip-tester")
+        where = self._where()
         text = (SCENARIOS / f"{self.scenario}.xml").read_text()
         for name, value in self.fill.items():
             text = text.replace(f"@{name}@", value)
@@ -141,9 +142,8 @@ class Sipp:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "scenario.xml").write_text(text)
         self.process = await asyncio.create_subprocess_exec(
-            program, self.target, "-sf", "scenario.xml", "-s", self.number,
-            "-i", "127.0.0.1", "-mi", "127.0.0.1",
-            "-p", str(free_port()), "-mp", str(_media_port()),
+            program, *where, "-sf", "scenario.xml",
+            "-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", str(_media_port()),
             "-m", str(self.calls), "-nostdin", "-nd", "-timeout", "60", "-timeout_error",
             "-trace_msg", "-message_file", "messages.log",
             "-trace_err", "-error_file", "errors.log", *self.options,
@@ -153,6 +153,10 @@ class Sipp:
             stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         return self
+
+    def _where(self) -> tuple[str, ...]:
+        """Whom it calls, and from which port."""
+        return (self.target, "-s", self.number, "-p", str(free_port()))
 
     async def __aexit__(self, *_: object) -> None:
         """Kill it if it still runs."""

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from voiceblocks.api.reference import statuses_of
+from voiceblocks.api.statuses import GENERIC_STATUSES
 from voiceblocks.blocks import answer
-from voiceblocks.blocks.registry import BLOCKS
+from voiceblocks.blocks.registry import BLOCKS, REQUESTS
 from voiceblocks.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -22,8 +23,8 @@ _LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`[^`\n]*`")
 _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
-_NAMED_STATUS = re.compile(r"^\| `((?:error|success)_[a-z_]+)` \|", re.MULTILINE)
-_NAMED_PARAMETER = re.compile(r"^\| `([a-z_]+)` \| (?:yes|no) \|", re.MULTILINE)
+_NAMED_STATUS = re.compile(r"^\| `((?:error|success)_[a-z0-9_]+)` \|", re.MULTILINE)
+_NAMED_PARAMETER = re.compile(r"^\| `([a-z0-9_]+)` \| (?:yes|no) \|", re.MULTILINE)
 
 _SKIPPED_FOLDERS = frozenset({"var", "build", "dist", "node_modules"})
 
@@ -106,6 +107,20 @@ def test_a_block_s_page_names_its_parameters_and_statuses(path: str) -> None:
     parameters = ["app_id", "access_token", *(item.name for item in command.parameters)]
     assert _NAMED_PARAMETER.findall(text) == parameters
     assert _NAMED_STATUS.findall(text) == list(statuses_of(command))
+
+
+@pytest.mark.parametrize("path", sorted(REQUESTS))
+def test_the_voice_api_s_page_names_parameters_and_statuses(path: str) -> None:
+    """A section has exactly its API's parameters and statuses; the common ones stand before all."""
+    text = (DOCS / "voice-api.md").read_text(encoding="utf-8")
+    common, *sections = re.split(r"^## (?=.*/)", text, flags=re.MULTILINE)
+    (section,) = [section for section in sections if f"`/open/{path}`" in section]
+    request = REQUESTS[path]
+    parameters = [item.name for item in request.parameters]
+    assert _NAMED_PARAMETER.findall(section) == parameters
+    assert _NAMED_STATUS.findall(common) == list(GENERIC_STATUSES)
+    own = [status for status in statuses_of(request) if status not in GENERIC_STATUSES]
+    assert _NAMED_STATUS.findall(section) == own
 
 
 def test_every_block_has_a_page_and_every_page_a_block() -> None:

@@ -20,6 +20,12 @@ class Account:
     "May become negative while calls are running."
     max_calls: int | None = None
     "`None`: what the settings say."
+    registered_number: str | None = None
+    "The customer's own phone, E.164: shown to whom it calls unless the application says more."
+    dials_per_minute: int | None = None
+    "Numbers that it may call in a minute; `None`: what the settings say."
+    spend_per_day: Thousandths | None = None
+    "What all its calls of a day may cost; `None`: as much as it has."
     created_us: int
 
 

@@ -12,12 +12,13 @@ from starlette.types import Receive, Scope, Send
 
 from voiceblocks import __version__
 from voiceblocks.api.access_log import AccessLog
-from voiceblocks.api.endpoint import OpenEndpoint
+from voiceblocks.api.endpoint import ApiFunction, OpenEndpoint
 from voiceblocks.api.handlers import ApiHandlers
-from voiceblocks.api.ivr import block_functions
+from voiceblocks.api.ivr import block_functions, start_functions
 from voiceblocks.api.metrics import ApiMetrics
 from voiceblocks.api.recordings import RecordingDownloads
 from voiceblocks.api.reference import openapi_document, reference_page
+from voiceblocks.api.voice import call_functions, moderation_functions, query_functions
 
 _ONLY_OWN_STYLE = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -32,7 +33,7 @@ def create_app(handlers: ApiHandlers, *, metrics: ApiMetrics | None = None) -> F
     """
     app = _bare_app("Voiceblocks")
     endpoint = OpenEndpoint(
-        block_functions(handlers.blocks),
+        _functions(handlers),
         submitter=handlers.blocks,
         rate_limiter=handlers.rate_limiter,
         metrics=metrics or ApiMetrics(),
@@ -86,6 +87,18 @@ def create_admin_app(*, public_url: str, registry: CollectorRegistry) -> FastAPI
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return app
+
+
+def _functions(handlers: ApiHandlers) -> dict[str, ApiFunction]:
+    """Every API below `/open`, by path."""
+    functions = block_functions(handlers.blocks)
+    if handlers.calls is not None:
+        functions |= start_functions(handlers.calls) | call_functions(handlers.calls)
+    if handlers.moderation is not None:
+        functions |= moderation_functions(handlers.moderation)
+    if handlers.queries is not None:
+        functions |= query_functions(handlers.queries)
+    return functions
 
 
 class _RecordingEndpoint:

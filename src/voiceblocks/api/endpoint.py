@@ -15,7 +15,7 @@ import json
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from starlette.types import Receive, Scope, Send
 
@@ -29,7 +29,7 @@ from voiceblocks.blocks.fields import Fields
 from voiceblocks.errors import InvalidRequest
 from voiceblocks.log import get_logger
 
-ApiFunction: TypeAlias = Callable[[Application, Fields], Awaitable[Mapping[str, str]]]
+ApiFunction: TypeAlias = Callable[[Application, Fields], Awaitable[Mapping[str, Any]]]
 """One API behind its credentials. Returns what the answer holds beside `status`; every
 exception becomes a status by `statuses.status_of`."""
 
@@ -74,14 +74,14 @@ class OpenEndpoint:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a status
             keep_alive = not isinstance(error, UnreadBody)
-            answer = {"status": status_of(error)}
-            if answer["status"] == INTERNAL_ERROR:
+            answer = {"status": (status := status_of(error))}
+            if status == INTERNAL_ERROR:
                 self._log.error("request_failed", api=api, traceback=_without_values(error))
         annotate(scope, api_status=answer["status"])
         self._metrics.note(api, answer["status"], time.perf_counter() - started_s)
         await _send_json(send, answer, keep_alive=keep_alive)
 
-    async def _answer(self, api: str, scope: Scope, receive: Receive) -> Mapping[str, str]:
+    async def _answer(self, api: str, scope: Scope, receive: Receive) -> Mapping[str, Any]:
         if scope["method"] not in _METHODS:
             await _discard(scope, receive)
             raise InvalidRequest("error_invalid_http_method")
@@ -128,7 +128,7 @@ def _without_values(error: BaseException) -> str:
     return "caused by\n".join(stages)
 
 
-async def _send_json(send: Send, answer: Mapping[str, str], *, keep_alive: bool) -> None:
+async def _send_json(send: Send, answer: Mapping[str, Any], *, keep_alive: bool) -> None:
     # ASCII, since one client evaluates it as JavaScript.
     body = json.dumps(answer).encode("ascii")
     headers = [

@@ -87,20 +87,6 @@ def parse_pairs(encoded: bytes) -> list[tuple[str, str]]:
     return pairs
 
 
-def normalise_number(raw: str) -> str:
-    """
-    Give a phone number back the plus sign that it lost on the way.
-
-    An unescaped `+65…` arrives as ` 65…`, and some clients send `65…`. What does not
-    begin with a digit then (`+65…`, `private`, `room:R1`) is only freed from blanks.
-    """
-    number = raw.strip(" ")
-    return "+" + number if number[:1] in _DIGITS else number
-
-
-_DIGITS = frozenset("0123456789")
-
-
 async def _read_body(scope: Scope, receive: Receive) -> bytes:
     if _declared_length(scope) > _DISCARD_MAX_BYTES:
         raise UnreadBody("error_malformed_params")

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from voiceblocks.accounts.model import Application
+from voiceblocks.blocks.call import CallCommand
 from voiceblocks.blocks.command import Command
+from voiceblocks.blocks.conference import ConferenceCommand
+from voiceblocks.blocks.dial import DialCommand
+from voiceblocks.blocks.get_history import GetHistoryCommand
+from voiceblocks.blocks.get_rate import GetRateCommand
+from voiceblocks.blocks.moderate import ModerateCommand
+from voiceblocks.blocks.query_status import QueryStatusCommand
+from voiceblocks.blocks.voice_hangup import VoiceHangupCommand
 
 
 class BlockSubmitter(Protocol):
@@ -23,16 +31,67 @@ class BlockSubmitter(Protocol):
         """
         ...
 
-    async def submit(self, app: Application, command: Command) -> Mapping[str, str]:
+    async def submit(self, app: Application, command: Command) -> Mapping[str, Any]:
         """
         Accept and start a block.
 
         Returns:
-            What the answer holds beside `status`.
+            What the answer holds beside `status`: `room` for a transfer into one, else nothing.
 
         Raises:
             VoiceblocksError: One that `statuses` knows; nothing was changed then.
         """
+        ...
+
+
+class CallPlacer(Protocol):
+    """
+    Calls numbers; fulfilled by `workflows.place_call`.
+
+    Each method raises a `VoiceblocksError` that `statuses` knows where it refuses; nobody
+    is called then.
+    """
+
+    async def dial(self, app: Application, command: DialCommand) -> Mapping[str, Any]:
+        """Place a call that the application leads; returns `txn_ref` and `session`."""
+        ...
+
+    async def call(self, app: Application, command: CallCommand) -> Mapping[str, Any]:
+        """Call two numbers and connect them; returns `txn_ref`."""
+        ...
+
+    async def conference(self, app: Application, command: ConferenceCommand) -> Mapping[str, Any]:
+        """Call numbers into a room; returns `txn_refs`, a list as `dests`, and `room`."""
+        ...
+
+
+class CallModeration(Protocol):
+    """Acts on calls by their transaction; each answers nothing beside `status`."""
+
+    async def moderate(self, app: Application, command: ModerateCommand) -> Mapping[str, Any]:
+        """Put a participant out of a room, or silence one."""
+        ...
+
+    async def hang_up(self, app: Application, command: VoiceHangupCommand) -> Mapping[str, Any]:
+        """End a call."""
+        ...
+
+
+class CallQueries(Protocol):
+    """Tells about calls; fulfilled by `workflows.query_calls`. Each answers all but `status`."""
+
+    async def query_status(
+        self, app: Application, command: QueryStatusCommand
+    ) -> Mapping[str, Any]:
+        """What became of a call."""
+        ...
+
+    async def get_history(self, app: Application, command: GetHistoryCommand) -> Mapping[str, Any]:
+        """A page of the application's calls."""
+        ...
+
+    async def get_rate(self, app: Application, command: GetRateCommand) -> Mapping[str, Any]:
+        """What a minute between two numbers costs."""
         ...
 
 
@@ -109,6 +168,10 @@ class ApiHandlers:
     """Everything that the public address serves."""
 
     blocks: BlockSubmitter
+    calls: CallPlacer | None = None
+    moderation: CallModeration | None = None
+    queries: CallQueries | None = None
+    "Where one of the last three is missing, its APIs are not served."
     rate_limiter: RateLimiter
     recordings: RecordingSource
     readiness: Readiness

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from voiceblocks.accounts.errors import RateLimitExceeded
+
+QUERY_APIS: Final = frozenset(
+    {
+        "conference/moderate",
+        "voice/hangup",
+        "voice/query_status",
+        "voice/get_history",
+        "voice/get_rate",
+    }
+)
+"What the original limits to 60 a minute: not calls and their blocks, but what is asked about them."
 
 
 class InMemoryRateLimiter:
@@ -17,13 +30,16 @@ class InMemoryRateLimiter:
 
     Args:
         per_minute: Requests for each application and API.
+        queries_per_minute: The same for each of `QUERY_APIS`; `per_minute` if omitted.
     """
 
-    def __init__(self, per_minute: int) -> None:
+    def __init__(self, per_minute: int, queries_per_minute: int | None = None) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._limit = RateLimitItemPerMinute(per_minute)
+        self._query_limit = RateLimitItemPerMinute(queries_per_minute or per_minute)
 
     def count(self, app_id: str, api: str) -> None:
         """Count one request; see the protocol."""
-        if not self._limiter.hit(self._limit, app_id, api):
-            raise RateLimitExceeded(f"more than {self._limit.amount} a minute")
+        limit = self._query_limit if api in QUERY_APIS else self._limit
+        if not self._limiter.hit(limit, app_id, api):
+            raise RateLimitExceeded(f"more than {limit.amount} a minute")

@@ -11,8 +11,8 @@ from typing import Any
 
 from voiceblocks import __version__
 from voiceblocks.api.statuses import GENERIC_STATUSES, STATUS_TEXTS, SUCCESS
-from voiceblocks.blocks.command import Command
-from voiceblocks.blocks.registry import BLOCKS
+from voiceblocks.blocks.command import Request
+from voiceblocks.blocks.registry import APIS
 
 _CREDENTIALS = (
     ("app_id", True, "The application."),
@@ -28,9 +28,9 @@ code { font-family: ui-monospace, monospace; overflow-wrap: anywhere }
 """
 
 
-def statuses_of(command: type[Command]) -> tuple[str, ...]:
-    """Every status that a block's API can answer: the common ones, then its parameters'."""
-    own = (status for parameter in command.parameters for status in parameter.statuses)
+def statuses_of(request: type[Request]) -> tuple[str, ...]:
+    """Every status that an API can answer: the common ones, then its parameters'."""
+    own = (status for parameter in request.parameters for status in parameter.statuses)
     return tuple(dict.fromkeys((*GENERIC_STATUSES, *own)))
 
 
@@ -44,17 +44,15 @@ def openapi_document(public_url: str) -> dict[str, Any]:
             "description": "Every answer is HTTP 200 with a JSON object that holds `status`.",
         },
         "servers": [{"url": public_url}],
-        "paths": {
-            f"/open/{path}": _path_item(path, entry.command) for path, entry in BLOCKS.items()
-        },
+        "paths": {f"/open/{path}": _path_item(path, request) for path, request in APIS.items()},
     }
 
 
 def reference_page(public_url: str) -> str:
     """The same as a page to read."""
-    sections = "".join(_section(path, entry.command) for path, entry in BLOCKS.items())
+    sections = "".join(_section(path, request) for path, request in APIS.items())
     contents = "".join(
-        f'<li><a href="#{escape(path)}"><code>{escape(path)}</code></a></li>' for path in BLOCKS
+        f'<li><a href="#{escape(path)}"><code>{escape(path)}</code></a></li>' for path in APIS
     )
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
@@ -70,26 +68,26 @@ def reference_page(public_url: str) -> str:
     )
 
 
-def _parameters_of(command: type[Command]) -> list[tuple[str, bool, str]]:
-    own = ((item.name, item.required, item.summary) for item in command.parameters)
+def _parameters_of(request: type[Request]) -> list[tuple[str, bool, str]]:
+    own = ((item.name, item.required, item.summary) for item in request.parameters)
     return [*_CREDENTIALS, *own]
 
 
-def _summary(command: type[Command]) -> str:
-    """First line of the command's own description."""
-    return next(line.strip() for line in (command.__doc__ or "").splitlines() if line.strip())
+def _summary(request: type[Request]) -> str:
+    """First line of the request's own description."""
+    return next(line.strip() for line in (request.__doc__ or "").splitlines() if line.strip())
 
 
-def _path_item(path: str, command: type[Command]) -> dict[str, Any]:
-    parameters = _parameters_of(command)
+def _path_item(path: str, request: type[Request]) -> dict[str, Any]:
+    parameters = _parameters_of(request)
     name = path.replace("/", "_")
     schema = {
         "type": "object",
         "required": ["status"],
-        "properties": {"status": {"type": "string", "enum": list(statuses_of(command))}},
+        "properties": {"status": {"type": "string", "enum": list(statuses_of(request))}},
     }
     common = {
-        "summary": _summary(command),
+        "summary": _summary(request),
         "responses": {
             "200": {
                 "description": f"`{SUCCESS}`, or why not.",
@@ -127,15 +125,15 @@ def _path_item(path: str, command: type[Command]) -> dict[str, Any]:
     }
 
 
-def _section(path: str, command: type[Command]) -> str:
+def _section(path: str, request: type[Request]) -> str:
     parameters = (
         (name, text if not required else f"Required. {text}")
-        for name, required, text in _parameters_of(command)
+        for name, required, text in _parameters_of(request)
     )
-    statuses = ((status, STATUS_TEXTS[status]) for status in statuses_of(command))
+    statuses = ((status, STATUS_TEXTS[status]) for status in statuses_of(request))
     return (
         f'<h2 id="{escape(path)}"><code>{escape(path)}</code></h2>'
-        f"<p>{escape(_summary(command))}</p>"
+        f"<p>{escape(_summary(request))}</p>"
         f"<h3>Parameters</h3>{_table(parameters)}<h3>Statuses</h3>{_table(statuses)}"
     )
 

@@ -14,6 +14,7 @@ from voiceblocks.errors import InvalidRequest
 from voiceblocks.sessions.errors import (
     SessionAccessDenied,
     SessionEnded,
+    SessionNotOnHold,
     SessionNotReady,
     UnknownSession,
 )
@@ -30,6 +31,7 @@ STATUS_BY_ERROR: Final = MappingProxyType[type[Exception], str](
         SessionAccessDenied: "error_session_access_denied",
         SessionEnded: "error_session_ended",
         SessionNotReady: "error_session_not_ready",
+        SessionNotOnHold: "error_session_not_on_hold",
     }
 )
 
@@ -66,14 +68,18 @@ STATUS_TEXTS: Final = MappingProxyType(
         "error_access_token_param_missing": "access_token is missing or empty.",
         "error_invalid_access_token": "The access token is unknown, expired or revoked.",
         "error_invalid_app_id": "The application is unknown or revoked, or not the token's.",
-        "error_rate_limit_exceeded": "The application asked this API too often in a minute.",
+        "error_rate_limit_exceeded": "The application asked this API too often in a minute, or the "
+        "account called too many numbers in one.",
         INTERNAL_ERROR: "Our fault; the server's log says more.",
         "error_service_not_available": "There is no such API on this server.",
         "error_session_param_missing": "session is missing or empty.",
         "error_invalid_session": "There was never such a session.",
         "error_session_access_denied": "The session belongs to another application.",
         "error_session_ended": "The call is over, or is being ended by an End block.",
-        "error_session_not_ready": "Another block is running: wait for its notification.",
+        "error_session_not_ready": "Another block is running: wait for its notification. Or the "
+        "call is on hold, which only an unhold or a forced hang-up ends.",
+        "error_session_not_on_hold": "The call is not on hold.",
+        "error_monitor_in_progress": "The call is being monitored already.",
         "error_msg_invalid_length": "msg is longer than 1000 characters, markup included.",
         "error_msg_invalid_xml": "The markup of msg is not well formed.",
         "error_msg_invalid_language": "msg asks for a language that is not spoken here.",
@@ -88,6 +94,40 @@ STATUS_TEXTS: Final = MappingProxyType(
         "error_invalid_max_digits": "max_digits is no whole number in range.",
         "error_invalid_timeout": "timeout is no whole number of seconds in range.",
         "error_invalid_attempts": "attempts is no whole number in range.",
+        "error_dest_param_missing": "dest is missing or empty.",
+        "error_dest_invalid": "dest is no phone number, or one of a length that its country has "
+        "not.",
+        "error_dest_not_supported": "The account may not call dest.",
+        "error_dest_too_many": "dest has more than 8 numbers, or the room has no place left.",
+        "error_dest1_param_missing": "dest1 is missing or empty; where it may be omitted: the "
+        "account has no registered number.",
+        "error_dest1_invalid": "dest1 is no phone number, or one of a length that its country has "
+        "not.",
+        "error_dest1_not_supported": "The account may not call dest1.",
+        "error_dest2_param_missing": "dest2 is missing or empty.",
+        "error_dest2_invalid": "dest2 is no phone number, or one of a length that its country has "
+        "not.",
+        "error_dest2_not_supported": "The account may not call dest2.",
+        "error_same_dest1_dest2": "dest1 and dest2 are the same number.",
+        "error_call_service_not_available": "No trunk carries calls to this number now.",
+        "error_insufficient_credit": "The account's credit, or what it may spend in a day, is used "
+        "up.",
+        "error_concurrent_call_limit_reached": "The account has as many calls as it may have.",
+        "error_caller_id_invalid": "caller_id is no number that the account may show.",
+        "error_max_duration_invalid": "max_duration is no whole number of seconds in range.",
+        "error_on_failure_invalid": "on_failure is neither hangup nor continue.",
+        "error_invalid_room": "The room's name has other characters than letters, digits, dots and "
+        "underscores, or more than 32.",
+        "error_txn_ref_param_missing": "txn_ref is missing or empty.",
+        "error_txn_ref_invalid": "There is no such transaction, or none that this can be done to.",
+        "error_txn_ref_access_denied": "The transaction belongs to another application.",
+        "error_action_param_missing": "action is missing or empty.",
+        "error_action_invalid": "action is none of kick, mute and unmute.",
+        "error_from_invalid": "from is no time of the form YYYY-MM-DD HH:MM:SS.",
+        "error_to_invalid": "to is no time of the form YYYY-MM-DD HH:MM:SS.",
+        "error_to_before_from": "to is earlier than from.",
+        "error_page_invalid": "page is no whole number from 1 on.",
+        "error_page_size_invalid": "page_size is no whole number in range.",
         "error_tag_invalid_length": "tag is longer than 256 characters.",
         "error_notify_url_param_missing": "notify_url is missing or empty.",
         "error_invalid_notify_url": "notify_url is no web address, too long, or not allowed here.",

@@ -23,6 +23,11 @@ def debit_for(rate: Thousandths, minutes: int) -> Thousandths:
     return Thousandths(rate * minutes)
 
 
+def charge_id(session_id: str, number: int) -> str:
+    """The id of the one charge for a session's leg; the first leg is number 1."""
+    return f"chg_{session_id}_{number}"
+
+
 def longest_prefix(
     tariffs: Iterable[Tariff], direction: str, number: str, currency: str
 ) -> Tariff | None:

@@ -20,22 +20,31 @@ class BlockKind(StrEnum):
     "Nothing but its own end follows."
 
 
-class Command(Protocol):
+class Request(Protocol):
     """
-    One request to act on a session, parsed and checked as far as that needs nothing else.
+    One request of the API, parsed and checked as far as that needs nothing else.
 
-    Commands are frozen values without behaviour: the engine's runner of the same name acts.
+    Requests are frozen values without behaviour.
     """
 
     block: ClassVar[str]
-    'Name in paths and notifications, such as `"record"`.'
+    'Name in paths, notifications and every layer\'s files, such as `"record"`.'
     parameters: ClassVar[tuple[Parameter[Any], ...]]
     "The parameters in the order in which they are read and documented."
 
-    @property
-    def session(self) -> SessionId:
-        """The call that it is for."""
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Self:
+        """
+        Read a request.
+
+        Raises:
+            InvalidRequest: With the documented status of the first parameter that is wrong.
+        """
         ...
+
+
+class BlockRequest(Request, Protocol):
+    """What a call runs: the engine's runner of the same name acts. It may begin a call."""
 
     @property
     def msg(self) -> tuple[Part, ...]:
@@ -52,12 +61,11 @@ class Command(Protocol):
         """Where its end is told; `None`: the call is hung up after `msg`, nothing is told."""
         ...
 
-    @classmethod
-    def from_fields(cls, fields: Fields) -> Self:
-        """
-        Read a request.
 
-        Raises:
-            InvalidRequest: With the documented status of the first parameter that is wrong.
-        """
+class Command(BlockRequest, Protocol):
+    """One request to act on a session that exists already."""
+
+    @property
+    def session(self) -> SessionId:
+        """The call that it is for."""
         ...

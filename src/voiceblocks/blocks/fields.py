@@ -110,16 +110,22 @@ def _read_tag(fields: Fields) -> str:
     return tag
 
 
-def _read_required_notify_url(fields: Fields) -> str:
-    fields.required("notify_url")
-    return _read_notify_url(fields) or ""
+def read_notify_url(fields: Fields, name: str = "notify_url") -> str | None:
+    """
+    Read a URL for notifications.
 
-
-def _read_notify_url(fields: Fields) -> str | None:
-    url = fields.get("notify_url")
+    Raises:
+        InvalidRequest: `error_invalid_notify_url`, whatever its `name`.
+    """
+    url = fields.get(name)
     if url is not None and (len(url) > NOTIFY_URL_MAX or split_web_url(url) is None):
         raise InvalidRequest("error_invalid_notify_url")
     return url
+
+
+def _read_required_notify_url(fields: Fields) -> str:
+    fields.required("notify_url")
+    return read_notify_url(fields) or ""
 
 
 SESSION = Parameter(
@@ -132,7 +138,7 @@ SESSION = Parameter(
         "error_session_ended",
         "error_session_not_ready",
     ),
-    "The call to act on, as given in its `answer` notification.",
+    "The call to act on, as given in its `answer` notification or by `dial`.",
     required=True,
 )
 
@@ -145,7 +151,7 @@ TAG = Parameter(
 
 NOTIFY_URL = Parameter(
     "notify_url",
-    _read_notify_url,
+    read_notify_url,
     (
         "error_invalid_notify_url",
         "error_unable_to_resolve_notify_url",
@@ -163,4 +169,13 @@ REQUIRED_NOTIFY_URL = Parameter(
     "Where to send the notification when the block is done: http or https, at most "
     f"{NOTIFY_URL_MAX} characters, without user name and password.",
     required=True,
+)
+
+END_NOTIFY_URL = Parameter(
+    "notify_url",
+    read_notify_url,
+    NOTIFY_URL.statuses,
+    "Where to send the notification when a call ends: http or https, at most "
+    f"{NOTIFY_URL_MAX} characters, without user name and password. Nothing is sent if it is "
+    "omitted.",
 )

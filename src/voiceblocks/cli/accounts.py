@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from voiceblocks.cli.output import Json, tell, tell_rows
+from voiceblocks.accounts.model import Account
+from voiceblocks.cli.output import Json, fail, tell, tell_rows
 from voiceblocks.cli.store import open_store
-from voiceblocks.database import accounts
+from voiceblocks.database import accounts, allowed_prefixes
 from voiceblocks.money import format_amount
 from voiceblocks.system_clock import SystemClock
-from voiceblocks.workflows import manage_accounts
+from voiceblocks.workflows import change_account, manage_accounts
 
 account = typer.Typer(no_args_is_help=True, help="Customers: who pays.")
 application = typer.Typer(no_args_is_help=True, help="Programs of a customer that drive calls.")
 number = typer.Typer(no_args_is_help=True, help="Phone numbers of ours that can be called.")
+
+AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT")]
+Prefixes = Annotated[
+    list[str], typer.Option(help="Beginning of numbers, such as +65; may be given several times.")
+]
 
 
 @account.command("create")
@@ -38,14 +44,128 @@ def create_account(
 
 @account.command("list")
 def list_accounts(as_json: Json = False) -> None:
-    """Show all accounts."""
+    """Show all accounts and whom they may call."""
     with open_store(as_json) as store:
-        found = store.run(accounts.list_accounts)
-    rows = (
-        {"id": a.id, "name": a.name, "currency": a.currency, "credit": format_amount(a.credit)}
-        for a in found
+        found, allowed = store.run(
+            lambda c: (accounts.list_accounts(c), allowed_prefixes.by_account(c))
+        )
+    rows = (_row(a, allowed.get(a.id, ())) for a in found)
+    if not as_json:
+        rows = ({**row, "may_call": " ".join(row["may_call"]) or "nobody"} for row in rows)
+    tell_rows(as_json, "accounts", ("id", "name", "currency", "credit", "may_call"), rows)
+
+
+@account.command("show")
+def show_account(account_id: AccountId, as_json: Json = False) -> None:
+    """Show an account with its limits."""
+    with open_store(as_json) as store:
+        found, allowed = store.run(
+            lambda c: (
+                accounts.find_account(c, account_id),
+                allowed_prefixes.list_of_account(c, account_id),
+            )
+        )
+        if found is None:
+            fail(as_json, f"There is no account {account_id}: see `voiceblocks account list`")
+    _tell_account(as_json, found, allowed)
+
+
+@account.command("allow")
+def allow(account_id: AccountId, prefix: Prefixes, as_json: Json = False) -> None:
+    """Let an account call numbers that begin with a prefix; none at first."""
+    with open_store(as_json) as store:
+        allowed = store.run(
+            lambda c: change_account.allow_prefixes(c, account_id=account_id, prefixes=prefix)
+        )
+    _tell_allowed(as_json, account_id, allowed)
+
+
+@account.command("disallow")
+def disallow(account_id: AccountId, prefix: Prefixes, as_json: Json = False) -> None:
+    """Take allowed prefixes away; calls that are running go on."""
+    with open_store(as_json) as store:
+        allowed = store.run(
+            lambda c: change_account.disallow_prefixes(c, account_id=account_id, prefixes=prefix)
+        )
+    _tell_allowed(as_json, account_id, allowed)
+
+
+@account.command("set")
+def set_account(
+    account_id: AccountId,
+    registered_number: Annotated[
+        str | None, typer.Option(help="The customer's own phone, shown when it calls; or none.")
+    ] = None,
+    dials_per_minute: Annotated[
+        str | None, typer.Option(help="Numbers it may call in a minute; none: as the settings say.")
+    ] = None,
+    spend_per_day: Annotated[
+        str | None, typer.Option(help="Amount that all its calls of 24 hours may cost; or none.")
+    ] = None,
+    max_calls: Annotated[
+        str | None, typer.Option(help="Simultaneous calls; none: as the settings say.")
+    ] = None,
+    credit_add: Annotated[
+        str | None, typer.Option(help="Amount such as 50.00, negative to take some away.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Change an account's number, limits or credit."""
+    changes = change_account.AccountChanges(
+        registered_number=registered_number,
+        dials_per_minute=dials_per_minute,
+        spend_per_day=spend_per_day,
+        max_calls=max_calls,
+        credit_add=credit_add,
     )
-    tell_rows(as_json, "accounts", ("id", "name", "currency", "credit"), rows)
+    with open_store(as_json) as store:
+        changed, allowed = store.run(
+            lambda c: (
+                change_account.change_account(c, account_id=account_id, changes=changes),
+                allowed_prefixes.list_of_account(c, account_id),
+            )
+        )
+    _tell_account(as_json, changed, allowed)
+
+
+def _row(found: Account, allowed: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "name": found.name,
+        "currency": found.currency,
+        "credit": format_amount(found.credit),
+        "may_call": list(allowed),
+    }
+
+
+def _tell_account(as_json: bool, found: Account, allowed: tuple[str, ...]) -> None:
+    spend = found.spend_per_day
+    facts = {
+        **_row(found, allowed),
+        "registered_number": found.registered_number,
+        "max_calls": found.max_calls,
+        "dials_per_minute": found.dials_per_minute,
+        "spend_per_day": None if spend is None else format_amount(spend),
+    }
+    words = {
+        "may_call": " ".join(allowed) or "nobody: see `voiceblocks account allow`",
+        "registered_number": found.registered_number or "none",
+        "max_calls": _or_default(found.max_calls, "as the settings say"),
+        "dials_per_minute": _or_default(found.dials_per_minute, "as the settings say"),
+        "spend_per_day": _or_default(facts["spend_per_day"], "no limit but the credit"),
+    }
+    lines = (f"{name:18}{value}" for name, value in (facts | words).items())
+    tell(as_json, facts, "\n".join(lines))
+
+
+def _or_default(value: Any, default: str) -> Any:
+    return default if value is None else value
+
+
+def _tell_allowed(as_json: bool, account_id: str, allowed: tuple[str, ...]) -> None:
+    whom = " ".join(allowed) or "nobody"
+    facts = {"account_id": account_id, "may_call": list(allowed)}
+    tell(as_json, facts, f"{account_id} may call {whom}")
 
 
 @application.command("create")

@@ -18,7 +18,7 @@ from voiceblocks.accounts.model import (
     NumberRoute,
 )
 from voiceblocks.database import schema
-from voiceblocks.database.rows import insert_row, select_by_id, split
+from voiceblocks.database.rows import insert_row, select_by_id, split, update_row
 from voiceblocks.errors import ContractViolation
 from voiceblocks.money import Thousandths
 
@@ -51,6 +51,16 @@ def find_account(connection: Connection, account_id: str) -> Account | None:
 def find_account_for_update(connection: Connection, account_id: str) -> Account | None:
     """Return the account, locked until the end of the transaction."""
     return _first_account(connection, _ACCOUNT_LOCKED, account_id)
+
+
+def update_account(connection: Connection, account_id: str, **columns: Any) -> None:
+    """
+    Set columns of an account, named as the fields of `Account`.
+
+    Raises:
+        ContractViolation: If there is no such account.
+    """
+    update_row(connection, _accounts, account_id, columns)
 
 
 def list_accounts(connection: Connection) -> list[Account]:
@@ -181,6 +191,14 @@ _NUMBER_ROUTE = (
 _NUMBERS = select(_numbers).order_by(_numbers.c.number)
 
 
+_NUMBERS_OF_ACCOUNT = (
+    select(_numbers)
+    .join(_applications, _numbers.c.app_id == _applications.c.id)
+    .where(_applications.c.account_id == bindparam("account_id"))
+    .order_by(_numbers.c.created_us, _numbers.c.number)
+)
+
+
 def insert_number(connection: Connection, number: Number) -> None:
     """Insert a new number."""
     insert_row(connection, _numbers, number)
@@ -201,3 +219,9 @@ def list_numbers(connection: Connection, app_id: str | None = None) -> list[Numb
     if app_id is not None:
         statement = statement.where(_numbers.c.app_id == app_id)
     return [Number(**row) for row in connection.execute(statement).mappings()]
+
+
+def list_numbers_of_account(connection: Connection, account_id: str) -> list[Number]:
+    """Return the numbers of all applications of an account, oldest first."""
+    rows = connection.execute(_NUMBERS_OF_ACCOUNT, {"account_id": account_id}).mappings()
+    return [Number(**row) for row in rows]

@@ -5,11 +5,12 @@ Functions of a connection inside somebody's transaction; nothing here commits.
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from voiceblocks.billing.model import Charge
 from voiceblocks.database import schema
 from voiceblocks.database.rows import insert_unless_there
+from voiceblocks.money import Thousandths
 
 _table = schema.charges
 
@@ -17,6 +18,9 @@ _OF_SESSION = (
     select(_table)
     .where(_table.c.session_id == bindparam("session_id"))
     .order_by(_table.c.created_us, _table.c.id)
+)
+_SUM_SINCE = select(func.coalesce(func.sum(_table.c.amount), 0)).where(
+    _table.c.account_id == bindparam("account_id"), _table.c.created_us >= bindparam("since_us")
 )
 
 
@@ -33,3 +37,10 @@ def list_of_session(connection: Connection, session_id: str) -> list[Charge]:
     """Return the session's charges, oldest first."""
     rows = connection.execute(_OF_SESSION, {"session_id": session_id}).mappings()
     return [Charge(**row) for row in rows]
+
+
+def sum_since(connection: Connection, account_id: str, since_us: int) -> Thousandths:
+    """Return what the account was charged at `since_us` or later."""
+    values = {"account_id": account_id, "since_us": since_us}
+    # PostgreSQL adds up bigints to a numeric.
+    return Thousandths(int(connection.execute(_SUM_SINCE, values).scalar_one()))

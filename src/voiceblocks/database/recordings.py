@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, Select, bindparam, select
 
 from voiceblocks.database import schema
 from voiceblocks.database.rows import insert_row, select_by_id, update_row
-from voiceblocks.recordings.model import Recording
+from voiceblocks.recordings.model import Recording, RecordingKind
 from voiceblocks.recordings.state import RecordingState
 
 _table = schema.recordings
@@ -87,4 +87,5 @@ def _first(
 def _recording(row: RowMapping) -> Recording:
     columns = dict(row)
     columns["state"] = RecordingState(columns["state"])
+    columns["kind"] = RecordingKind(columns["kind"])
     return Recording(**columns)

@@ -38,7 +38,18 @@ accounts = Table(
     Column("currency", String(3), nullable=False),
     Column("credit", BigInteger, nullable=False),
     Column("max_calls", Integer),
+    Column("registered_number", String(20)),
+    Column("dials_per_minute", Integer),
+    Column("spend_per_day", BigInteger),
     Column("created_us", BigInteger, nullable=False),
+)
+
+# Decision 9: what an account may call. No row: nobody.
+allowed_prefixes = Table(
+    "allowed_prefixes",
+    metadata,
+    Column("account_id", String(32), ForeignKey("accounts.id"), primary_key=True),
+    Column("prefix", String(20), primary_key=True),
 )
 
 applications = Table(
@@ -93,6 +104,7 @@ sessions = Table(
     Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False),
     Column("app_id", String(16), ForeignKey("applications.id"), nullable=False),
     Column("direction", String(8), nullable=False),
+    Column("kind", String(12), nullable=False),
     Column("from_number", String(64), nullable=False),
     Column("to_number", String(64), nullable=False),
     Column("state", String(12), nullable=False),
@@ -101,6 +113,9 @@ sessions = Table(
     Column("last_notify_url", Text),
     Column("last_tag", Text, nullable=False),
     Column("run_id", String(32)),
+    Column("room", String(32)),
+    Column("monitor_id", String(48)),
+    Column("max_duration_s", Integer),
     Column("notification_count", Integer, nullable=False),
     Column("currency", String(3), nullable=False),
     Column("rate", BigInteger, nullable=False),
@@ -115,6 +130,33 @@ sessions = Table(
     Index(None, "account_id", "created_us"),
     # Counts an account's live calls without looking at all the calls it ever had.
     Index(None, "account_id", "state"),
+    # An application's history, newest first, page by page.
+    Index(None, "app_id", "created_us", "id"),
+)
+
+# Legs beside the session's own: what a transfer dialled, or the second of `voice/call`.
+legs = Table(
+    "legs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("session_id", String(48), ForeignKey("sessions.id"), nullable=False),
+    Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False),
+    # Counts from 2 within a session, whose own leg is the first.
+    Column("number", Integer, nullable=False),
+    Column("dest", String(20), nullable=False),
+    Column("caller", String(64), nullable=False),
+    # Without a foreign key: what was dialled outlives the trunk that carried it.
+    Column("trunk_id", String(32)),
+    Column("rate", BigInteger, nullable=False),
+    Column("debit", BigInteger),
+    Column("disposition", String(12)),
+    Column("dialog", Text),
+    Column("created_us", BigInteger, nullable=False),
+    Column("answered_us", BigInteger),
+    Column("ended_us", BigInteger),
+    UniqueConstraint("session_id", "number"),
+    # Counts what an account dialled in the last minute.
+    Index(None, "account_id", "created_us"),
 )
 
 block_runs = Table(
@@ -138,8 +180,12 @@ recordings = Table(
     Column("id", String(48), primary_key=True),
     Column("session_id", String(48), ForeignKey("sessions.id"), nullable=False),
     Column("app_id", String(16), ForeignKey("applications.id"), nullable=False),
+    Column("kind", String(8), nullable=False),
     Column("state", String(12), nullable=False),
     Column("end_reason", String(16)),
+    # Of a monitor: where it is told, which may be elsewhere than its block's end.
+    Column("notify_url", Text),
+    Column("tag", Text),
     Column("object_name", String(64), nullable=False, unique=True),
     Column("size_bytes", BigInteger),
     Column("duration_ms", BigInteger),
@@ -202,5 +248,30 @@ charges = Table(
     Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    # What an account spent in a day.
+    Index(None, "account_id", "created_us"),
+)
+
+# Ways out and in for calls; see `trunks.model.Trunk`.
+trunks = Table(
+    "trunks",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("address", Text, nullable=False),
+    Column("username", Text),
+    Column("sealed_password", LargeBinary),
+    Column("key_id", String(16)),
+    Column("register", Boolean, nullable=False),
+    # Lists with commas; empty for none.
+    Column("prefixes", Text, nullable=False),
+    Column("sources", Text, nullable=False),
+    Column("country", String(2)),
+    Column("number_format", String(12), nullable=False),
+    Column("dialled_in", String(16), nullable=False),
+    Column("caller_in", String(12), nullable=False),
+    Column("dtmf", String(12), nullable=False),
+    Column("disabled_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
 )

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, RowMapping, Select, bindparam, func, select
 from voiceblocks.database import schema
 from voiceblocks.database.rows import insert_row, select_by_id, update_row
 from voiceblocks.errors import ContractViolation
-from voiceblocks.sessions.model import BlockRun, Direction, Session
+from voiceblocks.sessions.model import BlockRun, Direction, Session, SessionKind
 from voiceblocks.sessions.state import LIVE_STATES, SessionState
 
 _sessions, _runs = schema.sessions, schema.block_runs
@@ -29,6 +29,16 @@ _COUNT_LIVE = (
     select(func.count())
     .select_from(_sessions)
     .where(_sessions.c.account_id == bindparam("account_id"), _IS_LIVE)
+)
+_LIVE = select(_sessions).where(_sessions.c.account_id == bindparam("account_id"), _IS_LIVE)
+_COUNT_DIALLED = (
+    select(func.count())
+    .select_from(_sessions)
+    .where(
+        _sessions.c.account_id == bindparam("account_id"),
+        _sessions.c.created_us >= bindparam("since_us"),
+        _sessions.c.direction == Direction.OUTBOUND.value,
+    )
 )
 _UNFINISHED = (
     select(_sessions)
@@ -79,9 +89,21 @@ def count_live(connection: Connection, account_id: str) -> int:
     return int(connection.execute(_COUNT_LIVE, {"account_id": account_id}).scalar_one())
 
 
+def list_live(connection: Connection, account_id: str) -> list[Session]:
+    """Return the account's calls that have not ended."""
+    rows = connection.execute(_LIVE, {"account_id": account_id}).mappings()
+    return [session_from(row) for row in rows]
+
+
+def count_dialled_since(connection: Connection, account_id: str, since_us: int) -> int:
+    """Return how many calls the account placed at `since_us` or later."""
+    values = {"account_id": account_id, "since_us": since_us}
+    return int(connection.execute(_COUNT_DIALLED, values).scalar_one())
+
+
 def list_unfinished(connection: Connection, node: str) -> list[Session]:
     """Return the node's sessions that have not ended, oldest first: what a crash left."""
-    return [_session(row) for row in connection.execute(_UNFINISHED, {"node": node}).mappings()]
+    return [session_from(row) for row in connection.execute(_UNFINISHED, {"node": node}).mappings()]
 
 
 def recent(connection: Connection, limit: int, account_id: str | None = None) -> list[Session]:
@@ -89,7 +111,7 @@ def recent(connection: Connection, limit: int, account_id: str | None = None) ->
     statement = _NEWEST_FIRST.limit(limit)
     if account_id is not None:
         statement = statement.where(_sessions.c.account_id == account_id)
-    return [_session(row) for row in connection.execute(statement).mappings()]
+    return [session_from(row) for row in connection.execute(statement).mappings()]
 
 
 def next_notification_sequence(connection: Connection, session_id: str) -> int:
@@ -112,13 +134,15 @@ def _first(
     connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]
 ) -> Session | None:
     row = connection.execute(statement, parameters).mappings().first()
-    return None if row is None else _session(row)
+    return None if row is None else session_from(row)
 
 
-def _session(row: RowMapping) -> Session:
+def session_from(row: RowMapping) -> Session:
+    """Make a session of its row."""
     columns = dict(row)
     columns["state"] = SessionState(columns["state"])
     columns["direction"] = Direction(columns["direction"])
+    columns["kind"] = SessionKind(columns["kind"])
     return Session(**columns)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -15,16 +16,23 @@ from voiceblocks.calls.events import AcceptedCall, CallHandler, EndReason, Incom
 from voiceblocks.clock import Clock
 from voiceblocks.engine import goodbye
 from voiceblocks.engine.call_clocks import CallLimits
+from voiceblocks.engine.call_leg import CallLeg
+from voiceblocks.engine.incoming_leg import IncomingLeg
 from voiceblocks.engine.live_call import LiveCall
-from voiceblocks.engine.local_address import advertised_host
 from voiceblocks.engine.media.plane import MediaPlane
-from voiceblocks.engine.media_session import MediaSession, check_offer
-from voiceblocks.engine.plan import BlockPlan
+from voiceblocks.engine.media_session import check_offer
+from voiceblocks.engine.outgoing_leg import OutgoingLeg
+from voiceblocks.engine.parts import EngineParts
+from voiceblocks.engine.plan import BlockPlan, CallPlan, RoomKey
+from voiceblocks.engine.rooms import Rooms
 from voiceblocks.engine.sip_endpoint import SipEndpoint
+from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.errors import RemoteSipError
 from voiceblocks.log import get_logger
 from voiceblocks.sip.events import (
+    Answered,
     AnswerSent,
+    CallFailed,
     Event,
     InfoReceived,
     InviteReceived,
@@ -33,10 +41,12 @@ from voiceblocks.sip.events import (
     LegEnded,
     OfferAnswered,
     OfferReceived,
+    Progress,
 )
 from voiceblocks.sip.responses import REFUSALS
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.trunks.incoming import read_numbers
+from voiceblocks.trunks.model import DtmfMode, Trunk
 
 _log = get_logger("engine")
 
@@ -52,6 +62,7 @@ class EngineConfig:
     sip_public_address: str
     media_address: str
     limits: CallLimits
+    max_room_participants: int = 8
 
 
 class CallEngine:
@@ -64,6 +75,7 @@ class CallEngine:
         handler: The workflows.
         clock: For time stamps and the SIP core's `now`.
         guard: Who may send us SIP at all.
+        addresses: Where the trunks are.
     """
 
     def __init__(
@@ -74,6 +86,7 @@ class CallEngine:
         handler: CallHandler,
         clock: Clock,
         guard: SourceGuard,
+        addresses: TrunkAddresses,
     ) -> None:
         self._config = config
         self._plane = plane
@@ -87,12 +100,22 @@ class CallEngine:
             public_address=config.sip_public_address,
             on_event=self._on_event,
         )
-        self._by_leg: dict[int, LiveCall] = {}
+        self._addresses = addresses
+        self._rooms = Rooms(plane, config.max_room_participants)
+        self._parts = EngineParts(
+            endpoint=self._endpoint,
+            plane=plane,
+            handler=handler,
+            clock=clock,
+            targets=addresses,
+            rooms=self._rooms,
+            media_address=config.media_address,
+            sdp_ids=itertools.count(clock.utc_us() // 1_000_000),
+        )
         self._by_session: dict[str, LiveCall] = {}
         self._arriving: dict[int, asyncio.Task[None]] = {}
         self._cancelled: set[int] = set()
         self._draining = False
-        self._next_sdp_id = int(clock.utc_us() // 1_000_000)
 
     @property
     def sip_address(self) -> tuple[str, int]:
@@ -154,7 +177,35 @@ class CallEngine:
         call.start_block(plan)
         return True
 
-    def force_hangup(self, session_id: str, run_id: str) -> bool:
+    def place_call(self, plan: CallPlan) -> bool:
+        """Call somebody; `False` if the node takes no more calls, or is stopping."""
+        if self._draining or not self._plane.has_room():
+            return False
+        session_id = plan.block.session_id
+        call = self._add(
+            session_id,
+            OutgoingLeg(self._parts, name=session_id, plan=plan.first_leg),
+            max_duration_s=plan.max_duration_s,
+        )
+        call.start_block(plan.block)
+        return True
+
+    def moderate(self, session_id: str, action: str) -> bool:
+        """`kick`, `mute` or `unmute` a participant; `False` if it is in no room."""
+        call = self._by_session.get(session_id)
+        if call is None or call.seat is None:
+            return False
+        if action == "kick":
+            call.seat.kicked.set()
+        else:
+            call.seat.mute(muted=action == "mute")
+        return True
+
+    def room_space(self, key: RoomKey) -> int:
+        """How many more a room takes now."""
+        return max(0, self._rooms.limit - self._rooms.size(key))
+
+    def force_hangup(self, session_id: str, run_id: str | None) -> bool:
         """End a call now; `False` if it is gone meanwhile."""
         call = self._by_session.get(session_id)
         if call is None:
@@ -184,34 +235,35 @@ class CallEngine:
             self._dispatch(event)
         except Exception:  # noqa: BLE001 (a fault in one call; the endpoint serves all others)
             _log.exception("sip_event_failed", sip_event=type(event).__name__)
-            call = self._by_leg.get(getattr(event, "leg", -1))
-            if call is not None:
-                call.end(EndReason.HANGUP, status=500)
+            leg = self._parts.legs.get(getattr(event, "leg", -1))
+            if leg is not None:
+                leg.end(EndReason.HANGUP, status=500)
 
     def _dispatch(self, event: Event) -> None:
         if isinstance(event, InviteReceived):
             task = asyncio.get_running_loop().create_task(self._arrive(event))
             self._arriving[event.leg] = task
             return
-        leg = getattr(event, "leg", None)
-        call = self._by_leg.get(leg) if leg is not None else None
-        if call is None:
+        leg = self._parts.legs.get(getattr(event, "leg", -1))
+        if leg is None:
             if isinstance(event, LegCancelled | LegEnded) and event.leg in self._arriving:
                 self._cancelled.add(event.leg)
             return
-        match event:
-            case AnswerSent():
-                call.on_answer_sent()
-            case LegConfirmed():
-                call.on_confirmed(event.answer)
-            case OfferReceived():
-                call.on_offer(event.offer)
-            case OfferAnswered():
-                call.on_offer_answered(event.answer)
-            case InfoReceived():
-                call.on_info(event.content_type, event.body)
-            case LegCancelled() | LegEnded():
-                call.on_leg_ended()
+        match leg, event:
+            case IncomingLeg(), AnswerSent():
+                leg.on_answer_sent()
+            case OutgoingLeg(), Progress():
+                leg.on_sip_progress(event)
+            case OutgoingLeg(), Answered() | CallFailed():
+                leg.on_final(event)
+            case _, LegConfirmed() | OfferAnswered():
+                leg.on_confirmed(event.answer)
+            case _, OfferReceived():
+                leg.on_offer(event.offer)
+            case _, InfoReceived():
+                leg.on_info(event.content_type, event.body)
+            case _, LegCancelled() | LegEnded():
+                leg.on_ended()
             case _:
                 pass
 
@@ -227,7 +279,8 @@ class CallEngine:
 
     async def _take_or_refuse(self, event: InviteReceived) -> None:
         # Where no route leads back to the caller, nothing is stored of the call.
-        bind_host = advertised_host(self._config.sip_host, "", event.flow.remote[0])
+        bind_host = self._parts.local_host(event.flow.remote[0])
+        trunk = self._addresses.trunk_of(event.flow.remote[0])
         if event.offer is not None:
             try:
                 check_offer(event.offer, host=bind_host)
@@ -236,7 +289,7 @@ class CallEngine:
                 status = error.status_hint
                 self._endpoint.try_run(lambda ua, now: ua.refuse(event.leg, status, now))
                 return
-        decision = await self._decide(event)
+        decision = await self._decide(event, trunk)
         if isinstance(decision, Refusal):
             _log.info("call_refused", reason=decision.value, source=event.flow.remote[0])
             answer = REFUSALS[decision.value]
@@ -244,16 +297,17 @@ class CallEngine:
                 lambda ua, now: ua.refuse(event.leg, answer.status, now, headers=answer.headers)
             )
             return
-        call = self._take(event, decision.session_id, bind_host)
+        self._take(event, decision.session_id, trunk)
+        leg = self._parts.legs[event.leg]
         if event.leg in self._cancelled:
-            call.on_leg_ended()
+            leg.on_ended()
             return
         self._endpoint.try_run(lambda ua, now: ua.ring(event.leg, now))
 
-    async def _decide(self, event: InviteReceived) -> AcceptedCall | Refusal:
+    async def _decide(self, event: InviteReceived, trunk: Trunk | None) -> AcceptedCall | Refusal:
         if self._draining or not self._plane.has_room():
             return Refusal.NODE_FULL
-        numbers = read_numbers(event.request, None)
+        numbers = read_numbers(event.request, trunk)
         if numbers.called is None:
             return Refusal.UNKNOWN_NUMBER
         return await self._handler.on_incoming_call(
@@ -264,29 +318,33 @@ class CallEngine:
             )
         )
 
-    def _take(self, event: InviteReceived, session_id: str, bind_host: str) -> LiveCall:
-        self._next_sdp_id += 1
+    def _take(self, event: InviteReceived, session_id: str, trunk: Trunk | None) -> None:
+        dtmf = DtmfMode.AUTO if trunk is None else trunk.dtmf
+        media = self._parts.new_media(event.flow.remote[0], offer=event.offer, dtmf=dtmf)
+        leg = IncomingLeg(
+            self._parts,
+            name=session_id,
+            handle=event.leg,
+            flow=event.flow,
+            media=media,
+            dtmf=dtmf,
+        )
+        self._add(session_id, leg)
+
+    def _add(
+        self, session_id: str, leg: CallLeg, *, max_duration_s: float | None = None
+    ) -> LiveCall:
         call = LiveCall(
             session_id=session_id,
-            leg=event.leg,
-            flow=event.flow,
-            endpoint=self._endpoint,
-            media=MediaSession(
-                self._plane,
-                bind_host=bind_host,
-                advertised_host=self._config.media_address or bind_host,
-                offer=event.offer,
-                sdp_id=self._next_sdp_id,
-            ),
-            handler=self._handler,
-            clock=self._clock,
+            leg=leg,
+            parts=self._parts,
             limits=self._config.limits,
+            max_duration_s=max_duration_s,
             on_over=self._forget,
         )
-        self._by_leg[event.leg] = call
         self._by_session[session_id] = call
         return call
 
     def _forget(self, call: LiveCall) -> None:
-        self._by_leg.pop(call.leg, None)
         self._by_session.pop(call.session_id, None)
+        call.leg.forget()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from voiceblocks.engine.digits import Digit, DigitInbox
 from voiceblocks.engine.media.handles import MediaLeg, Playback, Tap
@@ -17,6 +18,7 @@ from voiceblocks.sdp.negotiation import (
     read_answer,
 )
 from voiceblocks.speech.interfaces import Clip
+from voiceblocks.trunks.model import DtmfMode
 
 CODECS = ("PCMU", "PCMA")
 
@@ -29,8 +31,10 @@ class MediaSession:
         plane: Where legs come from.
         bind_host: Local address for the RTP sockets.
         advertised_host: What SDP says instead.
-        offer: SDP of the INVITE; `None` for a late offer, where ours goes into the 200.
+        offer: SDP of the INVITE; `None` where ours goes into our INVITE, or into the 200.
         sdp_id: Number for the `o=` line, unique a call.
+        dtmf: How keys travel; decides what is offered, and whether tones are listened for.
+        beside: A leg whose worker it should share.
     """
 
     def __init__(
@@ -41,7 +45,12 @@ class MediaSession:
         advertised_host: str,
         offer: bytes | None,
         sdp_id: int,
+        dtmf: DtmfMode = DtmfMode.AUTO,
+        beside: MediaLeg | None = None,
     ) -> None:
+        self._dtmf = dtmf
+        self._beside = beside
+        self._early_answer: bytes | None = None
         self._plane = plane
         self._bind_host = bind_host
         self._advertised_host = advertised_host
@@ -62,7 +71,7 @@ class MediaSession:
 
     async def open(self) -> bytes:
         """
-        Take a leg of the media plane and return the SDP for our 200.
+        Take a leg of the media plane and return the SDP for our 200 or INVITE.
 
         Raises:
             CapacityExceeded: If no worker takes another leg.
@@ -78,6 +87,22 @@ class MediaSession:
         negotiated = negotiate(self._offer, local=self._local(leg.address[1]))
         return negotiated.answer
 
+    def accept_early(self, answer: bytes) -> None:
+        """
+        Take the answer of a provisional response: early media. The final one may differ.
+
+        Raises:
+            RemoteSipError: If it is no answer to what we offered.
+        """
+        if answer != self._early_answer:
+            self._take_answer(answer)
+            self._early_answer = answer
+
+    @property
+    def has_early_media(self) -> bool:
+        """Whether a provisional response has agreed on media."""
+        return self._early_answer is not None
+
     def accept_answer(self, answer: bytes) -> None:
         """
         Take the peer's answer to our offer.
@@ -85,12 +110,15 @@ class MediaSession:
         Raises:
             RemoteSipError: If it is no answer to what we offered.
         """
+        if answer != self._early_answer:
+            self._take_answer(answer)
+        self._our_offer = None
+
+    def _take_answer(self, answer: bytes) -> None:
         if self._our_offer is None:
             raise ContractViolation("an SDP answer came, but we had made no offer")
-        local = self._local(self._opened().address[1])
-        negotiated = read_answer(answer, offer=self._our_offer, local=local)
-        self._our_offer = None
-        self._update(negotiated)
+        local = self._local(self.leg.address[1])
+        self._update(read_answer(answer, offer=self._our_offer, local=local))
 
     def answer_offer(self, offer: bytes) -> bytes:
         """
@@ -99,7 +127,7 @@ class MediaSession:
         Raises:
             RemoteSipError: If the offer has nothing that we speak.
         """
-        leg = self._opened()
+        leg = self.leg
         self._sdp_version += 1
         negotiated = negotiate(offer, local=self._local(leg.address[1]))
         self._update(negotiated)
@@ -108,16 +136,29 @@ class MediaSession:
     def offer_again(self) -> bytes:
         """Our offer for a re-INVITE that came without one."""
         self._sdp_version += 1
-        self._our_offer = build_offer(self._local(self._opened().address[1]))
+        self._our_offer = build_offer(self._local(self.leg.address[1]))
         return self._our_offer
 
     def play(self, clips: Sequence[Clip]) -> Playback:
         """Start to play clips in the leg's law."""
-        return self._opened().play([clip.path_for(self._codec) for clip in clips])
+        return self.leg.play([clip.path_for(self._codec) for clip in clips])
 
-    def record(self, name: str, *, limit_ms: int) -> Tap:
-        """Start to record what is received."""
-        return self._opened().record(name, law=self._codec, limit_ms=limit_ms)
+    @contextmanager
+    def looping(self, clips: Sequence[Clip]) -> Iterator[None]:
+        """Play clips again and again, until the context is left."""
+        playback = self.leg.play([clip.path_for(self._codec) for clip in clips], loop=True)
+        try:
+            yield
+        finally:
+            playback.stop()
+
+    def record(self, name: str, *, limit_ms: int | None, direction: str = "in") -> Tap:
+        """Start to record what is received (`in`) or sent (`out`)."""
+        return self.leg.record(name, law=self._codec, limit_ms=limit_ms, direction=direction)
+
+    def send_digits(self, keys: str) -> None:
+        """Press keys towards the far end: telephone-events where agreed, else tones."""
+        self.leg.send_digits(keys)
 
     async def close(self) -> None:
         """Give the leg back; safe to call twice."""
@@ -128,11 +169,12 @@ class MediaSession:
     async def _open_leg(self, negotiated: Negotiated | None) -> MediaLeg:
         leg = await self._plane.open_leg(
             host=self._bind_host,
-            format=_format(negotiated) if negotiated else Format(self._codec, 0, 101),
+            format=self._format(negotiated) if negotiated else Format(self._codec, 0, 101),
             remote=negotiated.remote if negotiated else None,
             remote_rtcp=negotiated.remote_rtcp if negotiated else None,
             send=negotiated.send if negotiated else False,
             receive=negotiated.receive if negotiated else True,
+            beside=self._beside,
         )
         if negotiated:
             self._codec = negotiated.codec
@@ -144,8 +186,8 @@ class MediaSession:
 
     def _update(self, negotiated: Negotiated) -> None:
         self._codec = negotiated.codec
-        self._opened().update(
-            format=_format(negotiated),
+        self.leg.update(
+            format=self._format(negotiated),
             remote=negotiated.remote,
             remote_rtcp=negotiated.remote_rtcp,
             send=negotiated.send,
@@ -161,7 +203,14 @@ class MediaSession:
     def _digit(self, event: DigitReceived) -> None:
         self.digits.put(Digit(event.digit, event.at, event.timestamp))
 
-    def _opened(self) -> MediaLeg:
+    @property
+    def leg(self) -> MediaLeg:
+        """
+        The leg of the media plane.
+
+        Raises:
+            ContractViolation: If it is not open.
+        """
         if self._leg is None:
             raise ContractViolation("the media leg is not open")
         return self._leg
@@ -174,6 +223,16 @@ class MediaSession:
             session_id=self._sdp_id,
             session_version=self._sdp_version,
             codecs=(self._codec, *others) if self._leg is not None else CODECS,
+            telephone_event=self._dtmf is not DtmfMode.INBAND,
+        )
+
+    def _format(self, negotiated: Negotiated) -> Format:
+        return Format(
+            codec=negotiated.codec,
+            payload_type=negotiated.payload_type,
+            event_payload_type=negotiated.event_payload_type,
+            comfort_noise_payload_type=negotiated.comfort_noise_payload_type,
+            ptime_ms=negotiated.ptime_ms,
         )
 
 
@@ -191,14 +250,4 @@ def check_offer(offer: bytes, *, host: str) -> None:
     negotiate(
         offer,
         local=LocalMedia(host=host, port=9, session_id=0, session_version=0, codecs=CODECS),
-    )
-
-
-def _format(negotiated: Negotiated) -> Format:
-    return Format(
-        codec=negotiated.codec,
-        payload_type=negotiated.payload_type,
-        event_payload_type=negotiated.event_payload_type,
-        comfort_noise_payload_type=negotiated.comfort_noise_payload_type,
-        ptime_ms=negotiated.ptime_ms,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voiceblocks.blocks.command import Command
+from voiceblocks.blocks.command import BlockRequest
 from voiceblocks.speech.interfaces import Clip
 from voiceblocks.trunks.model import TrunkRoute
 
@@ -51,7 +51,7 @@ class BlockPlan:
 
     session_id: str
     run_id: str
-    command: Command
+    command: BlockRequest
     prompt: tuple[Clip, ...]
     "What the block says first; empty where it says nothing. What a hold repeats."
     beep: Clip | None = None

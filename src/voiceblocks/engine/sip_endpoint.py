@@ -164,9 +164,12 @@ class SipEndpoint:
         reader, writer = await asyncio.open_connection(host, port)
         return self._open_stream(reader, writer).flow
 
+    def advertised_host(self, remote: str) -> str:
+        """Our address as Contact and From say it towards a peer."""
+        return advertised_host(self._bind[0], self._public_address, remote)
+
     def _contact(self, flow: Flow) -> tuple[str, int]:
-        host = advertised_host(self._bind[0], self._public_address, flow.remote[0])
-        return host, self._bind[1]
+        return self.advertised_host(flow.remote[0]), self._bind[1]
 
     def _datagram(self, data: bytes, source: tuple[str, int]) -> None:
         self._message(data, Flow("udp", self._bind, source))

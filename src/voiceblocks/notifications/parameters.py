@@ -48,6 +48,7 @@ class EndedCall:
     duration_min: int
     currency: str
     rate: Thousandths
+    "Sum of all legs that were answered."
     debit: Thousandths
     charge_id: str | None = None
     "Set where two notifications tell of one charge (decision 1)."
@@ -108,6 +109,40 @@ def block_parameters(
     if ended is not None:
         pairs += _ended_parameters(ended)
     return pairs
+
+
+def call_parameters(
+    *,
+    txn_ref: str,
+    tag: str,
+    dests: Sequence[tuple[str, str]],
+    ended: EndedCall,
+) -> Pairs:
+    """Parameters of the one notification of a `voice/call`: its end (spec 7.1).
+
+    Args:
+        txn_ref: Its transaction.
+        tag: The request's own; sent also when empty.
+        dests: The two numbers, each with how it was reached: `answered`, `busy`, …
+        ended: How long it was and what it cost.
+    """
+    pairs = [("txn_ref", txn_ref), ("tag", tag)]
+    pairs += [(f"call_status_dest{n}", status) for n, (_, status) in enumerate(dests, start=1)]
+    pairs += [(f"dest{n}", dest) for n, (dest, _) in enumerate(dests, start=1)]
+    return pairs + _ended_parameters(ended)
+
+
+def participant_parameters(
+    *, txn_ref: str, tag: str, room: str, dest: str, status: str, ended: EndedCall
+) -> Pairs:
+    """Parameters of the notification of a conference's participant, when it has left.
+
+    The number stands there twice: as the conference's request calls it, and as the end of
+    a `voice/call` does, so that one receiver reads both.
+    """
+    pairs = [("txn_ref", txn_ref), ("tag", tag), ("room", room), ("dest", dest)]
+    pairs += [("call_status_dest1", status), ("dest1", dest)]
+    return pairs + _ended_parameters(ended)
 
 
 def _ended_parameters(ended: EndedCall) -> Pairs:

@@ -39,6 +39,24 @@ class RecordingEncoder(Protocol):
         """
         ...
 
+    def follow_stereo(self, name: str, left: Path, right: Path) -> None:
+        """As `follow`, of two spools that become the channels of one recording."""
+        ...
+
+    async def finish_stereo(
+        self, name: str, left: Path, right: Path, n_samples: int
+    ) -> EncodedRecording:
+        """
+        As `finish`; the two may differ in length, law and time zero (which are aligned).
+
+        Time zero of the result is the left one's. A spool that does not exist is a silent
+        channel.
+
+        Raises:
+            EncodeError: If it cannot be encoded, or neither spool exists.
+        """
+        ...
+
     def abandon(self, name: str) -> None:
         """Forget a followed spool; nothing is kept."""
         ...

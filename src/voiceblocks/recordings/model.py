@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from voiceblocks.ids import AppId, RecordingId, SessionId
 from voiceblocks.recordings.state import RecordingState
+
+
+class RecordingKind(StrEnum):
+    """What was recorded; the values are stored."""
+
+    RECORD = "record"
+    "The caller, by a record block."
+    MONITOR = "monitor"
+    "The whole call from a monitor block on, both sides."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,9 +25,14 @@ class Recording:
     id: RecordingId
     session_id: SessionId
     app_id: AppId
+    kind: RecordingKind = RecordingKind.RECORD
     state: RecordingState
     end_reason: str | None
     "Value of `calls.events.EndReason`; `None` while it is pending."
+    notify_url: str | None = None
+    "Where a monitor is told; a record is told with its block."
+    tag: str | None = None
+    "A monitor's own."
     object_name: str
     'Name in the store and in its link, e.g. `"rec-0f…c3.mp3"`.'
     size_bytes: int | None = None

@@ -25,6 +25,8 @@ SLOT_SAMPLES = 160
 "20 ms at 8 kHz."
 HEADER_BYTES = 64
 SILENCE_BYTE = SILENCE
+HEARD_SUFFIX = "-heard"
+"Ends the name of a monitor's second spool, of what the caller heard."
 
 _MAGIC = b"VBSPOOL\0"
 _VERSION = 1
@@ -104,8 +106,12 @@ class SpoolReader:
 
     def n_final(self) -> int | None:
         """Samples in all, or `None` while the recording goes on."""
-        header = SpoolHeader.parse(os.pread(self._fd, HEADER_BYTES, 0))
-        return header.n_final if header.n_final >= 0 else None
+        n_final = self.read_header().n_final
+        return n_final if n_final >= 0 else None
+
+    def read_header(self) -> SpoolHeader:
+        """The header as it is now; `header` is what it was when the spool was opened."""
+        return SpoolHeader.parse(os.pread(self._fd, HEADER_BYTES, 0))
 
     def payload(self, first_slot: int, count: int, channel: int = 0) -> Bytes:
         """

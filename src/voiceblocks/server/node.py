@@ -21,6 +21,7 @@ from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
 from voiceblocks.adapters.recording_store import open_recording_store
 from voiceblocks.adapters.render.pool import RenderPool
+from voiceblocks.adapters.sip_resolver import SipResolver
 from voiceblocks.adapters.webhook_client import WebhookClient
 from voiceblocks.api.app import create_admin_app, create_app
 from voiceblocks.api.handlers import ApiHandlers
@@ -34,6 +35,7 @@ from voiceblocks.engine.call_engine import CallEngine, EngineConfig
 from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.engine.media.salvage import salvage
 from voiceblocks.engine.metrics import EngineMetrics
+from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.log import get_logger
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.folders import lock_folder, make_folders
@@ -41,11 +43,18 @@ from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.system_clock import SystemClock
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
+from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.deliver_notifications import NotificationDelivery
 from voiceblocks.workflows.finish_left_over import FinishLeftOver
+from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
+from voiceblocks.workflows.keep_trunks import KeepTrunks
+from voiceblocks.workflows.moderate_call import ModerateCall
+from voiceblocks.workflows.place_call import PlaceCall
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
+from voiceblocks.workflows.prepare_request import RequestPreparer
+from voiceblocks.workflows.query_calls import QueryCalls
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
 from voiceblocks.workflows.serve_recording import ServeRecording, link_signer
 from voiceblocks.workflows.sign_notifications import newest_token
@@ -116,11 +125,26 @@ class Node:
             spool_dir=folders.spools,
             sign_link=link_signer(key, self._public_url, settings.link_ttl_s, self._clock),
         )
-        self._engine = self._make_engine(finish_recording)
+        self._guard = SourceGuard(
+            [str(network) for network in settings.accept_calls_from], INVITES_PER_S, INVITE_BURST
+        )
+        self._addresses = TrunkAddresses(SipResolver(self._clock), self._guard)
+        finish_monitor = FinishMonitor(
+            database=self._database,
+            finish_recording=finish_recording,
+            outbox=self._delivery,
+        )
+        self._engine = self._make_engine(finish_recording, finish_monitor)
+        requests = self._make_request_preparer(folders.downloads)
         self._make_http(
             ApiHandlers(
-                blocks=self._make_submit_block(key, folders.downloads),
-                rate_limiter=InMemoryRateLimiter(settings.rate_limit_ivr),
+                blocks=self._make_submit_block(key, requests),
+                calls=self._make_place_call(key, requests),
+                queries=QueryCalls(self._database, self._clock),
+                moderation=ModerateCall(self._database, self._engine),
+                rate_limiter=InMemoryRateLimiter(
+                    settings.rate_limit_ivr, settings.rate_limit_query
+                ),
                 recordings=ServeRecording(
                     database=self._database,
                     store=store,
@@ -138,6 +162,8 @@ class Node:
             calls=self._engine,
             outbox=self._delivery,
         )
+        keep_trunks = KeepTrunks(self._database, [self._addresses])
+        await keep_trunks.look()
         await recovery.look()
         # Links of recovered recordings need the real port, applications must be able to
         # answer their notifications, and calls come last.
@@ -152,6 +178,7 @@ class Node:
         self._in_background = {
             asyncio.create_task(recovery.finish_recordings()),
             asyncio.create_task(left_over.run()),
+            asyncio.create_task(keep_trunks.run()),
         }
 
     def ready_line(self) -> str:
@@ -180,6 +207,7 @@ class Node:
         for task in self._in_background:
             task.cancel()
         await asyncio.wait(self._in_background)
+        self._addresses.stop()
         await self._delivery.stop(LAST_NOTIFICATIONS_S)
         await self._public.stop()
         await self._admin.stop()
@@ -192,7 +220,9 @@ class Node:
                 self._rings.rmdir()
         os.close(self._lock)
 
-    def _make_engine(self, finish_recording: FinishRecording) -> CallEngine:
+    def _make_engine(
+        self, finish_recording: FinishRecording, finish_monitor: FinishMonitor
+    ) -> CallEngine:
         settings = self._settings
         host, port = parse_listen(settings.sip_listen)
         return CallEngine(
@@ -206,6 +236,7 @@ class Node:
                     idle_timeout_s=settings.idle_timeout_s,
                     max_call_s=settings.max_call_s,
                 ),
+                max_room_participants=settings.max_room_participants,
             ),
             plane=self._plane,
             handler=HandleCallEvents(
@@ -213,26 +244,49 @@ class Node:
                 rules=AdmissionRules(settings.node, settings.max_calls_per_account),
                 encoder=self._render,
                 finish_recording=finish_recording,
+                finish_monitor=finish_monitor,
                 outbox=self._delivery,
             ),
             clock=self._clock,
-            guard=SourceGuard(
-                [str(network) for network in settings.accept_calls_from],
-                INVITES_PER_S,
-                INVITE_BURST,
-            ),
+            guard=self._guard,
+            addresses=self._addresses,
         )
 
-    def _make_submit_block(self, key: SecretKey, downloads: Path) -> SubmitBlock:
+    def _make_request_preparer(self, downloads: Path) -> RequestPreparer:
+        return RequestPreparer(
+            PromptPreparer(self._render, AudioDownloader(self._http, downloads)),
+            self._render,
+            NotifyUrlCheck(self._http, self._clock),
+        )
+
+    def _make_submit_block(self, key: SecretKey, requests: RequestPreparer) -> SubmitBlock:
         return SubmitBlock(
             database=self._database,
             key=key,
-            prompts=PromptPreparer(self._render, AudioDownloader(self._http, downloads)),
-            renderer=self._render,
-            notify_urls=NotifyUrlCheck(self._http, self._clock),
+            requests=requests,
             calls=self._engine,
             outbox=self._delivery,
+            rules=self._outgoing_rules(),
             clock=self._clock,
+        )
+
+    def _make_place_call(self, key: SecretKey, requests: RequestPreparer) -> PlaceCall:
+        return PlaceCall(
+            database=self._database,
+            key=key,
+            requests=requests,
+            calls=self._engine,
+            outbox=self._delivery,
+            rules=self._outgoing_rules(),
+            clock=self._clock,
+        )
+
+    def _outgoing_rules(self) -> OutgoingRules:
+        settings = self._settings
+        return OutgoingRules(
+            node=settings.node,
+            max_calls_per_account=settings.max_calls_per_account,
+            dials_per_minute=settings.dials_per_minute,
         )
 
     def _make_http(self, handlers: ApiHandlers) -> None:

@@ -3,6 +3,7 @@
 ```
 RequestRefused
   SessionNotReady       another block is running
+  SessionNotOnHold      an unhold, and nothing to end
   SessionEnded          the call is over, or is being hung up
   SessionAccessDenied   the session belongs to another application
   UnknownSession        there was never such a session
@@ -16,6 +17,10 @@ from voiceblocks.errors import RequestRefused
 
 class SessionNotReady(RequestRefused):
     """Another block is running; the application should wait for its notification."""
+
+
+class SessionNotOnHold(RequestRefused):
+    """An unhold came for a call that is not held."""
 
 
 class SessionEnded(RequestRefused):

@@ -1,4 +1,4 @@
-"""A session (one call, as its application drives it) and the runs of its blocks.
+"""A session (one call, as its application drives it), its further legs and its blocks' runs.
 
 Plain values: what is stored, field by field. Ids of other nouns are typed, their
 enumerations are plain text, since nouns do not import each other.
@@ -9,7 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from voiceblocks.ids import AccountId, AppId, BlockRunId, RecordingId, SessionId, TxnRef
+from voiceblocks.ids import (
+    AccountId,
+    AppId,
+    BlockRunId,
+    LegId,
+    RecordingId,
+    SessionId,
+    TrunkId,
+    TxnRef,
+)
 from voiceblocks.money import Thousandths
 from voiceblocks.sessions.state import SessionState
 
@@ -19,6 +28,17 @@ class Direction(StrEnum):
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
+
+
+class SessionKind(StrEnum):
+    """What the application asked for; the values are stored."""
+
+    IVR = "ivr"
+    "A call that the application drives, block by block."
+    CALL = "call"
+    "`voice/call`: two numbers that are connected; takes no blocks."
+    CONFERENCE = "conference"
+    "A participant that a conference called; takes no blocks."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +52,12 @@ class Session:
     account_id: AccountId
     app_id: AppId
     direction: Direction
+    kind: SessionKind = SessionKind.IVR
     from_number: str
-    'E.164, or `"private"`, or as sent where it is no number. Personal data.'
+    """E.164, or `"private"`, or as sent where it is no number; of a call that we placed what
+    is shown. Personal data."""
     to_number: str
+    "Our number that was called, or the number that we called."
     state: SessionState
     last_block: str
     'The block that the application sent last, `"answer"` before the first.'
@@ -44,13 +67,19 @@ class Session:
     "Empty where the application gave none."
     run_id: BlockRunId | None
     "The block that runs now."
+    room: str | None = None
+    "The conference room that the call is or was in, by its name within the application."
+    monitor_id: RecordingId | None = None
+    "The recording of the whole call, once it was asked for."
+    max_duration_s: int | None = None
+    "How long the call may last, where the application said so."
     notification_count: int
     "Sequence number of the newest notification; 0 before the first."
     currency: str
     rate: Thousandths
-    "Price of a started minute."
+    "Price of a started minute of the first leg."
     debit: Thousandths | None
-    "What the call cost; `None` until it is settled."
+    "What the call cost with all its legs; `None` until it is settled."
     duration_min: int | None
     "Started minutes; `None` until it is settled."
     disposition: str | None
@@ -60,6 +89,34 @@ class Session:
     created_us: int
     answered_us: int | None
     ended_us: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FurtherLeg:
+    """A leg beside the session's own: one that a transfer dials, or the second of `voice/call`."""
+
+    id: LegId
+    session_id: SessionId
+    account_id: AccountId
+    number: int
+    "Counts from 2 within the session, whose own leg is the first."
+    dest: str
+    "`+` and digits. Personal data."
+    caller: str
+    'What the far end sees: `+…`, or `"private"`.'
+    trunk_id: TrunkId | None = None
+    "The trunk that was tried first."
+    rate: Thousandths
+    "Price of a started minute."
+    debit: Thousandths | None = None
+    "What it cost; `None` until the session is settled."
+    disposition: str | None = None
+    "Value of `calls.events.Disposition`; `None` until it has ended."
+    dialog: str | None = None
+    "What the engine needs for a BYE after a restart; opaque. `None` until answered."
+    created_us: int
+    answered_us: int | None = None
+    ended_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,9 @@ _OF_STATUS: Final[dict[int, SipOutcome]] = {
 # places, which are followed elsewhere, 6xx speaks for all trunks.
 _OF_CLASS: Final[dict[int, SipOutcome]] = {2: _ANSWERED, 3: _FAILED, 4: _NEXT, 5: _NEXT, 6: _FAILED}
 
+_GAVE_UP_WAITING: Final = frozenset({408, 504})
+"Once it rang: the carrier, or a gateway of it, waited for the person called."
+
 
 def outcome_of(status: int, *, rang: bool) -> SipOutcome:
     """
@@ -68,7 +71,7 @@ def outcome_of(status: int, *, rang: bool) -> SipOutcome:
     """
     if not 200 <= status < 700:
         raise ContractViolation(f"{status} is no final status")
-    if status == 408 and rang:
+    if rang and status in _GAVE_UP_WAITING:
         return _NO_ANSWER
     outcome = _OF_STATUS.get(status) or _OF_CLASS[status // 100]
     return _FAILED if rang and outcome is _NEXT else outcome

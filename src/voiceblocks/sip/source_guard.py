@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 
 _MAX_SOURCES = 10_000
 "Sources whose rate is remembered; the one unheard of longest is forgotten first."
@@ -43,6 +50,7 @@ class SourceGuard:
         if rate_per_s <= 0 or burst < 1:
             raise ValueError("rate_per_s must be positive and burst at least 1")
         self._networks = tuple(ip_network(network, strict=False) for network in networks)
+        self._trunk_networks: tuple[IPv4Network | IPv6Network, ...] = ()
         self._rate_per_s = rate_per_s
         self._burst = float(burst)
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
@@ -55,8 +63,18 @@ class SourceGuard:
         """Whether this source may talk to us at all; takes no token and counts nothing."""
         parsed = _read_address(address)
         return parsed is not None and any(
-            parsed.version == network.version and parsed in network for network in self._networks
+            parsed.version == network.version and parsed in network
+            for network in (*self._networks, *self._trunk_networks)
         )
+
+    def set_trunk_networks(self, networks: Iterable[str]) -> None:
+        """
+        The networks of the trunks, which change while the node runs, are these from now on.
+
+        Raises:
+            ValueError: If one cannot be read.
+        """
+        self._trunk_networks = tuple(ip_network(network, strict=False) for network in networks)
 
     def allows(self, address: str, now: float) -> bool:
         """

@@ -1,4 +1,4 @@
-"""One server that a SIP name stands for (RFC 3263)."""
+"""Where a SIP request is sent: an address, found by name or given (RFC 3263)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SipTarget:
-    """Where a request goes: what DNS, or an address without need for it, gave."""
+    """One address of a peer."""
 
     host: str
-    "An IPv4 address; never a name."
-
+    "An IP address, never a name."
     port: int
-
-    transport: str
+    transport: str = "udp"
     '`"udp"` or `"tcp"`.'

@@ -53,3 +53,16 @@ class PromptRenderer(Protocol):
     async def beep(self) -> Clip:
         """The tone before a recording: 400 ms of one frequency."""
         ...
+
+    async def hold_music(self) -> Clip:
+        """What a caller on hold hears; may be repeated without a seam."""
+        ...
+
+    async def ring_tone(self, country: str) -> Clip:
+        """
+        What a caller hears while it rings at the far end: one period, to be repeated.
+
+        Args:
+            country: ISO 3166; an unknown one has the commonest tone.
+        """
+        ...

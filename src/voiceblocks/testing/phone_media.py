@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,6 +41,17 @@ class HeardPacket:
     sequence: int
     timestamp: int
     samples: NDArray[np.int16]
+    ssrc: int = 0
+    "Of the stream; another one begins a timeline of its own."
+
+
+@dataclass(frozen=True, slots=True)
+class SentPacket:
+    """One audio packet as it left."""
+
+    at: float
+    "Monotonic seconds."
+    timestamp: int
 
 
 class PhoneMedia(asyncio.DatagramProtocol):
@@ -70,10 +82,15 @@ class PhoneMedia(asyncio.DatagramProtocol):
         self._ssrc = ssrc
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.DatagramTransport | None = None
+        self._reserved: socket.socket | None = None
         self._remote: tuple[str, int] | None = None
+        self.sends = True
+        "Whether we send at all; time goes on meanwhile."
         self._sender: asyncio.Task[None] | None = None
-        self._to_say: deque[tuple[NDArray[np.int16], asyncio.Future[float]]] = deque()
+        self._to_say: deque[_Saying] = deque()
         self._said = 0
+        self._background: NDArray[np.int16] = np.zeros(0, np.int16)
+        self._background_at = 0
         self._events: deque[tuple[list[ScheduledEvent], asyncio.Future[float]]] = deque()
         self._sent_packets = 0
         self._held_back: bytes | None = None
@@ -81,23 +98,46 @@ class PhoneMedia(asyncio.DatagramProtocol):
         self._beeps: asyncio.Queue[float] = asyncio.Queue()
         self.heard: list[HeardPacket] = []
         "Every audio packet in order of arrival."
+        self.sent: list[SentPacket] = []
+        "Every audio packet that left, silence too."
         self.digits_heard: list[tuple[str, int]] = []
         self.beeps_heard = 0
         self.talking = asyncio.Event()
         "Set with the first audio packet heard."
 
-    async def bind(self, host: str) -> tuple[str, int]:
-        """Take a free UDP port and return its address."""
-        transport, _ = await self._loop.create_datagram_endpoint(lambda: self, (host, 0))
-        self._transport = transport
-        address: tuple[str, int] = transport.get_extra_info("sockname")[:2]
+    def reserve(self, host: str) -> tuple[str, int]:
+        """Take a free UDP port and return its address; nothing is heard before `bind`."""
+        self._reserved = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._reserved.setblocking(False)
+        self._reserved.bind((host, 0))
+        address: tuple[str, int] = self._reserved.getsockname()
         return address
 
-    def start(self, remote: tuple[str, int], *, codec: str | None = None) -> None:
-        """Send to `remote` from now on, silence where there is nothing to say."""
+    async def bind(self, host: str) -> tuple[str, int]:
+        """Open the port that was reserved, or any free one, and return its address."""
+        address = self.reserve(host) if self._reserved is None else self._reserved.getsockname()
+        self._transport, _ = await self._loop.create_datagram_endpoint(
+            lambda: self, sock=self._reserved
+        )
+        return address
+
+    def start(
+        self,
+        remote: tuple[str, int],
+        *,
+        codec: str | None = None,
+        event_payload_type: int | None = None,
+    ) -> None:
+        """
+        Send to `remote` from now on, silence where there is nothing to say.
+
+        Called again where the other side moves.
+        """
         self._remote = remote
         if codec is not None:
             self._codec = codec_named(codec)
+        if event_payload_type is not None:
+            self._event_payload_type = event_payload_type
         if self._sender is None:
             self._sender = self._loop.create_task(self._send_forever())
 
@@ -117,9 +157,25 @@ class PhoneMedia(asyncio.DatagramProtocol):
         Returns:
             Resolves with the monotonic second at which the last packet left.
         """
-        done: asyncio.Future[float] = self._loop.create_future()
-        self._to_say.append((samples, done))
-        return done
+        saying = _Saying(samples, self._loop.create_future(), self._loop.create_future())
+        self._to_say.append(saying)
+        return saying.done
+
+    def utter(self, samples: NDArray[np.int16]) -> asyncio.Future[int]:
+        """
+        Say samples like `say`, for a test that measures when they are heard.
+
+        Returns:
+            Resolves with the RTP timestamp of the first sample, as it is sent.
+        """
+        saying = _Saying(samples, self._loop.create_future(), self._loop.create_future())
+        self._to_say.append(saying)
+        return saying.began
+
+    def repeat(self, samples: NDArray[np.int16]) -> None:
+        """Say samples over and over, whenever nothing else is to be said; none: silence again."""
+        self._background = samples
+        self._background_at = 0
 
     def press(self, digit: str, duration_ms: int = 100) -> asyncio.Future[float]:
         """
@@ -138,7 +194,11 @@ class PhoneMedia(asyncio.DatagramProtocol):
         return await self._beeps.get()
 
     def audio(self) -> NDArray[np.int16]:
-        """All that was heard, each packet at its RTP timestamp, gaps as silence."""
+        """
+        All that was heard, each packet at its RTP timestamp, gaps as silence.
+
+        For a single stream: see `hearing.heard_audio` where the sender may change its SSRC.
+        """
         if not self.heard:
             return np.zeros(0, np.int16)
         first = self.heard[0].timestamp
@@ -165,7 +225,7 @@ class PhoneMedia(asyncio.DatagramProtocol):
             return
         samples = self._codec.decode(np.frombuffer(packet.payload, np.uint8))
         now = self._loop.time()
-        self.heard.append(HeardPacket(now, packet.sequence, packet.timestamp, samples))
+        self.heard.append(HeardPacket(now, packet.sequence, packet.timestamp, samples, packet.ssrc))
         self.talking.set()
         self._watch_for_beep(samples, now)
 
@@ -225,30 +285,37 @@ class PhoneMedia(asyncio.DatagramProtocol):
             await asyncio.sleep(max(0.0, started + index * step_s - self._loop.time()))
 
     def _send_audio(self, count: int, timestamp: int) -> None:
-        frame = self._next_frame(count)
+        frame = self._next_frame(count, timestamp)
         if frame is None:
             if self._impairments.suppress_silence:
                 return
             frame = np.zeros(count, np.int16)
         payload = self._codec.encode(frame).tobytes()
+        self.sent.append(SentPacket(self._loop.time(), timestamp))
         self._emit(payload, self._codec.payload_type, timestamp, marker=False)
 
-    def _next_frame(self, count: int) -> NDArray[np.int16] | None:
-        if not self._to_say:
+    def _next_frame(self, count: int, timestamp: int) -> NDArray[np.int16] | None:
+        if not self._to_say and not len(self._background):
             return None
         frame = np.zeros(count, np.int16)
         filled = 0
         while filled < count and self._to_say:
-            samples, done = self._to_say[0]
-            piece = samples[self._said : self._said + count - filled]
+            saying = self._to_say[0]
+            if not saying.began.done():
+                saying.began.set_result((timestamp + filled) % 2**32)
+            piece = saying.samples[self._said : self._said + count - filled]
             frame[filled : filled + len(piece)] = piece
             filled += len(piece)
             self._said += len(piece)
-            if self._said >= len(samples):
+            if self._said >= len(saying.samples):
                 self._to_say.popleft()
                 self._said = 0
-                if not done.done():
-                    done.set_result(self._loop.time())
+                if not saying.done.done():
+                    saying.done.set_result(self._loop.time())
+        if len(self._background) and filled < count:
+            wanted = np.arange(self._background_at, self._background_at + count - filled)
+            frame[filled:] = self._background[wanted % len(self._background)]
+            self._background_at = int(wanted[-1] + 1) % len(self._background)
         return frame
 
     def _emit(self, payload: bytes, payload_type: int, timestamp: int, *, marker: bool) -> None:
@@ -275,8 +342,17 @@ class PhoneMedia(asyncio.DatagramProtocol):
             self._put(held)
 
     def _put(self, data: bytes) -> None:
-        if self._transport is not None and self._remote is not None:
+        if self.sends and self._transport is not None and self._remote is not None:
             self._transport.sendto(data, self._remote)
+
+
+@dataclass(frozen=True, slots=True)
+class _Saying:
+    """Something to be said."""
+
+    samples: NDArray[np.int16]
+    done: asyncio.Future[float]
+    began: asyncio.Future[int]
 
 
 def load_wav(path: str) -> NDArray[np.int16]:

@@ -17,8 +17,11 @@ PRIVATE = "private"
 CALLER_MAX = 64
 "Characters of a caller that is no phone number."
 
-_NOBODY = frozenset({"anonymous", "restricted", "unknown", "unavailable"})
+_NOBODY = frozenset({"anonymous", "private", "restricted", "unknown", "unavailable"})
 "User parts by which phones and carriers say that there is no number."
+
+_NOWHERE = frozenset({"anonymous.invalid", "unknown.invalid", "unavailable.invalid"})
+"Hosts that say the same (3GPP TS 23.003 13.7)."
 
 _WITHHELD = frozenset({"id", "user"})
 "Values of Privacy (RFC 3323, RFC 3325) that ask not to show who calls."
@@ -45,8 +48,7 @@ def read_numbers(request: SipRequest, trunk: Trunk | None) -> IncomingNumbers:
     Read an INVITE as the trunk that sent it writes them; never raises.
 
     Without a trunk, the Request-URI is called and From calls, both in international form.
-    Identity headers and Privacy are those of a trusted network (RFC 3325): a stranger's are
-    not read.
+    Identity headers are those of a trusted network (RFC 3325): a stranger's are not read.
     """
     return IncomingNumbers(_called(request, trunk), _caller(request, trunk))
 
@@ -65,11 +67,9 @@ def _called(request: SipRequest, trunk: Trunk | None) -> str | None:
 
 def _caller(request: SipRequest, trunk: Trunk | None) -> str:
     uri = _parsed(_single(request, "From"))
-    if uri is None or _is_nobody(uri, trunk):
+    if uri is None or _is_nobody(uri, trunk) or _asks_for_privacy(request):
         return PRIVATE
     if trunk is not None:
-        if _asks_for_privacy(request):
-            return PRIVATE
         uri = _identity(request, trunk) or uri
     user = _user_of(uri, trunk).strip()
     return _read(user, trunk) or _printable(user)
@@ -119,9 +119,7 @@ def _parsed(text: str) -> SipUri | None:
 
 def _is_nobody(uri: SipUri, trunk: Trunk | None) -> bool:
     user = _user_of(uri, trunk).strip().lower()
-    if not user or user in _NOBODY:
-        return True
-    return trunk is not None and uri.host.lower() == "anonymous.invalid"
+    return not user or user in _NOBODY or uri.host.lower() in _NOWHERE
 
 
 def _asks_for_privacy(request: SipRequest) -> bool:

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from voiceblocks.errors import RemoteSipError
+from voiceblocks.sip.routing import DEFAULT_PORT
 from voiceblocks.sip.target import SipTarget
-from voiceblocks.sip.uri import SipUri
+from voiceblocks.sip.uri import SipUri, escaped_user
 from voiceblocks.trunks import numbers
 from voiceblocks.trunks.model import CallerIn, TrunkRoute
 
@@ -68,23 +69,24 @@ def build_invite(route: TrunkRoute, dest: str, caller: str, host: str) -> Invite
     credentials = None
     if route.username is not None and route.password is not None:
         credentials = (route.username, route.password)
-    if caller == PRIVATE:
-        headers: tuple[tuple[str, str], ...] = (("Privacy", "id"),)
-        return InvitePlan(
-            request_uri=uri,
-            from_=_ANONYMOUS,
-            to=f"<{target}>",
-            headers=headers,
-            credentials=credentials,
-        )
     ours = address.host if route.username is not None else host
-    from_ = f"<sip:{_written(route, caller)}@{ours}>"
+    headers: list[tuple[str, str]] = []
+    if caller == PRIVATE:
+        headers.append(("Privacy", "id"))
+        from_ = _ANONYMOUS
+        # What the carrier knows of us already, so that it can tell whose call it is.
+        user = None if route.username is None else escaped_user(route.username)
+    else:
+        user = _written(route, caller)
+        from_ = f"<sip:{user}@{ours}>"
     identity = _IDENTITY_HEADERS.get(route.caller_in)
+    if identity is not None and user is not None:
+        headers.append((identity, f"<sip:{user}@{ours}>"))
     return InvitePlan(
         request_uri=uri,
         from_=from_,
         to=f"<{target}>",
-        headers=() if identity is None else ((identity, from_),),
+        headers=tuple(headers),
         credentials=credentials,
     )
 
@@ -123,9 +125,10 @@ def allowed_contacts(
 
 
 def _is_at(uri: SipUri, target: SipTarget) -> bool:
-    transport = (uri.parameters.get("transport") or "udp").lower()
-    at = SipTarget(uri.address, 5060 if uri.port is None else uri.port, transport)
-    return at == target
+    # Without a transport, the one by which the trunk is reached anyway will do.
+    transport = (uri.parameters.get("transport") or target.transport).lower()
+    port = DEFAULT_PORT if uri.port is None else uri.port
+    return SipTarget(uri.address, port, transport) == target
 
 
 def _written(route: TrunkRoute, number: str) -> str:

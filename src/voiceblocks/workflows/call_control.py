@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from voiceblocks.engine.plan import BlockPlan
+from voiceblocks.engine.plan import BlockPlan, CallPlan, RoomKey
 
 
 class CallControl(Protocol):
@@ -15,8 +15,20 @@ class CallControl(Protocol):
         """Run a block on a live call; `False` if the call is gone meanwhile."""
         ...
 
-    def force_hangup(self, session_id: str, run_id: str) -> bool:
-        """End a call now; `False` if it is gone meanwhile."""
+    def place_call(self, plan: CallPlan) -> bool:
+        """Call somebody; `False` if the node takes no more calls, or is stopping."""
+        ...
+
+    def force_hangup(self, session_id: str, run_id: str | None) -> bool:
+        """End a call now, for a hangup block if one asked; `False` if it is gone meanwhile."""
+        ...
+
+    def moderate(self, session_id: str, action: str) -> bool:
+        """`kick`, `mute` or `unmute` a participant; `False` if it is in no room."""
+        ...
+
+    def room_space(self, key: RoomKey) -> int:
+        """How many more a room takes now."""
         ...
 
     def hold_clocks(self, session_id: str) -> AbstractContextManager[None]:

@@ -2,6 +2,10 @@
 
 Called by whichever comes first, the end of the running block or the end of the leg;
 who comes second finds the session ended.
+
+Every leg is charged for itself: the session's own, and each further one that was answered.
+A further leg whose end nobody has told yet (a crash, or it comes a moment later) ends with
+the session: it cannot last longer.
 """
 
 from __future__ import annotations
@@ -11,14 +15,14 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from voiceblocks.billing.model import Charge
-from voiceblocks.billing.rating import debit_for
+from voiceblocks.billing.rating import charge_id, debit_for
 from voiceblocks.calls.duration import billed_minutes
-from voiceblocks.database import accounts, charges, notifications, sessions
+from voiceblocks.calls.events import Disposition
+from voiceblocks.database import accounts, charges, further_legs, notifications, sessions
 from voiceblocks.log import get_logger
 from voiceblocks.money import Thousandths
-from voiceblocks.sessions.model import Session
+from voiceblocks.sessions.model import FurtherLeg, Session
 from voiceblocks.sessions.state import SessionEvent, advance
-from voiceblocks.workflows.notify_application import charge_id
 
 _log = get_logger("calls")
 
@@ -29,10 +33,15 @@ def end_session(
     """
     Settle a session that has not ended yet, charge its account, and return it as stored.
 
-    The charge has one id a leg, so it is written once whatever is repeated.
+    A charge has one id a leg, so it is written once whatever is repeated.
     """
     minutes = billed_minutes(session.answered_us, ended_us)
-    debit = debit_for(session.rate, minutes)
+    own_debit = debit_for(session.rate, minutes)
+    debits = {1: own_debit} | {
+        leg.number: _settle_leg(connection, leg, ended_us)
+        for leg in further_legs.list_of_session(connection, session.id)
+    }
+    debit = Thousandths(sum(debits.values()))
     ended = replace(
         session,
         state=advance(session.state, SessionEvent.CALL_ENDED),
@@ -54,22 +63,47 @@ def end_session(
     )
     # Nobody waits for a next block any more, so what only asked for one is dropped.
     notifications.supersede(connection, session.id, ended_us)
-    if debit:
-        charge = Charge(
-            id=charge_id(session),
-            session_id=session.id,
-            account_id=session.account_id,
-            amount=debit,
-            currency=session.currency,
-            created_us=ended_us,
-        )
-        if charges.insert_once(connection, charge):
-            accounts.change_credit(connection, session.account_id, Thousandths(-debit))
+    _charge(connection, ended, debits)
     _log.info(
         "call_ended",
         session=session.id,
         disposition=disposition,
         minutes=minutes,
+        legs=len(debits),
         talk_s=round((ended_us - session.answered_us) / 1e6, 3) if session.answered_us else 0,
     )
     return ended
+
+
+def _settle_leg(connection: Connection, leg: FurtherLeg, ended_us: int) -> Thousandths:
+    """Write down how a further leg ended, where nobody did, and what it cost."""
+    leg_ended_us = ended_us if leg.ended_us is None else leg.ended_us
+    debit = debit_for(leg.rate, billed_minutes(leg.answered_us, leg_ended_us))
+    answered = leg.answered_us is not None
+    how = Disposition.ANSWERED if answered else Disposition.CANCELLED
+    further_legs.update(
+        connection,
+        leg.id,
+        ended_us=leg_ended_us,
+        disposition=leg.disposition or how.value,
+        debit=debit,
+    )
+    return debit
+
+
+def _charge(connection: Connection, ended: Session, debits: dict[int, Thousandths]) -> None:
+    """Take what the legs cost from the account, each exactly once."""
+    taken = 0
+    for number, amount in debits.items():
+        charge = Charge(
+            id=charge_id(ended.id, number),
+            session_id=ended.id,
+            account_id=ended.account_id,
+            amount=amount,
+            currency=ended.currency,
+            created_us=ended.ended_us or 0,
+        )
+        if amount and charges.insert_once(connection, charge):
+            taken += amount
+    if taken:
+        accounts.change_credit(connection, ended.account_id, Thousandths(-taken))

@@ -7,6 +7,7 @@ lost: while a row is `finishing` and its spool is on this node's disk, each roun
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from sqlalchemy import Connection
 
@@ -16,12 +17,13 @@ from voiceblocks.database import recordings
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import EncodeError, StoreError
 from voiceblocks.log import get_logger
-from voiceblocks.recordings.model import Recording
+from voiceblocks.recordings.model import Recording, RecordingKind
 from voiceblocks.recordings.spool import SLOT_SAMPLES, open_spool
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.workflows.finish_recording import (
     FinishedRecording,
     FinishRecording,
+    heard_name,
     note_stored,
 )
 
@@ -64,14 +66,13 @@ class FinishLeftOver:
         done = 0
         for recording in left:
             try:
-                audio = self._audio_of(recording)
-                finished = await self._finish_recording.once(audio)
+                finished = await self._finish(recording)
             except (EncodeError, StoreError) as error:
                 # Also where the spool is another node's.
                 _log.info("recording_still_left_over", name=recording.id, error=str(error))
                 continue
             if await self._note(recording.id, finished):
-                self._finish_recording.forget_spool(recording.id)
+                self._finish_recording.forget_stereo_spools(recording.id)
                 _log.warning("left_over_recording_ready", name=recording.id)
                 done += 1
         return done
@@ -86,15 +87,31 @@ class FinishLeftOver:
 
         return await self._database.run(write)
 
-    def _audio_of(self, recording: Recording) -> RecordedAudio:
-        with open_spool(self._finish_recording.spool_path(recording.id)) as spool:
+    async def _finish(self, recording: Recording) -> FinishedRecording:
+        name = recording.id
+        if recording.kind is RecordingKind.RECORD:
+            return await self._finish_recording.once(_audio(name, self._samples_in(name)))
+        lengths = []
+        for side in (name, heard_name(name)):
+            # One of them may never have been made.
+            with contextlib.suppress(StoreError):
+                lengths.append(self._samples_in(side))
+        if not lengths:
+            raise StoreError(f"there is no spool of {name}")
+        return await self._finish_recording.once_stereo(_audio(name, max(lengths)))
+
+    def _samples_in(self, name: str) -> int:
+        with open_spool(self._finish_recording.spool_path(name)) as spool:
             n_final = spool.n_final()
-            n_samples = spool.n_slots() * SLOT_SAMPLES if n_final is None else n_final
-        return RecordedAudio(
-            name=recording.id,
-            n_samples=n_samples,
-            packets_expected=0,
-            packets_received=0,
-            packets_late=0,
-            packets_lost=0,
-        )
+            return spool.n_slots() * SLOT_SAMPLES if n_final is None else n_final
+
+
+def _audio(name: str, n_samples: int) -> RecordedAudio:
+    return RecordedAudio(
+        name=name,
+        n_samples=n_samples,
+        packets_expected=0,
+        packets_received=0,
+        packets_late=0,
+        packets_lost=0,
+    )

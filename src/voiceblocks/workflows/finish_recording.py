@@ -13,7 +13,7 @@ the end of its block. Then the block ends as `failed`, but the recording is not:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,8 @@ from voiceblocks.database import recordings
 from voiceblocks.engine.media.salvage import spool_path
 from voiceblocks.errors import EncodeError, StoreError
 from voiceblocks.log import get_logger
-from voiceblocks.recordings.interfaces import RecordingEncoder, RecordingStore
+from voiceblocks.recordings.interfaces import EncodedRecording, RecordingEncoder, RecordingStore
+from voiceblocks.recordings.spool import HEARD_SUFFIX
 from voiceblocks.recordings.state import RecordingEvent, RecordingState, advance
 
 _log = get_logger("recordings")
@@ -90,14 +91,31 @@ class FinishRecording:
         if audio.n_samples == 0 and reason is not EndReason.FINISH_KEY:
             self._encoder.abandon(audio.name)
             return None
+        return await self._try(self.once, audio)
+
+    def follow_stereo(self, name: str, caller: Path, heard: Path) -> None:
+        """Begin to encode both sides of a call while it goes on."""
+        self._encoder.follow_stereo(name, caller, heard)
+
+    async def stereo(self, audio: RecordedAudio) -> FinishedRecording | None:
+        """Encode and store both sides of a call; `None` as for one side."""
+        return await self._try(self.once_stereo, audio)
+
+    def abandon(self, name: str) -> None:
+        """Nothing was recorded."""
+        self._encoder.abandon(name)
+
+    async def _try(
+        self, once: Callable[[RecordedAudio], Awaitable[FinishedRecording]], audio: RecordedAudio
+    ) -> FinishedRecording | None:
         for pause_s in self._retry_pauses_s:
             try:
-                return await self.once(audio)
+                return await once(audio)
             except (EncodeError, StoreError) as error:
                 _log.warning("recording_tried_again", name=audio.name, error=str(error))
             await asyncio.sleep(pause_s)
         try:
-            return await self.once(audio)
+            return await once(audio)
         except (EncodeError, StoreError) as error:
             kept = str(self.spool_path(audio.name))
             _log.error("recording_not_finished", name=audio.name, kept_spool=kept, error=str(error))
@@ -110,10 +128,28 @@ class FinishRecording:
         Raises:
             EncodeError, StoreError: As they say; the spool is as it was.
         """
-        object_name = f"{audio.name}.mp3"
         encoded = await self._encoder.finish(
             audio.name, self.spool_path(audio.name), max(audio.n_samples, 1)
         )
+        return await self._store_it(audio, encoded)
+
+    async def once_stereo(self, audio: RecordedAudio) -> FinishedRecording:
+        """
+        The same of both sides of a call; `audio` has the length of the longer one.
+
+        Raises:
+            EncodeError, StoreError: As they say; the spools are as they were.
+        """
+        encoded = await self._encoder.finish_stereo(
+            audio.name,
+            self.spool_path(audio.name),
+            self.spool_path(heard_name(audio.name)),
+            audio.n_samples,
+        )
+        return await self._store_it(audio, encoded)
+
+    async def _store_it(self, audio: RecordedAudio, encoded: EncodedRecording) -> FinishedRecording:
+        object_name = f"{audio.name}.mp3"
         try:
             await self._store.put(object_name, encoded.path)
         finally:
@@ -130,6 +166,16 @@ class FinishRecording:
     def forget_spool(self, name: str) -> None:
         """Delete the spool; call after the commit that says the recording is ready."""
         self.spool_path(name).unlink(missing_ok=True)
+
+    def forget_stereo_spools(self, name: str) -> None:
+        """Delete both spools of a call; as `forget_spool`."""
+        self.forget_spool(heard_name(name))
+        self.forget_spool(name)
+
+
+def heard_name(name: str) -> str:
+    """The spool of what the caller of a monitored call heard."""
+    return name + HEARD_SUFFIX
 
 
 def note_recording(

@@ -10,12 +10,10 @@ Only a new call is refused at once, since nobody depends on it yet.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from voiceblocks.calls.events import (
     AcceptedCall,
@@ -30,26 +28,22 @@ from voiceblocks.calls.events import (
     RecordingStarted,
     Refusal,
 )
-from voiceblocks.database.unit_of_work import Database, TransactionFailed
-from voiceblocks.log import get_logger
+from voiceblocks.database.unit_of_work import Database
 from voiceblocks.recordings.interfaces import RecordingEncoder
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules, accept_incoming_call
 from voiceblocks.workflows.call_control import Outbox
+from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
 from voiceblocks.workflows.note_call_events import (
     note_block_finished,
     note_call_answered,
     note_call_ended,
+    note_further_leg_answered,
+    note_further_leg_ended,
 )
+from voiceblocks.workflows.write_down import write_down
 
 T = TypeVar("T")
-
-_log = get_logger("calls")
-
-# What is wrong with the database, and not with what it was asked to do.
-_TROUBLE = (TransactionFailed, OperationalError, InterfaceError)
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 10.0
 
 
 class HandleCallEvents:
@@ -61,6 +55,7 @@ class HandleCallEvents:
         rules: What the settings say about new calls.
         encoder: Follows recordings while they grow.
         finish_recording: Turns them into stored MP3s.
+        finish_monitor: The same for recordings of whole calls.
         outbox: Woken after each commit that wrote a notification.
     """
 
@@ -71,12 +66,14 @@ class HandleCallEvents:
         rules: AdmissionRules,
         encoder: RecordingEncoder,
         finish_recording: FinishRecording,
+        finish_monitor: FinishMonitor,
         outbox: Outbox,
     ) -> None:
         self._database = database
         self._rules = rules
         self._encoder = encoder
         self._finish_recording = finish_recording
+        self._finish_monitor = finish_monitor
         self._outbox = outbox
 
     async def on_incoming_call(self, call: IncomingCall) -> AcceptedCall | Refusal:
@@ -112,25 +109,19 @@ class HandleCallEvents:
 
     async def on_further_leg_answered(self, event: FurtherLegAnswered) -> None:
         """A second leg costs money from now on."""
+        await self._write_down(lambda connection: note_further_leg_answered(connection, event))
 
     async def on_further_leg_ended(self, event: FurtherLegEnded) -> None:
         """A second leg is gone."""
+        await self._write_down(lambda connection: note_further_leg_ended(connection, event))
 
     def on_monitor_started(self, event: MonitorStarted) -> None:
         """Encode while the call goes on."""
+        self._finish_monitor.follow(event)
 
     async def on_monitor_ended(self, event: MonitorEnded) -> None:
-        """Finish the recording of the whole call."""
+        """Finish the recording of the whole call, and tell the application."""
+        await self._finish_monitor(event)
 
     async def _write_down(self, fn: Callable[[Connection], T]) -> T:
-        """Run a transaction until it is taken; `fn` changes nothing when it is run again."""
-        pause_s = FIRST_PAUSE_S
-        while True:
-            try:
-                return await self._database.run(fn)
-            except _TROUBLE as error:
-                _log.error(
-                    "fact_not_written_yet", error=type(error).__name__, again_in_s=round(pause_s, 1)
-                )
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        return await write_down(self._database, fn)

@@ -41,9 +41,7 @@ def create_application(
     connection: Connection, key: SecretKey, *, account_id: str, name: str, now_us: int
 ) -> tuple[Application, str]:
     """Make an application with its first access token, which is shown once and never again."""
-    account = accounts.find_account(connection, account_id)
-    if account is None:
-        raise ValueError(f"There is no account {account_id}: see `voiceblocks account list`")
+    account = require_account(connection, account_id)
     application = Application(
         id=ids.new_app_id(), account_id=account.id, name=name, created_us=now_us
     )
@@ -88,3 +86,16 @@ def add_number(
     )
     accounts.insert_number(connection, entry)
     return entry
+
+
+def require_account(connection: Connection, account_id: str) -> Account:
+    """Return the account; a sentence where there is none."""
+    account = accounts.find_account(connection, account_id)
+    if account is None:
+        raise no_account(account_id)
+    return account
+
+
+def no_account(account_id: str) -> ValueError:
+    """What is said of an account that does not exist."""
+    return ValueError(f"There is no account {account_id}: see `voiceblocks account list`")

@@ -11,30 +11,55 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from voiceblocks.blocks.gather import GatherCommand
+from voiceblocks.blocks.monitor import MonitorCommand
 from voiceblocks.calls.events import (
     BlockFinished,
     CallAnswered,
     CallEnded,
     Disposition,
     EndReason,
+    FurtherLegAnswered,
+    FurtherLegEnded,
 )
-from voiceblocks.database import sessions
+from voiceblocks.database import further_legs, recordings, sessions
 from voiceblocks.log import get_logger
+from voiceblocks.notifications.words import reached_parameters
+from voiceblocks.recordings.state import RecordingEvent, RecordingState
+from voiceblocks.recordings.state import advance as advance_recording
 from voiceblocks.sessions.model import BlockRun, Session
 from voiceblocks.sessions.state import SessionEvent, SessionState, advance
 from voiceblocks.workflows.end_session import end_session
 from voiceblocks.workflows.finish_recording import FinishedRecording, note_recording
-from voiceblocks.workflows.notify_application import notify
+from voiceblocks.workflows.notify_application import notify, notify_ended
 
 _log = get_logger("calls")
 
 # A block that ended so took the call with it.
 CALL_IS_OVER = frozenset({EndReason.HANGUP, EndReason.FORCED, EndReason.SERVER_RESTART})
 
+UNTOLD_BLOCKS = frozenset({"hold", "call", "conference"})
+"Their end is none of the session's: the block after a hold, or the end of the call, tells it."
+
 
 def note_call_answered(connection: Connection, event: CallAnswered) -> None:
     """Billing starts, and a restart can say goodbye."""
     sessions.update(connection, event.session_id, answered_us=event.at_us, dialog=event.dialog)
+
+
+def note_further_leg_answered(connection: Connection, event: FurtherLegAnswered) -> None:
+    """A second leg costs money from now on, and a restart can say goodbye to it."""
+    further_legs.update(connection, event.leg_id, answered_us=event.at_us, dialog=event.dialog)
+
+
+def note_further_leg_ended(connection: Connection, event: FurtherLegEnded) -> None:
+    """A second leg is over; it is charged with its call."""
+    leg = further_legs.find(connection, event.leg_id)
+    if leg is None or leg.ended_us is not None:
+        _log.info("late_leg_end_ignored", session=event.session_id, leg=event.leg_id)
+        return
+    further_legs.update(
+        connection, event.leg_id, ended_us=event.at_us, disposition=event.disposition.value
+    )
 
 
 def note_block_finished(
@@ -61,6 +86,7 @@ def note_block_finished(
         recording,
         has_audio=has_audio,
         digits=event.digits,
+        reached=event.reached,
     )
     if after.state is SessionState.ENDED:
         restarted = event.reason is EndReason.SERVER_RESTART
@@ -90,20 +116,30 @@ def note_call_ended(connection: Connection, event: CallEnded) -> None:
         connection, session, ended_us=event.at_us, disposition=event.disposition.value
     )
     if ended.last_notify_url is not None:
-        notify(
+        notify_ended(
             connection,
             ended,
-            block=ended.last_block,
-            url=ended.last_notify_url,
-            tag=ended.last_tag,
             at_us=event.at_us,
-            specific=_digits_of(ended.last_block, ""),
+            specific=_specific_of(
+                ended.last_block, "", Disposition.ANSWERED if _was_dialled(ended) else None
+            ),
         )
 
 
-def _digits_of(block: str, digits: str) -> list[tuple[str, str]]:
-    """Receivers read the length of a gather's digits unasked: they are there, however empty."""
-    return [("digits", digits)] if block == GatherCommand.block else []
+def _was_dialled(session: Session) -> bool:
+    """Whether the last that an application heard of is its own, answered dial."""
+    return session.last_block == "dial" and session.answered_us is not None
+
+
+def _specific_of(block: str, digits: str, reached: Disposition | None) -> list[tuple[str, str]]:
+    """
+    What only this kind of block tells.
+
+    Receivers read the length of a gather's digits unasked: they are there, however empty.
+    """
+    if block == GatherCommand.block:
+        return [("digits", digits)]
+    return [] if reached is None else reached_parameters(block, reached.value)
 
 
 def _open_runs(connection: Connection, session: Session) -> list[BlockRun]:
@@ -122,15 +158,20 @@ def _finish_run(
     *,
     has_audio: bool = False,
     digits: str = "",
+    reached: Disposition | None = None,
 ) -> Session:
     """Write down the end of a block and tell it; returns the session as it is then."""
     sessions.finish_run(connection, run.id, at_us, reason.value)
-    specific = _digits_of(run.block, digits)
-    if run.recording_id is not None:
+    if run.block in UNTOLD_BLOCKS:
+        return session
+    specific = _specific_of(run.block, digits, reached)
+    if run.block == MonitorCommand.block:
+        _note_monitor_begun(connection, run, reason, has_audio=has_audio)
+    elif run.recording_id is not None:
         specific = note_recording(
             connection, run.recording_id, recording, reason, at_us, has_audio=has_audio
         )
-    after = _advanced(connection, session, reason, at_us)
+    after = _advanced(connection, session, reason, at_us, reached)
     if run.notify_url is not None:
         notify(
             connection,
@@ -144,13 +185,32 @@ def _finish_run(
     return after
 
 
-def _advanced(connection: Connection, session: Session, reason: EndReason, at_us: int) -> Session:
+def _note_monitor_begun(
+    connection: Connection, run: BlockRun, reason: EndReason, *, has_audio: bool
+) -> None:
+    """
+    The recording of a whole call goes on after its block, unless the call ended with that.
+
+    After a crash in the block there may be audio all the same, which `FinishMonitor` tells.
+    """
+    if run.recording_id is not None and reason in CALL_IS_OVER and not has_audio:
+        state = advance_recording(RecordingState.PENDING, RecordingEvent.NOTHING_RECORDED)
+        recordings.update(connection, run.recording_id, state=state, end_reason=reason.value)
+
+
+def _advanced(
+    connection: Connection,
+    session: Session,
+    reason: EndReason,
+    at_us: int,
+    reached: Disposition | None,
+) -> Session:
     """The session after a block's end: waiting for the next, or settled with the call."""
     if session.state is SessionState.ENDED:
         return session
     if reason in CALL_IS_OVER or session.state is SessionState.ENDING:
         answered = session.answered_us is not None
-        disposition = Disposition.ANSWERED if answered else Disposition.CANCELLED
+        disposition = Disposition.ANSWERED if answered else reached or Disposition.CANCELLED
         return end_session(connection, session, ended_us=at_us, disposition=disposition.value)
     after = replace(session, state=advance(session.state, SessionEvent.BLOCK_FINISHED), run_id=None)
     sessions.update(connection, session.id, state=after.state, run_id=None)

@@ -26,15 +26,21 @@ from voiceblocks.calls.events import (
     EndReason,
     RecordedAudio,
 )
-from voiceblocks.database import notifications, recordings, sessions
+from voiceblocks.database import further_legs, notifications, recordings, sessions
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import StoreError, VoiceblocksError
 from voiceblocks.log import get_logger
-from voiceblocks.recordings.spool import open_spool
+from voiceblocks.recordings.model import Recording
+from voiceblocks.recordings.spool import HEARD_SUFFIX, open_spool
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.sessions.model import BlockRun, Session
 from voiceblocks.workflows.call_control import CallControl, Outbox
-from voiceblocks.workflows.finish_recording import FinishedRecording, FinishRecording
+from voiceblocks.workflows.finish_monitor import MONITOR, FinishMonitor, left_behind
+from voiceblocks.workflows.finish_recording import (
+    FinishedRecording,
+    FinishRecording,
+    heard_name,
+)
 from voiceblocks.workflows.note_call_events import note_block_finished, note_call_ended
 
 _log = get_logger("recovery")
@@ -52,6 +58,8 @@ class _LeftBehind:
     session: Session
     runs: tuple[BlockRun, ...]
     "Those that are not finished, in the order in which they are told."
+    dialogs: tuple[str, ...]
+    "Of all legs that were up: each far end gets its BYE."
     alive_until_us: int
     "The last that is known of the call, apart from what it recorded at the end."
 
@@ -85,7 +93,11 @@ class RecoverAfterCrash:
         self._finish_recording = finish_recording
         self._calls = calls
         self._outbox = outbox
+        self._finish_monitor = FinishMonitor(
+            database=database, finish_recording=finish_recording, outbox=outbox
+        )
         self._left: list[_LeftBehind] = []
+        self._monitors: list[Recording] = []
 
     async def recover(self) -> None:
         """Do everything, one after another."""
@@ -95,14 +107,19 @@ class RecoverAfterCrash:
 
     async def look(self) -> None:
         """See what is left, and free the notifications that were on their way."""
-        self._left = await self._database.run(lambda connection: _look(connection, self._node))
+        self._left, self._monitors = await self._database.run(
+            lambda connection: (
+                _look(connection, self._node),
+                left_behind(connection, self._node),
+            )
+        )
 
     async def settle_quiet(self) -> None:
         """Say goodbye to all far ends; settle the sessions that have no audio to encode."""
         for left in self._left:
             # Before anything is written: said twice is better than never.
-            if left.session.dialog is not None:
-                self._calls.say_goodbye(left.session.dialog)
+            for dialog in left.dialogs:
+                self._calls.say_goodbye(dialog)
         for left in [left for left in self._left if not self._has_audio(left)]:
             await self._settle_or_log(left)
 
@@ -110,6 +127,8 @@ class RecoverAfterCrash:
         """Encode and store what the others recorded, and settle them."""
         for left in [left for left in self._left if self._has_audio(left)]:
             await self._settle_or_log(left)
+        for monitor in self._monitors:
+            await self._finish_monitor_or_log(monitor)
         await self._tidy_up()
 
     async def _tidy_up(self) -> None:
@@ -124,10 +143,20 @@ class RecoverAfterCrash:
             _log.exception("spools_not_tidied_up")
 
     def _has_audio(self, left: _LeftBehind) -> bool:
-        return any(self._samples_of(run) for run in left.runs)
+        # Monitors are encoded after their sessions are settled.
+        return any(self._samples_of(run) for run in left.runs if run.block != MONITOR)
 
     def _samples_of(self, run: BlockRun) -> int:
-        return self._salvaged.get(run.recording_id or "", 0)
+        return self._samples_named(run.recording_id or "")
+
+    def _samples_named(self, name: str) -> int:
+        return max(self._salvaged.get(name, 0), self._salvaged.get(heard_name(name), 0))
+
+    async def _finish_monitor_or_log(self, monitor: Recording) -> None:
+        try:
+            await self._finish_monitor.recover(monitor, self._salvaged)
+        except Exception:  # noqa: BLE001 - as for a session
+            _log.exception("monitor_not_recovered", name=monitor.id)
 
     async def _settle_or_log(self, left: _LeftBehind) -> None:
         try:
@@ -141,12 +170,18 @@ class RecoverAfterCrash:
         ended_us = left.alive_until_us
         finished: dict[str, FinishedRecording] = {}
         found: dict[str, RecordedAudio] = {}
+        monitor_id = left.session.monitor_id
+        if monitor_id is not None and self._samples_named(monitor_id):
+            until_us = self._heard_until_us(monitor_id, self._samples_named(monitor_id))
+            ended_us = max(ended_us, until_us)
         for run in left.runs:
             n_samples = self._samples_of(run)
             if run.recording_id is None or not n_samples:
                 continue
             found[run.id] = _salvaged_audio(run.recording_id, n_samples)
             ended_us = max(ended_us, self._heard_until_us(run.recording_id, n_samples))
+            if run.block == MONITOR:
+                continue
             recording = await self._finish_recording(found[run.id], EndReason.SERVER_RESTART)
             if recording is not None:
                 finished[run.id] = recording
@@ -184,7 +219,11 @@ def _look(connection: Connection, node: str) -> list[_LeftBehind]:
         # What a forced hang-up cut off is told before it (decision 1).
         runs.sort(key=lambda run: run.id != session.run_id)
         unfinished = tuple(run for run in runs if run.finished_us is None)
-        found.append(_LeftBehind(session, unfinished, max(signs)))
+        legs = further_legs.list_of_session(connection, session.id)
+        signs += [leg.ended_us or leg.answered_us or 0 for leg in legs]
+        dialogs = [session.dialog, *(leg.dialog for leg in legs if leg.ended_us is None)]
+        up = tuple(dialog for dialog in dialogs if dialog is not None)
+        found.append(_LeftBehind(session, unfinished, up, max(signs)))
     return found
 
 
@@ -200,7 +239,12 @@ def _write(
         note_block_finished(
             connection,
             BlockFinished(
-                session_id, run.id, EndReason.SERVER_RESTART, ended_us, found.get(run.id)
+                session_id,
+                run.id,
+                EndReason.SERVER_RESTART,
+                ended_us,
+                found.get(run.id),
+                reached=_reached(left, run),
             ),
             finished.get(run.id),
         )
@@ -209,8 +253,20 @@ def _write(
     note_call_ended(connection, CallEnded(session_id, ended_us, disposition))
 
 
+def _reached(left: _LeftBehind, run: BlockRun) -> Disposition | None:
+    """What is known of whom a block had called: an answer, or nothing."""
+    match run.block:
+        case "dial":
+            answered = left.session.answered_us is not None
+        case "transfer":
+            answered = len(left.dialogs) > 1
+        case _:
+            return None
+    return Disposition.ANSWERED if answered else Disposition.FAILED
+
+
 def _not_needed(connection: Connection, names: list[str]) -> set[str]:
-    found = ((name, recordings.find(connection, name)) for name in names)
+    found = ((name, recordings.find(connection, name.removesuffix(HEARD_SUFFIX))) for name in names)
     return {name for name, row in found if row is not None and row.state in _SPOOL_NOT_NEEDED}
 
 

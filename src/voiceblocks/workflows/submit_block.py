@@ -9,49 +9,41 @@ asked in time must not lose its caller to the download of its own prompt.
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
-from sqlalchemy import Connection
-
-from voiceblocks import ids
 from voiceblocks.accounts.errors import InvalidAccessToken, InvalidAppId
 from voiceblocks.accounts.model import Application
 from voiceblocks.accounts.tokens import SecretKey
-from voiceblocks.blocks.command import BlockKind, Command
+from voiceblocks.blocks.command import Command
 from voiceblocks.blocks.hangup import HangupCommand
+from voiceblocks.blocks.hold import HoldCommand
+from voiceblocks.blocks.monitor import MonitorCommand
 from voiceblocks.blocks.record import RecordCommand
-from voiceblocks.blocks.registry import kind_of
+from voiceblocks.blocks.transfer import TransferCommand
 from voiceblocks.clock import Clock
-from voiceblocks.database import accounts, notifications, recordings, sessions
+from voiceblocks.database import accounts, sessions
 from voiceblocks.database.unit_of_work import Database
-from voiceblocks.engine.plan import BlockPlan
-from voiceblocks.errors import IllegalTransition
-from voiceblocks.ids import RecordingId
-from voiceblocks.recordings.model import Recording
-from voiceblocks.recordings.state import RecordingState
-from voiceblocks.sessions.errors import SessionAccessDenied, SessionEnded, UnknownSession
-from voiceblocks.sessions.model import BlockRun, Session
-from voiceblocks.sessions.state import SessionEvent, advance, refusal_for
-from voiceblocks.speech.interfaces import Clip, PromptRenderer
+from voiceblocks.engine.plan import BlockPlan, OutgoingLegPlan, RoomKey, TransferPlan
+from voiceblocks.errors import InvalidRequest
+from voiceblocks.sessions.errors import SessionEnded
+from voiceblocks.speech.interfaces import Clip
+from voiceblocks.trunks.route import route_of
+from voiceblocks.workflows.accept_block import AcceptedBlock, accept_block
+from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.call_control import CallControl, Outbox
-from voiceblocks.workflows.prepare_prompts import PromptPreparer
-
-
-class NotifyUrlCheck(Protocol):
-    """Looks at a notify_url before the request is accepted (decision 22)."""
-
-    async def check(self, url: str) -> None:
-        """Raise `InvalidRequest` if its host is not allowed, not found or has bad TLS."""
-        ...
+from voiceblocks.workflows.prepare_request import RequestPreparer
 
 
 @dataclass(frozen=True, slots=True)
-class _Accepted:
-    run: BlockRun
-    hangs_up_after: bool
+class _Sounds:
+    """Everything that a block plays."""
+
+    prompt: tuple[Clip, ...]
+    beep: Clip | None = None
+    ring_tone: Clip | None = None
 
 
 class SubmitBlock:
@@ -60,12 +52,11 @@ class SubmitBlock:
 
     Args:
         database: The node's database.
-        key: Looks up access tokens.
-        prompts: Renders `msg`.
-        renderer: Gives the beep.
-        notify_urls: Looks at notify_url.
+        key: Looks up access tokens, and unseals the trunks' passwords.
+        requests: Renders what a block says, and looks at its notify_url.
         calls: The engine.
         outbox: Woken because an accepted block lets the next notification go (decision 2).
+        rules: What the settings say about outgoing calls.
         clock: For time stamps.
     """
 
@@ -74,20 +65,18 @@ class SubmitBlock:
         *,
         database: Database,
         key: SecretKey,
-        prompts: PromptPreparer,
-        renderer: PromptRenderer,
-        notify_urls: NotifyUrlCheck,
+        requests: RequestPreparer,
         calls: CallControl,
         outbox: Outbox,
+        rules: OutgoingRules,
         clock: Clock,
     ) -> None:
         self._database = database
         self._key = key
-        self._prompts = prompts
-        self._renderer = renderer
-        self._notify_urls = notify_urls
+        self._requests = requests
         self._calls = calls
         self._outbox = outbox
+        self._rules = rules
         self._clock = clock
 
     async def authenticate(self, app_id: str, access_token: str) -> Application:
@@ -107,26 +96,30 @@ class SubmitBlock:
             raise InvalidAppId("not the token's application, or revoked")
         return found.application
 
-    async def submit(self, app: Application, command: Command) -> dict[str, str]:
+    async def submit(self, app: Application, command: Command) -> Mapping[str, Any]:
         """
         Accept and start a block.
 
         Returns:
-            What the answer holds beside `status`; nothing for the blocks of a call.
+            What the answer holds beside `status`: the room of a transfer to one.
 
         Raises:
             InvalidRequest: With the documented status of what is wrong with the request.
-            UnknownSession, SessionAccessDenied, SessionNotReady, SessionEnded: As they say.
+            UnknownSession, SessionAccessDenied, SessionNotReady, SessionEnded,
+            SessionNotOnHold: As they say.
         """
         with await self._hold_clocks(app, command):
-            prompt, beep = await self._prepare(command)
+            sounds = await self._prepare(command)
+            self._require_room(app, command)
             accepted = await self._database.run(
-                lambda connection: self._accept(connection, app, command)
+                lambda connection: accept_block(
+                    connection, app, command, self._rules, self._clock.utc_us()
+                )
             )
             self._outbox.wake()
-            if not self._start(command, accepted, prompt, beep):
+            if not self._start(app, command, accepted, sounds):
                 await self._require_told(accepted)
-        return {}
+        return {} if accepted.room is None else {"room": accepted.room}
 
     async def _hold_clocks(
         self, app: Application, command: Command
@@ -140,65 +133,25 @@ class SubmitBlock:
         is_its_own = session is not None and session.app_id == app.id
         return self._calls.hold_clocks(command.session) if is_its_own else nullcontext()
 
-    async def _prepare(self, command: Command) -> tuple[tuple[Clip, ...], Clip | None]:
-        """Render the prompt and look at notify_url together; the page lists msg's errors first."""
-        rendering = asyncio.ensure_future(self._prompts.prepare(command.msg))
-        checking = asyncio.ensure_future(self._check_notify_url(command.notify_url))
-        try:
-            clips = await rendering
-            await checking
-        finally:
-            rendering.cancel()
-            checking.cancel()
-            await asyncio.gather(rendering, checking, return_exceptions=True)
-        beep = await self._renderer.beep() if isinstance(command, RecordCommand) else None
-        return tuple(clips), beep
+    async def _prepare(self, command: Command) -> _Sounds:
+        requests = self._requests
+        prompt = await requests.prepare(command.msg, _urls_of(command))
+        match command:
+            case HoldCommand() if not prompt:
+                return _Sounds((await requests.hold_music(),))
+            case RecordCommand():
+                return _Sounds(prompt, beep=await requests.beep())
+            case TransferCommand() if command.dests:
+                return _Sounds(prompt, ring_tone=await requests.ring_tone(command.dests[0]))
+        return _Sounds(prompt)
 
-    async def _check_notify_url(self, url: str | None) -> None:
-        if url is not None:
-            await self._notify_urls.check(url)
+    def _require_room(self, app: Application, command: Command) -> None:
+        """Refuse a transfer to a room that is full; who comes at the same instant is told later."""
+        room = command.room if isinstance(command, TransferCommand) else None
+        if room and self._calls.room_space(RoomKey(app.id, room)) == 0:
+            raise InvalidRequest("error_dest_too_many")
 
-    def _accept(self, connection: Connection, app: Application, command: Command) -> _Accepted:
-        now_us = self._clock.utc_us()
-        session = sessions.find_for_update(connection, command.session)
-        if session is None:
-            raise UnknownSession(command.session)
-        if session.app_id != app.id:
-            raise SessionAccessDenied(command.session)
-        event, hangs_up_after = _event_for(command)
-        try:
-            state = advance(session.state, event)
-        except IllegalTransition:
-            raise refusal_for(session.state, event)(session.id) from None
-        recording_id = ids.new_recording_id() if _records(command) else None
-        run = BlockRun(
-            id=ids.new_block_run_id(),
-            session_id=session.id,
-            block=command.block,
-            notify_url=command.notify_url,
-            tag=command.tag,
-            recording_id=recording_id,
-            created_us=now_us,
-            finished_us=None,
-            end_reason=None,
-        )
-        sessions.insert_run(connection, run)
-        if recording_id is not None:
-            recordings.insert(connection, _pending(recording_id, session, now_us))
-        # The application acted on what it was told, so that need not be repeated.
-        notifications.act_on(connection, session.id, now_us)
-        changes: dict[str, object] = {"state": state}
-        if event is not SessionEvent.HANGUP_FORCED:
-            changes |= {
-                "run_id": run.id,
-                "last_block": command.block,
-                "last_notify_url": command.notify_url,
-                "last_tag": command.tag,
-            }
-        sessions.update(connection, session.id, **changes)
-        return _Accepted(run, hangs_up_after)
-
-    async def _require_told(self, accepted: _Accepted) -> None:
+    async def _require_told(self, accepted: AcceptedBlock) -> None:
         """
         Where the call ended in the same moment, its end told this block's: so it was accepted.
 
@@ -211,11 +164,7 @@ class SubmitBlock:
             raise SessionEnded("there is no such call here")
 
     def _start(
-        self,
-        command: Command,
-        accepted: _Accepted,
-        prompt: tuple[Clip, ...],
-        beep: Clip | None,
+        self, app: Application, command: Command, accepted: AcceptedBlock, sounds: _Sounds
     ) -> bool:
         if isinstance(command, HangupCommand) and command.force:
             return self._calls.force_hangup(command.session, accepted.run.id)
@@ -224,35 +173,39 @@ class SubmitBlock:
                 session_id=command.session,
                 run_id=accepted.run.id,
                 command=command,
-                prompt=prompt,
-                beep=None if accepted.hangs_up_after else beep,
+                prompt=sounds.prompt,
+                beep=None if accepted.hangs_up_after else sounds.beep,
                 recording_name=accepted.run.recording_id,
                 hangs_up_after=accepted.hangs_up_after,
+                transfer=(
+                    self._transfer(app, command, accepted, sounds)
+                    if isinstance(command, TransferCommand)
+                    else None
+                ),
             )
         )
 
+    def _transfer(
+        self, app: Application, command: TransferCommand, accepted: AcceptedBlock, sounds: _Sounds
+    ) -> TransferPlan:
+        return TransferPlan(
+            legs=tuple(
+                OutgoingLegPlan(
+                    dest=one.leg.dest,
+                    caller=one.leg.caller,
+                    routes=tuple(route_of(trunk, self._key) for trunk in one.trunks),
+                    ring_s=command.ring_time_s,
+                    leg_id=one.leg.id,
+                )
+                for one in accepted.dialled
+            ),
+            room=None if accepted.room is None else RoomKey(app.id, accepted.room),
+            ring_tone=sounds.ring_tone,
+        )
 
-def _event_for(command: Command) -> tuple[SessionEvent, bool]:
-    """Which event of the session's table a block is, and whether the call ends after it."""
-    if isinstance(command, HangupCommand):
-        event = SessionEvent.HANGUP_FORCED if command.force else SessionEvent.END_BLOCK_ACCEPTED
-        return event, False
-    if command.notify_url is None and kind_of(command.block) is BlockKind.MIDDLE:
-        return SessionEvent.END_BLOCK_ACCEPTED, True
-    return SessionEvent.BLOCK_ACCEPTED, False
 
-
-def _records(command: Command) -> bool:
-    return isinstance(command, RecordCommand) and command.notify_url is not None
-
-
-def _pending(recording_id: RecordingId, session: Session, now_us: int) -> Recording:
-    return Recording(
-        id=recording_id,
-        session_id=session.id,
-        app_id=session.app_id,
-        state=RecordingState.PENDING,
-        end_reason=None,
-        object_name=f"{recording_id}.mp3",
-        created_us=now_us,
-    )
+def _urls_of(command: Command) -> tuple[str | None, ...]:
+    """Every address that the request names for notifications."""
+    if isinstance(command, MonitorCommand):
+        return command.notify_url, command.monitor_notify_url
+    return (command.notify_url,)

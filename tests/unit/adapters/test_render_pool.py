@@ -224,6 +224,20 @@ async def test_beep(pool: RenderPool) -> None:
     assert goertzel_level_dbfs(samples, 1000) > -15
 
 
+async def test_ring_tones_and_music(pool: RenderPool) -> None:
+    """Made once, in both laws; countries with one tone share a clip."""
+    music = await pool.hold_music()
+    assert music.n_samples == 24 * 8000
+    assert len(heard(music)) == music.n_samples
+    assert await pool.hold_music() == music
+    american = await pool.ring_tone("US")
+    assert american == await pool.ring_tone("ca")
+    assert american.n_samples == 6 * 8000
+    for frequency_hz in (440, 480):
+        assert goertzel_level_dbfs(heard(american)[:16000], frequency_hz) > -25
+    assert (await pool.ring_tone("XX")).n_samples == 5 * 8000
+
+
 @needs_speech
 async def test_killed_children_are_replaced(pool: RenderPool) -> None:
     """A child that dies, idle or at work, costs nobody an answer."""

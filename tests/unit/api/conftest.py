@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 import pytest
@@ -17,7 +18,15 @@ from voiceblocks.api.handlers import ApiHandlers
 from voiceblocks.api.http_server import HttpServer
 from voiceblocks.api.metrics import ApiMetrics
 from voiceblocks.api.rate_limits import InMemoryRateLimiter
-from voiceblocks.blocks.command import Command
+from voiceblocks.blocks.call import CallCommand
+from voiceblocks.blocks.command import Command, Request
+from voiceblocks.blocks.conference import ConferenceCommand
+from voiceblocks.blocks.dial import DialCommand
+from voiceblocks.blocks.get_history import GetHistoryCommand
+from voiceblocks.blocks.get_rate import GetRateCommand
+from voiceblocks.blocks.moderate import ModerateCommand
+from voiceblocks.blocks.query_status import QueryStatusCommand
+from voiceblocks.blocks.voice_hangup import VoiceHangupCommand
 from voiceblocks.errors import RequestRefused
 from voiceblocks.ids import AccountId, AppId
 
@@ -54,6 +63,57 @@ class FakeSubmitter:
             raise self.error
         self.commands.append(command)
         return self.extra
+
+
+@dataclass
+class FakeCalls:
+    """Places, moderates and tells of calls that are not there; fails on demand."""
+
+    requests: list[Request] = field(default_factory=list)
+    error: Exception | None = None
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    "What is answered beside `status`, by the request's name."
+
+    async def dial(self, app: Application, command: DialCommand) -> Mapping[str, Any]:
+        """Fulfil `CallPlacer`."""
+        return self._answer(app, command)
+
+    async def call(self, app: Application, command: CallCommand) -> Mapping[str, Any]:
+        """Fulfil `CallPlacer`."""
+        return self._answer(app, command)
+
+    async def conference(self, app: Application, command: ConferenceCommand) -> Mapping[str, Any]:
+        """Fulfil `CallPlacer`."""
+        return {"txn_refs": [], "room": "R1", **self._answer(app, command)}
+
+    async def moderate(self, app: Application, command: ModerateCommand) -> Mapping[str, Any]:
+        """Fulfil `CallModeration`."""
+        return self._answer(app, command)
+
+    async def hang_up(self, app: Application, command: VoiceHangupCommand) -> Mapping[str, Any]:
+        """Fulfil `CallModeration`."""
+        return self._answer(app, command)
+
+    async def query_status(
+        self, app: Application, command: QueryStatusCommand
+    ) -> Mapping[str, Any]:
+        """Fulfil `CallQueries`."""
+        return self._answer(app, command)
+
+    async def get_history(self, app: Application, command: GetHistoryCommand) -> Mapping[str, Any]:
+        """Fulfil `CallQueries`."""
+        return self._answer(app, command)
+
+    async def get_rate(self, app: Application, command: GetRateCommand) -> Mapping[str, Any]:
+        """Fulfil `CallQueries`."""
+        return self._answer(app, command)
+
+    def _answer(self, app: Application, request: Request) -> dict[str, Any]:
+        assert app.id == APP_ID
+        if self.error is not None:
+            raise self.error
+        self.requests.append(request)
+        return self.answers.get(request.block, {})
 
 
 @dataclass
@@ -112,6 +172,7 @@ class Api:
     port: int
     http: aiohttp.ClientSession
     submitter: FakeSubmitter
+    calls: FakeCalls
     source: FakeSource
     limiter: SwappableLimiter
     registry: CollectorRegistry
@@ -119,30 +180,43 @@ class Api:
 
     async def status(self, path: str, params: Mapping[str, str], method: str = "POST") -> str:
         """Send parameters as a form or query with good credentials; return the status."""
+        return str((await self.answer(path, params, method))["status"])
+
+    async def answer(
+        self, path: str, params: Mapping[str, str], method: str = "POST"
+    ) -> dict[str, Any]:
+        """As `status`, but return the whole answer."""
         complete = {"app_id": APP_ID, "access_token": TOKEN, **params}
         where = {"params": complete} if method == "GET" else {"data": complete}
         async with self.http.request(method, f"{self.url}/open/{path}", **where) as response:
             assert response.status == 200
-            answer = await response.json()
+            answer: dict[str, Any] = await response.json()
         assert isinstance(answer["status"], str)
-        return str(answer["status"])
+        return answer
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def serving() -> AsyncIterator[Api]:
     """The public application on a free loopback port, for a module."""
-    submitter, source, limiter = FakeSubmitter(), FakeSource(), SwappableLimiter()
+    submitter, calls = FakeSubmitter(), FakeCalls()
+    source, limiter = FakeSource(), SwappableLimiter()
     not_ready = list[str]()
     registry = CollectorRegistry()
     handlers = ApiHandlers(
-        blocks=submitter, rate_limiter=limiter, recordings=source, readiness=lambda: not_ready
+        blocks=submitter,
+        calls=calls,
+        moderation=calls,
+        queries=calls,
+        rate_limiter=limiter,
+        recordings=source,
+        readiness=lambda: not_ready,
     )
     server = HttpServer(create_app(handlers, metrics=ApiMetrics(registry)), "127.0.0.1", 0)
     await server.start()
     host, port = server.address
     url = f"http://{host}:{port}"
     async with aiohttp.ClientSession() as http:
-        yield Api(url, port, http, submitter, source, limiter, registry, not_ready)
+        yield Api(url, port, http, submitter, calls, source, limiter, registry, not_ready)
     await server.stop()
 
 
@@ -150,6 +224,7 @@ async def serving() -> AsyncIterator[Api]:
 def api(serving: Api) -> Api:
     """The running application, with its fakes as new."""
     vars(serving.submitter).update(vars(FakeSubmitter()))
+    vars(serving.calls).update(vars(FakeCalls()))
     vars(serving.source).update(vars(FakeSource()))
     serving.limiter.real = None
     serving.not_ready.clear()

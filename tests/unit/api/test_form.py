@@ -18,7 +18,6 @@ from voiceblocks.api.form import (
     PAIRS_MAX,
     ClientLeft,
     UnreadBody,
-    normalise_number,
     parse_pairs,
     read_fields,
 )
@@ -108,25 +107,6 @@ def test_the_largest_body_is_read_quickly(piece: bytes) -> None:
     started = time.perf_counter()
     parse_pairs(encoded)
     assert time.perf_counter() - started < 1
-
-
-@pytest.mark.parametrize(
-    ("raw", "number"),
-    [
-        ("+6591234567", "+6591234567"),
-        (" 6591234567", "+6591234567"),
-        ("6591234567", "+6591234567"),
-        (" +6591234567 ", "+6591234567"),
-        ("private", "private"),
-        ("room:R1", "room:R1"),
-        ("", ""),
-        (" ", ""),
-        ("\u0661\u0662", "\u0661\u0662"),
-    ],
-)
-def test_a_lost_plus_sign_comes_back(raw: str, number: str) -> None:
-    """An unescaped plus, read as a blank, and a missing one are the same number."""
-    assert normalise_number(raw) == number
 
 
 def _scope(method: str, query: bytes, length: int | None = None) -> dict[str, Any]:

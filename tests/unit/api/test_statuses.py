@@ -8,7 +8,7 @@ from voiceblocks.accounts.errors import InvalidAccessToken, InvalidAppId, RateLi
 from voiceblocks.api.reference import statuses_of
 from voiceblocks.api.statuses import GENERIC_STATUSES, STATUS_BY_ERROR, STATUS_TEXTS, status_of
 from voiceblocks.blocks.record import RecordCommand
-from voiceblocks.blocks.registry import BLOCKS
+from voiceblocks.blocks.registry import APIS
 from voiceblocks.errors import (
     CapacityExceeded,
     IllegalTransition,
@@ -20,6 +20,7 @@ from voiceblocks.errors import (
 from voiceblocks.sessions.errors import (
     SessionAccessDenied,
     SessionEnded,
+    SessionNotOnHold,
     SessionNotReady,
     UnknownSession,
 )
@@ -32,6 +33,7 @@ TABLE = [
     (SessionAccessDenied("x"), "error_session_access_denied"),
     (SessionEnded("x"), "error_session_ended"),
     (SessionNotReady("x"), "error_session_not_ready"),
+    (SessionNotOnHold("x"), "error_session_not_on_hold"),
 ]
 
 
@@ -66,8 +68,8 @@ def test_everything_else_is_our_fault(error: Exception) -> None:
 
 
 def test_every_status_is_explained() -> None:
-    """The reference page has a sentence for each status that any block or the front can give."""
-    known = {status for entry in BLOCKS.values() for status in statuses_of(entry.command)}
+    """The reference page has a sentence for each status that any API or the front can give."""
+    known = {status for request_class in APIS.values() for status in statuses_of(request_class)}
     known |= {*GENERIC_STATUSES, *STATUS_BY_ERROR.values(), "error_service_not_available"}
     assert set(STATUS_TEXTS) == known
 

@@ -70,6 +70,10 @@ def test_an_account_with_an_application_and_a_number(data_dir: Path) -> None:
         (("account", "create", "A", "--credit", "0.0001"), "not an amount"),
         (("account", "create", "A", "--credit=-1"), "0 or more"),
         (("account", "create", "A", "--currency", "XXX"), "choose"),
+        (("account", "show", "acc_nobody"), "no account"),
+        (("account", "allow", "acc_nobody", "--prefix", "+65"), "no account"),
+        (("account", "disallow", "acc_nobody", "--prefix", "+65"), "no account"),
+        (("account", "set", "acc_nobody", "--max-calls", "1"), "no account"),
         (("app", "create", "acc_nobody", "x"), "no account"),
         (("number", "add", "reception", "--app", "x"), "not a phone number"),
         (("number", "add", "+6531580000", "--app", "x"), "no application"),
@@ -83,6 +87,96 @@ def test_what_is_wrong_is_a_sentence(
 ) -> None:
     """Exit code 1, no traceback."""
     assert words in run(*arguments, exit_code=1)["error"]
+
+
+def test_whom_an_account_may_call(data_dir: Path) -> None:
+    """Nobody at first; prefixes are added and taken away, and both listings show them."""
+    account = run("account", "create", "Demo")["account_id"]
+    assert run("account", "list")["accounts"][0]["may_call"] == []
+    allow = ("account", "allow", account)
+    assert run(*allow, "--prefix", "+65")["may_call"] == ["+65"]
+    assert run(*allow, "--prefix", "+65", "--prefix", "1 (212)")["may_call"] == ["+1212", "+65"]
+    assert run("account", "list")["accounts"][0]["may_call"] == ["+1212", "+65"]
+    left = run("account", "disallow", account, "--prefix", "+65")
+    assert left == {"account_id": account, "may_call": ["+1212"]}
+    assert run("account", "show", account)["may_call"] == ["+1212"]
+    people = CliRunner().invoke(app, ["account", "disallow", account, "--prefix", "+1212"])
+    assert people.stdout == f"{account} may call nobody\n"
+    assert "nobody: see `voiceblocks account allow`" in (
+        CliRunner().invoke(app, ["account", "show", account]).stdout
+    )
+
+
+@pytest.mark.parametrize("prefix", ["", "+", "0", "+0", "singapore", "+65x", "+" + "6" * 16])
+def test_what_is_no_prefix_opens_nothing(data_dir: Path, prefix: str) -> None:
+    """Above all an empty one, which would be a prefix of every number."""
+    account = run("account", "create", "Demo")["account_id"]
+    error = run("account", "allow", account, "--prefix", "+44", "--prefix", prefix, exit_code=1)
+    assert "is not a prefix" in error["error"]
+    assert run("account", "show", account)["may_call"] == []
+
+
+def test_a_prefix_that_was_not_allowed_cannot_be_taken(data_dir: Path) -> None:
+    """A sentence says which there are, so that nobody believes a country closed that is open."""
+    account = run("account", "create", "Demo")["account_id"]
+    run("account", "allow", account, "--prefix", "+6591")
+    error = run("account", "disallow", account, "--prefix", "+65", exit_code=1)["error"]
+    assert error == "+65 is none of its allowed prefixes, which are: +6591"
+
+
+def test_account_limits(data_dir: Path) -> None:
+    """Each is set by itself, and `none` takes it away again."""
+    account = run("account", "create", "Demo", "--credit", "10")["account_id"]
+    change = ("account", "set", account)
+    facts = run("account", "show", account)
+    assert facts == {
+        "id": account,
+        "name": "Demo",
+        "currency": "SGD",
+        "credit": "10.000",
+        "may_call": [],
+        "registered_number": None,
+        "max_calls": None,
+        "dials_per_minute": None,
+        "spend_per_day": None,
+    }
+    for option, value, name, shown in (
+        ("--registered-number", "65 9123-4567", "registered_number", "+6591234567"),
+        ("--dials-per-minute", "0", "dials_per_minute", 0),
+        ("--spend-per-day", "20", "spend_per_day", "20.000"),
+        ("--max-calls", "3", "max_calls", 3),
+        ("--credit-add", "5.5", "credit", "15.500"),
+        ("--credit-add", "-20", "credit", "-4.500"),
+    ):
+        facts[name] = shown
+        assert run(*change, f"{option}={value}") == facts
+    for option in ("registered-number", "dials-per-minute", "spend-per-day", "max-calls"):
+        facts[option.replace("-", "_")] = None
+        assert run(*change, f"--{option}=none") == facts
+    assert run("account", "show", account) == facts
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "Nothing to change"),
+        (("--registered-number=home",), "not a phone number"),
+        (("--dials-per-minute=many",), "no number of calls per minute: give 0 or more"),
+        (("--dials-per-minute=-1",), "give 0 or more"),
+        (("--dials-per-minute=1000001",), "give 0 or more"),
+        (("--max-calls=0",), "no number of simultaneous calls: give 1 or more"),
+        (("--max-calls=²",), "give 1 or more"),
+        (("--spend-per-day=-1",), "0 or more a day"),
+        (("--spend-per-day=much",), "not an amount"),
+        (("--credit-add=0.0001", "--max-calls=5"), "not an amount"),
+    ],
+)
+def test_wrong_limits_change_nothing(data_dir: Path, options: tuple[str, ...], words: str) -> None:
+    """A sentence, and the account as it was, also where another option was right."""
+    account = run("account", "create", "Demo")["account_id"]
+    before = run("account", "show", account)
+    assert words in run("account", "set", account, *options, exit_code=1)["error"]
+    assert run("account", "show", account) == before
 
 
 @pytest.mark.parametrize(

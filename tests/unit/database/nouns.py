@@ -8,11 +8,20 @@ from sqlalchemy import Connection
 
 from voiceblocks.accounts.model import Account, Application, Number
 from voiceblocks.database import accounts, sessions
-from voiceblocks.ids import AccountId, AppId, BlockRunId, RecordingId, SessionId, TxnRef
+from voiceblocks.ids import (
+    AccountId,
+    AppId,
+    BlockRunId,
+    LegId,
+    RecordingId,
+    SessionId,
+    TrunkId,
+    TxnRef,
+)
 from voiceblocks.money import Thousandths
-from voiceblocks.recordings.model import Recording
+from voiceblocks.recordings.model import Recording, RecordingKind
 from voiceblocks.recordings.state import RecordingState
-from voiceblocks.sessions.model import BlockRun, Direction, Session
+from voiceblocks.sessions.model import BlockRun, Direction, FurtherLeg, Session, SessionKind
 from voiceblocks.sessions.state import SessionState
 
 CREATED_US = 1_700_000_000_000_000
@@ -26,6 +35,9 @@ def an_account(account_id: str = "acc_1", **fields: Any) -> Account:
         "currency": "SGD",
         "credit": Thousandths(100_000),
         "max_calls": None,
+        "registered_number": "+6598765432",
+        "dials_per_minute": None,
+        "spend_per_day": None,
         "created_us": CREATED_US,
     }
     return Account(**(values | fields))
@@ -63,6 +75,7 @@ def a_session(session_id: str = "S-1-a", **fields: Any) -> Session:
         "account_id": AccountId("acc_1"),
         "app_id": AppId("app1"),
         "direction": Direction.INBOUND,
+        "kind": SessionKind.IVR,
         "from_number": "+6591234567",
         "to_number": "+6531580000",
         "state": SessionState.WAITING,
@@ -70,6 +83,9 @@ def a_session(session_id: str = "S-1-a", **fields: Any) -> Session:
         "last_notify_url": "http://127.0.0.1:9/notify",
         "last_tag": "order 7",
         "run_id": BlockRunId("run_1"),
+        "room": "my.123_room",
+        "monitor_id": RecordingId("rec-9"),
+        "max_duration_s": 86_400,
         "notification_count": 0,
         "currency": "SGD",
         "rate": Thousandths(20),
@@ -100,12 +116,34 @@ def a_run(run_id: str = "run_1", session_id: str = "S-1-a", **fields: Any) -> Bl
     return BlockRun(**(values | fields))
 
 
+def a_leg(leg_id: str = "leg_2", session_id: str = "S-1-a", **fields: Any) -> FurtherLeg:
+    """A further leg that was answered and is over."""
+    values = {
+        "id": LegId(leg_id),
+        "session_id": SessionId(session_id),
+        "account_id": AccountId("acc_1"),
+        "number": 2,
+        "dest": "+6598000000",
+        "caller": "private",
+        "trunk_id": TrunkId("trk_1"),
+        "rate": Thousandths(40),
+        "debit": Thousandths(2**40),
+        "disposition": "answered",
+        "dialog": '{"call_id": "y"}',
+        "created_us": CREATED_US,
+        "answered_us": CREATED_US + 1,
+        "ended_us": CREATED_US + 2,
+    }
+    return FurtherLeg(**(values | fields))
+
+
 def a_recording(recording_id: str = "rec-1", **fields: Any) -> Recording:
     """A pending recording."""
     values = {
         "id": RecordingId(recording_id),
         "session_id": SessionId("S-1-a"),
         "app_id": AppId("app1"),
+        "kind": RecordingKind.RECORD,
         "state": RecordingState.PENDING,
         "end_reason": None,
         "object_name": f"{recording_id}.mp3",

@@ -143,3 +143,37 @@ def test_number_comes_with_all_that_decides_about_a_call(database: Database) -> 
     assert database.run_sync(lambda c: accounts.list_numbers(c, "app2")) == []
     with pytest.raises(IntegrityError):
         database.run_sync(lambda c: accounts.insert_number(c, with_url))
+
+
+def test_account_limits_change(database: Database) -> None:
+    """Named columns of one account change; an unknown account is our mistake."""
+    database.run_sync(seed)
+    database.run_sync(lambda c: accounts.insert_account(c, an_account("acc_2")))
+    limits = {"registered_number": None, "dials_per_minute": 5, "spend_per_day": Thousandths(2**40)}
+    database.run_sync(lambda c: accounts.update_account(c, "acc_1", **limits))
+    assert database.run_sync(lambda c: accounts.find_account(c, "acc_1")) == an_account(**limits)
+    assert database.run_sync(lambda c: accounts.find_account(c, "acc_2")) == an_account("acc_2")
+    with pytest.raises(ContractViolation, match="accounts has no row acc_3"):
+        database.run_sync(lambda c: accounts.update_account(c, "acc_3", max_calls=1))
+
+
+def test_numbers_of_an_account(database: Database) -> None:
+    """Those of all its applications, oldest first, and nobody else's."""
+
+    def happen(connection: Connection) -> None:
+        seed(connection)
+        accounts.insert_account(connection, an_account("acc_2"))
+        for app_id, account_id in (("app2", "acc_1"), ("app3", "acc_2")):
+            accounts.insert_application(connection, an_application(app_id, account_id))
+        for number, app_id, created_us in (
+            ("+653", "app1", 3),
+            ("+651", "app2", 3),
+            ("+652", "app2", 2),
+            ("+654", "app3", 1),
+        ):
+            accounts.insert_number(connection, a_number(number, app_id, created_us=created_us))
+
+    database.run_sync(happen)
+    found = database.run_sync(lambda c: accounts.list_numbers_of_account(c, "acc_1"))
+    assert [number.number for number in found] == ["+652", "+651", "+653"]
+    assert database.run_sync(lambda c: accounts.list_numbers_of_account(c, "acc_3")) == []

@@ -8,17 +8,29 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from tests.unit.database.nouns import an_account, seed
-from voiceblocks.database import accounts, migrate
+from voiceblocks.database import (
+    accounts,
+    charges,
+    further_legs,
+    migrate,
+    recordings,
+    sessions,
+)
 from voiceblocks.database.engines import open_engine, parse_url
 from voiceblocks.database.migrate import SchemaState, check_schema, upgrade
 from voiceblocks.database.schema import metadata
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import StartupError
+from voiceblocks.recordings.model import RecordingKind
+from voiceblocks.sessions.model import SessionKind
+from voiceblocks.sessions.state import SessionState
 
 
 def test_migrated_database_equals_the_schema(database_url: str) -> None:
@@ -35,6 +47,24 @@ def test_upgrade_of_a_current_database_changes_nothing(database_url: str) -> Non
     assert check_schema(database_url) is SchemaState.CURRENT
     upgrade(database_url)
     assert check_schema(database_url) is SchemaState.CURRENT
+
+
+def test_head_is_the_newest_migration() -> None:
+    """The revision that is known without Alembic is the one that Alembic would go to."""
+    script = ScriptDirectory.from_config(migrate._config())
+    assert script.get_heads() == [migrate.HEAD]
+
+
+def test_current_database_costs_no_alembic(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever starts on a current database does not wait for Alembic's import."""
+
+    def never(*_args: object) -> None:
+        raise AssertionError("Alembic was asked")
+
+    monkeypatch.setattr(migrate, "_state_of", never)
+    upgrade(sqlite_url)
 
 
 def test_new_sqlite_file_is_empty_and_then_current(tmp_path: Path) -> None:
@@ -72,19 +102,19 @@ def test_file_that_is_no_database_is_a_startup_error(tmp_path: Path) -> None:
         upgrade(f"sqlite:///{path}")
 
 
-SECOND_MIGRATION = """
+NEXT_MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9001"
+down_revision = "HEAD"
 
 
 def upgrade():
     with op.batch_alter_table("accounts") as accounts:
         accounts.add_column(sa.Column("colour", sa.Text()))
         accounts.alter_column("name", type_=sa.String(200), existing_nullable=False)
-"""
+""".replace("HEAD", migrate.HEAD)
 
 
 def test_older_schema_is_upgraded_with_its_data(
@@ -97,13 +127,14 @@ def test_older_schema_is_upgraded_with_its_data(
 
     later = tmp_path / "migrations"
     shutil.copytree(migrate._MIGRATIONS, later)
-    (later / "versions" / "v0002_colours.py").write_text(SECOND_MIGRATION)
+    (later / "versions" / "v9001_colours.py").write_text(NEXT_MIGRATION)
     with monkeypatch.context() as patch:
         patch.setattr(migrate, "_MIGRATIONS", later)
+        patch.setattr(migrate, "HEAD", "9001")
         assert check_schema(database_url) is SchemaState.OLDER
         upgrade(database_url)
         assert check_schema(database_url) is SchemaState.CURRENT
-    with pytest.raises(StartupError, match=r"schema 0002, this one knows up to 0001"):
+    with pytest.raises(StartupError, match=rf"schema 9001, this one knows up to {migrate.HEAD}"):
         upgrade(database_url)
 
     database = Database(database_url)
@@ -122,9 +153,10 @@ def test_upgrade_that_breaks_references_is_undone(
     database.run_sync(seed)
     later = tmp_path / "migrations"
     shutil.copytree(migrate._MIGRATIONS, later)
-    loses_rows = SECOND_MIGRATION + "    op.execute('DELETE FROM accounts')\n"
-    (later / "versions" / "v0002_loss.py").write_text(loses_rows)
+    loses_rows = NEXT_MIGRATION + "    op.execute('DELETE FROM accounts')\n"
+    (later / "versions" / "v9001_loss.py").write_text(loses_rows)
     monkeypatch.setattr(migrate, "_MIGRATIONS", later)
+    monkeypatch.setattr(migrate, "HEAD", "9001")
     with pytest.raises(StartupError, match="a row of applications would lack its row of accounts"):
         upgrade(sqlite_url)
     assert check_schema(sqlite_url) is SchemaState.OLDER
@@ -145,6 +177,49 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         connection.execute(text(f"CREATE DATABASE {name}"))
     engine.dispose()
     return url.replace("/postgres?", f"/{name}?")
+
+
+FIRST_VERSION_ROWS = """
+INSERT INTO accounts VALUES ('acc_1', 'Zoë', 'SGD', 100000, NULL, 1);
+INSERT INTO applications VALUES ('app1', 'acc_1', 'Voicemail', NULL, 1);
+INSERT INTO sessions VALUES ('S-1-a', 'AA-S-1-a', '1', 'acc_1', 'app1', 'inbound', '+6591234567',
+    '+6531580000', 'waiting', 'record', NULL, '', NULL, 0, 'SGD', 20, NULL, NULL, NULL, NULL,
+    1, 2, NULL);
+INSERT INTO block_runs VALUES ('run_1', 'S-1-a', 'record', NULL, '', 'rec-1', 3, 4, 'hangup');
+INSERT INTO recordings VALUES ('rec-1', 'S-1-a', 'app1', 'ready', 'hangup', 'rec-1.mp3', 1, 2,
+    'ab', 3, 4, 5, 6, 7, 8, NULL);
+INSERT INTO charges VALUES ('chg_1', 'S-1-a', 'acc_1', 20, 'SGD', 9)
+"""
+
+
+def test_first_version_is_upgraded_with_its_calls(empty_url: str) -> None:
+    """Calls, recordings and charges of version 0.1 are there afterwards, and mean the same."""
+    engine = open_engine(parse_url(empty_url), for_migration=True)
+    with engine.begin() as connection:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in FIRST_VERSION_ROWS.split(";"):
+            connection.execute(text(statement))
+    upgrade(empty_url)
+    with engine.begin() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+    database = Database(empty_url)
+    session = database.run_sync(lambda c: sessions.find(c, "S-1-a"))
+    assert session is not None
+    assert (session.kind, session.state, session.rate) == (
+        SessionKind.IVR,
+        SessionState.WAITING,
+        20,
+    )
+    recording = database.run_sync(lambda c: recordings.find(c, "rec-1"))
+    assert recording is not None
+    assert (recording.kind, recording.ready_us) == (RecordingKind.RECORD, 8)
+    assert len(database.run_sync(lambda c: charges.list_of_session(c, "S-1-a"))) == 1
+    assert database.run_sync(lambda c: further_legs.list_of_session(c, "S-1-a")) == []
+    database.close()
 
 
 def test_nodes_that_start_together_migrate_once(empty_url: str) -> None:

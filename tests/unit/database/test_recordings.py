@@ -9,13 +9,16 @@ from tests.unit.database.nouns import a_recording, seed
 from voiceblocks.database import recordings
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import ContractViolation
-from voiceblocks.recordings.model import Recording
+from voiceblocks.recordings.model import Recording, RecordingKind
 from voiceblocks.recordings.state import RecordingState
 
 READY = a_recording(
     "rec-2",
+    kind=RecordingKind.MONITOR,
     state=RecordingState.READY,
     end_reason="finish_key",
+    notify_url="http://127.0.0.1:9/monitored",
+    tag="order 7",
     size_bytes=2**40,
     duration_ms=86_400_000,
     sha256="ab" * 32,
@@ -48,6 +51,7 @@ def test_recording_reads_back(database: Database, recording: Recording) -> None:
         assert found == recording
         assert found is not None
         assert isinstance(found.state, RecordingState)
+        assert isinstance(found.kind, RecordingKind)
     assert database.run_sync(lambda c: recordings.find(c, "rec-9")) is None
     assert database.run_sync(lambda c: recordings.find_for_update(c, "rec-9")) is None
     assert database.run_sync(lambda c: recordings.find_by_object_name(c, "rec-9.mp3")) is None

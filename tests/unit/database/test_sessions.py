@@ -20,13 +20,13 @@ from voiceblocks.database import accounts, sessions
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import ContractViolation
 from voiceblocks.money import Thousandths
-from voiceblocks.sessions.model import Direction, Session
+from voiceblocks.sessions.model import Direction, Session, SessionKind
 from voiceblocks.sessions.state import SessionState
 
 NOTHING_YET = dict.fromkeys(
     (
         *("last_notify_url", "run_id", "debit", "duration_min", "disposition", "dialog"),
-        *("answered_us", "ended_us"),
+        *("answered_us", "ended_us", "room", "monitor_id", "max_duration_s"),
     )
 )
 
@@ -45,9 +45,10 @@ def insert(database: Database, *values: Session) -> None:
     "session",
     [
         a_session(),
-        a_session(**NOTHING_YET, state=SessionState.RINGING, direction=Direction.OUTBOUND),
+        a_session(kind=SessionKind.CONFERENCE),
+        a_session(**NOTHING_YET, state=SessionState.ON_HOLD, direction=Direction.OUTBOUND),
     ],
-    ids=["full", "new"],
+    ids=["full", "participant", "new"],
 )
 def test_session_reads_back(database: Database, session: Session) -> None:
     """A session comes back as it was inserted, in all three ways, with real enumerations."""
@@ -62,6 +63,7 @@ def test_session_reads_back(database: Database, session: Session) -> None:
         assert found is not None
         assert isinstance(found.state, SessionState)
         assert isinstance(found.direction, Direction)
+        assert isinstance(found.kind, SessionKind)
     assert database.run_sync(lambda c: sessions.find(c, "S-1-b")) is None
     assert database.run_sync(lambda c: sessions.find_for_update(c, "S-1-b")) is None
     assert database.run_sync(lambda c: sessions.find_by_txn_ref(c, "S-1-a")) is None
@@ -112,7 +114,7 @@ def test_live_sessions_are_counted_by_account(database: Database) -> None:
         ),
         a_session("S-1-other", account_id="acc_2"),
     )
-    assert database.run_sync(lambda c: sessions.count_live(c, "acc_1")) == 8
+    assert database.run_sync(lambda c: sessions.count_live(c, "acc_1")) == 10
     assert database.run_sync(lambda c: sessions.count_live(c, "acc_2")) == 1
     assert database.run_sync(lambda c: sessions.count_live(c, "acc_3")) == 0
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceblocks.errors import ContractViolation, IllegalTransition, RequestRefused
-from voiceblocks.sessions.errors import SessionEnded, SessionNotReady
+from voiceblocks.sessions.errors import SessionEnded, SessionNotOnHold, SessionNotReady
 from voiceblocks.sessions.state import (
     LIVE_STATES,
     TRANSITIONS,
@@ -20,16 +20,24 @@ from voiceblocks.sessions.state import (
     render_diagram,
 )
 
-RINGING, EXECUTING, WAITING, ENDING, ENDED = SessionState
-BLOCK, END_BLOCK, FINISHED, FORCED, CALL_ENDED = SessionEvent
+RINGING, EXECUTING, WAITING, ON_HOLD, ENDING, ENDED = SessionState
+BLOCK, END_BLOCK, HOLD, UNHOLD, FINISHED, FORCED, CALL_ENDED = SessionEvent
+
+ILLEGAL, NOT_READY, NOT_HELD, OVER = (
+    IllegalTransition,
+    SessionNotReady,
+    SessionNotOnHold,
+    SessionEnded,
+)
 
 # Rows and columns in the order of the enumerations; a class is the refusal.
 TABLE: dict[SessionState, list[SessionState | type[RequestRefused]]] = {
-    RINGING: [EXECUTING, ENDING, IllegalTransition, ENDING, ENDED],
-    EXECUTING: [SessionNotReady, SessionNotReady, WAITING, ENDING, ENDED],
-    WAITING: [EXECUTING, ENDING, IllegalTransition, ENDING, ENDED],
-    ENDING: [SessionEnded, SessionEnded, ENDING, ENDING, ENDED],
-    ENDED: [SessionEnded, SessionEnded, IllegalTransition, SessionEnded, IllegalTransition],
+    RINGING: [EXECUTING, ENDING, ON_HOLD, NOT_HELD, ILLEGAL, ENDING, ENDED],
+    EXECUTING: [NOT_READY, NOT_READY, NOT_READY, NOT_HELD, WAITING, ENDING, ENDED],
+    WAITING: [EXECUTING, ENDING, ON_HOLD, NOT_HELD, ILLEGAL, ENDING, ENDED],
+    ON_HOLD: [NOT_READY, NOT_READY, NOT_READY, EXECUTING, ILLEGAL, ENDING, ENDED],
+    ENDING: [OVER, OVER, OVER, OVER, ENDING, ENDING, ENDED],
+    ENDED: [OVER, OVER, OVER, OVER, ILLEGAL, OVER, ILLEGAL],
 }
 CELLS = [
     pytest.param(state, event, cell, id=f"{state}-{event}")
@@ -64,7 +72,8 @@ def test_interleavings(events: list[SessionEvent]) -> None:
     Whatever comes in whatever order, a session never opens again once it is on its way out.
 
     Illegal events change nothing; every live state can still end; after the end nothing
-    is legal; between two accepted blocks the first one finishes.
+    is legal; between two accepted blocks the first one finishes; only an unhold ends a hold
+    without ending the call.
     """
     state = RINGING
     is_running = False
@@ -76,8 +85,11 @@ def test_interleavings(events: list[SessionEvent]) -> None:
         assert state is not ENDED
         if state is ENDING:
             assert after in (ENDING, ENDED)
-        if event in (BLOCK, END_BLOCK):
+        if event in (BLOCK, END_BLOCK, HOLD):
             assert not is_running
+        if state is ON_HOLD:
+            assert (after is EXECUTING) == (event is UNHOLD)
+            assert after in (EXECUTING, ENDING, ENDED)
         if after is EXECUTING:
             is_running = True
         elif event is FINISHED:

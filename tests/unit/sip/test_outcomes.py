@@ -21,7 +21,7 @@ def expected(status: int, *, rang: bool) -> tuple[str, bool]:
         return "answered", False
     if status in BUSY:
         return "busy", False
-    if status in NO_ANSWER or (status == 408 and rang):
+    if status in NO_ANSWER or (status in (408, 504) and rang):
         return "no_answer", False
     if status in REJECTED:
         return "rejected", False

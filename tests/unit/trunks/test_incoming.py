@@ -180,8 +180,13 @@ def test_privacy_none_hides_nothing() -> None:
 
 def test_identity_headers_of_strangers_are_not_read() -> None:
     """Without a trunk, From is all there is: anybody can write the other headers."""
-    invite = a_carriers_invite("P-Asserted-Identity: <sip:+6590000001@x>", "Privacy: id")
+    invite = a_carriers_invite("P-Asserted-Identity: <sip:+6590000001@x>")
     assert read_numbers(invite, None).caller == "+6591234567"
+
+
+def test_privacy_of_anybody_is_respected() -> None:
+    """A phone that asks not to be shown is not shown."""
+    assert read_numbers(a_carriers_invite("Privacy: id"), None).caller == "private"
 
 
 @given(

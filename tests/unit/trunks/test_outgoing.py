@@ -76,6 +76,16 @@ def test_numbers_as_the_carrier_writes_them(
     assert read(wire, number_format, country) == number
 
 
+def test_a_private_caller_of_a_customer() -> None:
+    """The identity header names the customer, whom the carrier knows anyway; Privacy hides it."""
+    route = a_route(caller_in=CallerIn.PAI, username="acme@pbx", password="p")
+    plan = build_invite(route, DEST, "private", HERE)
+    assert plan.headers == (
+        ("Privacy", "id"),
+        ("P-Asserted-Identity", "<sip:acme%40pbx@sip.carrier.example>"),
+    )
+
+
 def test_only_the_trunks_own_servers_are_followed() -> None:
     """Of a 3xx, contacts with another number, scheme or host are passed over."""
     targets = [SipTarget("192.0.2.9", 5060, "udp"), SipTarget("192.0.2.10", 5070, "tcp")]
@@ -86,7 +96,7 @@ def test_only_the_trunks_own_servers_are_followed() -> None:
         "sip:+6591234567@192.0.2.9?Route=x",
         "tel:+6591234567",
         "no uri",
-        "sip:+6591234567@192.0.2.10:5070",
+        "sip:+6591234567@192.0.2.10:5070;transport=udp",
         "sip:006591234567@192.0.2.10:5070;transport=tcp",
         "sip:+6591234567@192.0.2.9;user=phone",
         "sip:+6591234567@192.0.2.9",

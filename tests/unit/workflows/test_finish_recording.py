@@ -33,6 +33,7 @@ class FakeEncoder:
         self.folder = folder
         self.failures = 0
         self.abandoned: list[str] = []
+        self.followed: list[tuple[str, Path, Path]] = []
 
     def follow(self, name: str, spool_path: Path) -> None:
         """Not needed."""
@@ -46,6 +47,17 @@ class FakeEncoder:
         path.write_text(str(n_samples))
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         return EncodedRecording(path, path.stat().st_size, digest, n_samples // 8, n_samples)
+
+    def follow_stereo(self, name: str, left: Path, right: Path) -> None:
+        """See `RecordingEncoder`."""
+        self.followed.append((name, left, right))
+
+    async def finish_stereo(
+        self, name: str, left: Path, right: Path, n_samples: int
+    ) -> EncodedRecording:
+        """See `RecordingEncoder`."""
+        assert right.name.startswith(f"{name}-heard")
+        return await self.finish(name, left, n_samples)
 
     def abandon(self, name: str) -> None:
         """See `RecordingEncoder`."""

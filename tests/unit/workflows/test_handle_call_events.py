@@ -51,13 +51,14 @@ def a_handler(database: FailingDatabase, outbox: CountingOutbox) -> HandleCallEv
         rules=AdmissionRules("1", 8),
         encoder=missing,
         finish_recording=missing,
+        finish_monitor=missing,
         outbox=outbox,
     )
 
 
 async def test_the_end_of_a_call_waits_for_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """Locked, full, away: tried again until it is taken; the outbox is woken once, after it."""
-    monkeypatch.setattr("voiceblocks.workflows.handle_call_events.FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("voiceblocks.workflows.write_down.FIRST_PAUSE_S", 0.001)
     database = FailingDatabase(
         TransactionFailed("disk full"),
         OperationalError("UPDATE", {}, Exception("database is locked")),

@@ -21,7 +21,9 @@ from voiceblocks.ids import SessionId
 from voiceblocks.sessions.errors import SessionAccessDenied, SessionEnded
 from voiceblocks.sessions.state import SessionState
 from voiceblocks.speech.interfaces import Clip
+from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.note_call_events import note_call_ended
+from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.submit_block import SubmitBlock
 
 SESSION = SessionId("S-1-a")
@@ -106,11 +108,10 @@ def a_submitter(database: Database, calls: GoneCalls, quiet: Quiet) -> SubmitBlo
     return SubmitBlock(
         database=database,
         key=SecretKey(bytes(32)),
-        prompts=prompts,
-        renderer=unused,
-        notify_urls=quiet,
+        requests=RequestPreparer(prompts, unused, quiet),
         calls=calls,
         outbox=quiet,
+        rules=OutgoingRules(node="1", max_calls_per_account=8),
         clock=StoppedClock(),
     )
 

@@ -55,21 +55,22 @@ class EncodeLoop:
     def _take(self, message: ToChild) -> None:
         if isinstance(message, Follow):
             if message.name not in self._recordings:
-                self._open(message.name, message.spool_path)
+                self._open(message)
                 self._schedule.follow(message.name, time.monotonic())
         elif isinstance(message, Finish):
-            recording = self._recordings.get(message.name) or self._open(
-                message.name, message.spool_path
-            )
+            recording = self._recordings.get(message.name) or self._open(message)
             self._jobs[message.name] = message.job
             recording.end_at(message.n_samples)
             self._schedule.finish(message.name, recording)
         elif isinstance(message, Abandon):
             self._forget(message.name)
 
-    def _open(self, name: str, spool_path: str) -> Following:
-        recording = Following(Path(spool_path), self._work_dir / f"{name}.mp3")
-        self._recordings[name] = recording
+    def _open(self, message: Follow | Finish) -> Following:
+        heard_path = None if message.heard_path is None else Path(message.heard_path)
+        recording = Following(
+            Path(message.spool_path), self._work_dir / f"{message.name}.mp3", heard_path
+        )
+        self._recordings[message.name] = recording
         return recording
 
     def _forget(self, name: str) -> None:

@@ -15,13 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from voiceblocks.adapters.mp3_encoder import Mp3Writer
-from voiceblocks.audio.codecs import codec_named
+from voiceblocks.adapters.render.spooled_audio import OneSpool, SpooledAudio, TwoSpools
 from voiceblocks.errors import StoreError
-from voiceblocks.recordings.spool import SLOT_SAMPLES, SpoolReader, open_spool
+from voiceblocks.recordings.spool import SLOT_SAMPLES
 
 TRAIL_SLOTS = 25
 "Half a second: what is further back is settled (decision 15)."
@@ -53,31 +50,36 @@ class Remaining(Protocol):
 
 class Following:
     """
-    One spool being encoded.
+    One recording being encoded.
 
     Args:
         spool_path: May not exist yet; then there is nothing to encode.
         target: The finished MP3. Until then it is `target` with `.part` added.
+        heard_path: The second spool of a stereo recording, which becomes its right channel.
     """
 
-    def __init__(self, spool_path: Path, target: Path) -> None:
-        self._spool_path = spool_path
+    def __init__(self, spool_path: Path, target: Path, heard_path: Path | None = None) -> None:
+        self._audio: SpooledAudio = (
+            OneSpool(spool_path) if heard_path is None else TwoSpools(spool_path, heard_path)
+        )
+        self._is_open = False
         self._target = target
         self._part = target.with_name(target.name + ".part")
-        self._reader: SpoolReader | None = None
         self._writer: Mp3Writer | None = None
         self._done_slots = 0
         self._n_samples = 0
 
     def follow_step(self) -> bool:
         """Encode one slice of what is settled; `True` if there is more of it now."""
-        if self._reader is None:
+        if not self._is_open:
             try:
-                self._reader = open_spool(self._spool_path)
+                self._audio.open()
             except StoreError:
                 # Not made yet, most likely; if it is something else, the finish will say so.
                 return False
-        settled = self._reader.n_slots() - TRAIL_SLOTS
+            # While half a second is all there is, the time zeros may not be known.
+            self._is_open = self._audio.n_slots() >= TRAIL_SLOTS
+        settled = self._audio.n_slots() - TRAIL_SLOTS
         if settled <= self._done_slots:
             return False
         self._encode(min(settled, self._done_slots + SLICE_SLOTS))
@@ -104,8 +106,9 @@ class Following:
             StoreError: If the spool cannot be read.
             EncodeError: If the length is 0, or the MP3 cannot be written.
         """
-        if self._reader is None:
-            self._reader = open_spool(self._spool_path)
+        if not self._is_open:
+            self._audio.open_complete()
+            self._is_open = True
         whole_slots = self._n_samples // SLOT_SAMPLES
         self._encode(min(whole_slots, self._done_slots + SLICE_SLOTS))
         if self._done_slots < whole_slots:
@@ -114,7 +117,7 @@ class Following:
         writer = self._open_writer()
         rest = self._n_samples - whole_slots * SLOT_SAMPLES
         if rest:
-            writer.write(self._decode(whole_slots, 1)[:rest])
+            writer.write(self._audio.samples(whole_slots, 1)[:rest])
         self._writer = None
         n_samples, size_bytes, sha256 = writer.finish()
         _sync(self._part)
@@ -131,24 +134,18 @@ class Following:
 
     def close(self) -> None:
         """Let go of the spool."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        self._audio.close()
+        self._is_open = False
 
     def _encode(self, up_to_slots: int) -> None:
         count = up_to_slots - self._done_slots
         if count > 0:
-            self._open_writer().write(self._decode(self._done_slots, count))
+            self._open_writer().write(self._audio.samples(self._done_slots, count))
             self._done_slots = up_to_slots
-
-    def _decode(self, first_slot: int, count: int) -> npt.NDArray[np.int16]:
-        assert self._reader is not None
-        codec = codec_named(self._reader.law)
-        return codec.decode(self._reader.payload(first_slot, count))
 
     def _open_writer(self) -> Mp3Writer:
         if self._writer is None:
-            self._writer = Mp3Writer(self._part)
+            self._writer = Mp3Writer(self._part, self._audio.channels)
         return self._writer
 
 

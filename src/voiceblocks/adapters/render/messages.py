@@ -1,7 +1,7 @@
 """What the control process and the children of the render pool say to each other.
 
 A child has one of three roles: `encode` (recordings), `speech` (texts) and `files`
-(custom audio and the beep). Audio itself never travels here, only paths.
+(custom audio and what we generate). Audio itself never travels here, only paths.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ class Follow(msgspec.Struct, frozen=True, tag="follow"):
 
     name: str
     spool_path: str
+    heard_path: str | None = None
+    "The right channel's, where the recording is stereo."
 
 
 class Finish(msgspec.Struct, frozen=True, tag="finish"):
@@ -23,6 +25,8 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
     name: str
     spool_path: str
     n_samples: int
+    heard_path: str | None = None
+    "As in `Follow`."
 
 
 class Abandon(msgspec.Struct, frozen=True, tag="abandon"):
@@ -57,6 +61,21 @@ class RenderBeep(msgspec.Struct, frozen=True, tag="beep"):
     key: str
 
 
+class RenderHoldMusic(msgspec.Struct, frozen=True, tag="hold_music"):
+    """Make the music on hold; answered by `Rendered`."""
+
+    job: int
+    key: str
+
+
+class RenderRingTone(msgspec.Struct, frozen=True, tag="ring_tone"):
+    """Make a country's ring-back tone; answered by `Rendered`."""
+
+    job: int
+    key: str
+    country: str
+
+
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """The child's first message."""
 
@@ -87,8 +106,11 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     reason: str
 
 
-Job = Finish | RenderSpeech | RenderFile | RenderBeep
+Render = RenderSpeech | RenderFile | RenderBeep | RenderHoldMusic | RenderRingTone
+"Messages that ask for a cache entry."
+
+Job = Finish | Render
 "Messages that are answered."
 
-ToChild = Follow | Finish | Abandon | RenderSpeech | RenderFile | RenderBeep
+ToChild = Follow | Finish | Abandon | Render
 FromChild = Ready | Encoded | Rendered | Failed

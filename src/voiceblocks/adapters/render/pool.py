@@ -25,9 +25,12 @@ from voiceblocks.adapters.render.messages import (
     Job,
     RenderBeep,
     RenderFile,
+    RenderHoldMusic,
+    RenderRingTone,
     RenderSpeech,
     ToChild,
 )
+from voiceblocks.audio.ring_tones import ring_tone_of
 from voiceblocks.blocks.msg import AUDIO_EXTENSIONS
 from voiceblocks.errors import ContractViolation, EncodeError, SynthesisError, UnreadableAudio
 from voiceblocks.recordings.interfaces import EncodedRecording
@@ -102,9 +105,11 @@ class RenderPool:
 
     def follow(self, name: str, spool_path: Path) -> None:
         """See `RecordingEncoder.follow`."""
-        message = Follow(name=name, spool_path=str(spool_path))
-        self._followed[name] = message
-        self._encode.tell(message)
+        self._follow(Follow(name=name, spool_path=str(spool_path)))
+
+    def follow_stereo(self, name: str, left: Path, right: Path) -> None:
+        """See `RecordingEncoder.follow_stereo`."""
+        self._follow(Follow(name=name, spool_path=str(left), heard_path=str(right)))
 
     async def finish(self, name: str, spool_path: Path, n_samples: int) -> EncodedRecording:
         """
@@ -115,11 +120,34 @@ class RenderPool:
                 without sound), or `name` is abandoned meanwhile.
             ContractViolation: If `name` is being finished at another length right now.
         """
+        return await self._finish(name, spool_path, n_samples, None)
+
+    async def finish_stereo(
+        self, name: str, left: Path, right: Path, n_samples: int
+    ) -> EncodedRecording:
+        """
+        See `RecordingEncoder.finish_stereo`.
+
+        Raises:
+            EncodeError, ContractViolation: As `finish` does.
+        """
+        return await self._finish(name, left, n_samples, str(right))
+
+    async def _finish(
+        self, name: str, spool_path: Path, n_samples: int, heard_path: str | None
+    ) -> EncodedRecording:
         # From here on the job itself is repeated if the child dies.
         self._followed.pop(name, None)
         finishing = self._finishing.get(name)
         if finishing is None:
-            finishing = self._begin_finish(name, spool_path, n_samples)
+            message = Finish(
+                job=next(self._numbers),
+                name=name,
+                spool_path=str(spool_path),
+                n_samples=n_samples,
+                heard_path=heard_path,
+            )
+            finishing = self._begin_finish(message)
         elif finishing[0].n_samples != n_samples:
             raise ContractViolation(f"recording {name} is being finished at another length")
         future = finishing[1]
@@ -208,12 +236,36 @@ class RenderPool:
             SynthesisError: If the cache cannot be written.
         """
         key = key_of("beep")
+        return await self._generate(key, lambda job: RenderBeep(job=job, key=key))
+
+    async def hold_music(self) -> Clip:
+        """
+        See `PromptRenderer.hold_music`.
+
+        Raises:
+            SynthesisError: If the cache cannot be written.
+        """
+        key = key_of("hold_music")
+        return await self._generate(key, lambda job: RenderHoldMusic(job=job, key=key))
+
+    async def ring_tone(self, country: str) -> Clip:
+        """
+        See `PromptRenderer.ring_tone`.
+
+        Raises:
+            SynthesisError: If the cache cannot be written.
+        """
+        # By what it sounds like: many countries have the same.
+        key = key_of("ring_tone", repr(ring_tone_of(country)))
+        return await self._generate(
+            key, lambda job: RenderRingTone(job=job, key=key, country=country)
+        )
+
+    async def _generate(self, key: str, message: Callable[[int], Job]) -> Clip:
         try:
-            return await self._render(
-                self._files, key, lambda job: RenderBeep(job=job, key=key), _FILE_LIMIT_S
-            )
+            return await self._render(self._files, key, message, _FILE_LIMIT_S)
         except JobFailedError as error:
-            raise SynthesisError(f"no beep: {error}") from error
+            raise SynthesisError(f"no tone: {error}") from error
 
     async def _render(
         self, lane: Lane, key: str, message: Callable[[int], Job], limit_s: float
@@ -234,18 +286,17 @@ class RenderPool:
             raise JobFailedError("the cache lost it")
         return clip
 
-    def _begin_finish(
-        self, name: str, spool_path: Path, n_samples: int
-    ) -> tuple[Finish, asyncio.Future[Answer]]:
-        message = Finish(
-            job=next(self._numbers), name=name, spool_path=str(spool_path), n_samples=n_samples
-        )
+    def _follow(self, message: Follow) -> None:
+        self._followed[message.name] = message
+        self._encode.tell(message)
+
+    def _begin_finish(self, message: Finish) -> tuple[Finish, asyncio.Future[Answer]]:
         finishing = message, self._encode.submit(message)
-        self._finishing[name] = finishing
+        self._finishing[message.name] = finishing
 
         def forget(_done: asyncio.Future[Answer]) -> None:
-            if self._finishing.get(name) is finishing:
-                del self._finishing[name]
+            if self._finishing.get(message.name) is finishing:
+                del self._finishing[message.name]
 
         # Not when a caller stops waiting: the child has one job for a name at a time.
         finishing[1].add_done_callback(forget)

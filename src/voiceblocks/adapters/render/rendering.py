@@ -14,15 +14,19 @@ from voiceblocks.adapters.render.loudness import prepare_recording, prepare_spee
 from voiceblocks.adapters.render.messages import (
     Failed,
     Ready,
+    Render,
     RenderBeep,
     Rendered,
     RenderFile,
+    RenderHoldMusic,
     RenderSpeech,
     ToChild,
 )
 from voiceblocks.audio import tones
 from voiceblocks.audio.g711 import Samples
+from voiceblocks.audio.hold_music import hold_music
 from voiceblocks.audio.resample import to_telephone
+from voiceblocks.audio.ring_tones import ring_tone_of, ring_tone_samples
 from voiceblocks.errors import SynthesisError, UnreadableAudio
 
 
@@ -48,10 +52,10 @@ class RenderLoop:
         self._channel.send(Ready(engine_version=self._engine.version if self._engine else ""))
         while (received := self._channel.receive()) is not None:
             message = received[0]
-            if isinstance(message, RenderSpeech | RenderFile | RenderBeep):
+            if isinstance(message, Render):
                 self._channel.send(self._answer(message))
 
-    def _answer(self, job: RenderSpeech | RenderFile | RenderBeep) -> Rendered | Failed:
+    def _answer(self, job: Render) -> Rendered | Failed:
         try:
             # Another process may have made it since the asker looked.
             if self._cache.find(job.key) is None:
@@ -62,12 +66,16 @@ class RenderLoop:
             return Failed(job=job.job, reason=f"{type(error).__name__}: {error}")
         return Rendered(job=job.job)
 
-    def _render(self, job: RenderSpeech | RenderFile | RenderBeep) -> Samples:
+    def _render(self, job: Render) -> Samples:
         if isinstance(job, RenderSpeech):
             return speak(self._engine, job.text, job.voice)
         if isinstance(job, RenderFile):
             return prepare_recording(read_audio_file(Path(job.source), job.extension))
-        return tones.beep()
+        if isinstance(job, RenderBeep):
+            return tones.beep()
+        if isinstance(job, RenderHoldMusic):
+            return hold_music()
+        return ring_tone_samples(ring_tone_of(job.country))
 
 
 def speak(engine: EspeakEngine | None, text: str, voice: str) -> Samples:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from voiceblocks.calls.events import EndReason, RecordedAudio
+from voiceblocks.calls.events import Disposition, EndReason, RecordedAudio
 from voiceblocks.engine.digits import Digit
 from voiceblocks.engine.media.handles import Tap
 from voiceblocks.engine.plan import BlockPlan
 from voiceblocks.speech.interfaces import Clip
+
+if TYPE_CHECKING:
+    from voiceblocks.engine.call_leg import CallLeg
+    from voiceblocks.engine.parts import EngineParts
+    from voiceblocks.engine.rooms import Seat
 
 T = TypeVar("T")
 
@@ -26,6 +31,10 @@ class Outcome:
     reason: EndReason
     audio: RecordedAudio | None = None
     digits: str = field(default="", repr=False)
+    reached: Disposition | None = None
+    "How the far end of a dial or transfer was reached."
+    ends_call: bool = False
+    "Whether the call is hung up because of it."
 
 
 class RunnerCall(Protocol):
@@ -85,6 +94,64 @@ class RunnerCall(Protocol):
         ...
 
 
+class ConnectableCall(RunnerCall, Protocol):
+    """The call as those runners see it that deal with more than its first leg."""
+
+    seat: Seat | None
+    "The place in a room, while it has one: for moderators."
+
+    @property
+    def session_id(self) -> str:
+        """Whose call it is."""
+        ...
+
+    @property
+    def leg(self) -> CallLeg:
+        """The first leg."""
+        ...
+
+    @property
+    def parts(self) -> EngineParts:
+        """What all legs of the engine share."""
+        ...
+
+    @property
+    def has_gone(self) -> bool:
+        """Whether the first leg has ended."""
+        ...
+
+    async def connect(self) -> None:
+        """
+        Bring the first leg up, where it is not, and tell the workflows.
+
+        Raises:
+            CallGone: If it ended instead.
+        """
+        ...
+
+    async def until_unheld(self) -> None:
+        """
+        Return when the block comes that takes the call from hold.
+
+        Raises:
+            CallGone: If the leg ended first.
+        """
+        ...
+
+    def monitor(self, name: str) -> None:
+        """
+        Record the whole call from now on, to its end.
+
+        Raises:
+            CapacityExceeded: If no recording ring is free.
+        """
+        ...
+
+    async def tell(self, telling: Awaitable[None]) -> bool:
+        """Wait for a handler; what cannot be written down is logged, and `False` returned."""
+        ...
+
+
 class Runner(Protocol):
     """One kind of block at work."""
 
@@ -92,7 +159,7 @@ class Runner(Protocol):
         """Whether a call that still rings must be answered first."""
         ...
 
-    async def run(self, call: RunnerCall, plan: BlockPlan) -> Outcome:
+    async def run(self, call: ConnectableCall, plan: BlockPlan) -> Outcome:
         """
         Run the block to its end.
 

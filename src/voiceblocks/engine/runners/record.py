@@ -7,10 +7,11 @@ from collections.abc import Coroutine
 from typing import Any
 
 from voiceblocks.blocks.record import RecordCommand
-from voiceblocks.calls.events import EndReason, RecordedAudio
+from voiceblocks.calls.events import EndReason
 from voiceblocks.engine.digits import Digit
 from voiceblocks.engine.media.handles import Tap
 from voiceblocks.engine.plan import BlockPlan
+from voiceblocks.engine.recorded_audio import recorded_audio
 from voiceblocks.engine.runners.interfaces import Outcome, RunnerCall
 from voiceblocks.errors import ContractViolation
 
@@ -42,17 +43,7 @@ class RecordRunner:
         result = await tap.closed()
         if result.lost_worker:
             reason = EndReason.SERVER_RESTART
-        return Outcome(
-            reason,
-            RecordedAudio(
-                name=plan.recording_name,
-                n_samples=result.n_samples,
-                packets_expected=result.stats.packets_expected,
-                packets_received=result.stats.packets_received,
-                packets_late=result.stats.packets_late,
-                packets_lost=result.stats.packets_lost,
-            ),
-        )
+        return Outcome(reason, recorded_audio(plan.recording_name, result))
 
     async def _until_over(self, call: RunnerCall, tap: Tap) -> EndReason:
         """Wait for what ends the recording first, and close the tap at exactly that point."""

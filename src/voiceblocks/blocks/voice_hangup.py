@@ -1,0 +1,25 @@
+"""`voice/hangup`: end a call by its transaction, at any time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from voiceblocks.blocks.fields import Fields, Parameter
+from voiceblocks.blocks.transactions import TXN_REF
+from voiceblocks.ids import TxnRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceHangupCommand:
+    """End a call by its transaction."""
+
+    block: ClassVar[str] = "voice_hangup"
+    parameters: ClassVar[tuple[Parameter[Any], ...]] = (TXN_REF,)
+
+    txn_ref: TxnRef
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Self:
+        """Read a request; see `command.Request`."""
+        return cls(txn_ref=TXN_REF.read(fields))

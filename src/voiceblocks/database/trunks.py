@@ -1,0 +1,73 @@
+"""Trunks in the database. Lists are stored as text with commas.
+
+Functions of a connection inside somebody's transaction; nothing here commits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, select
+
+from voiceblocks.database import schema
+from voiceblocks.database.rows import columns_of, plain
+from voiceblocks.trunks.model import CallerIn, DialledIn, DtmfMode, NumberFormat, Trunk
+
+_table = schema.trunks
+
+_LISTS = ("prefixes", "sources")
+_ENUMS = {
+    "number_format": NumberFormat,
+    "dialled_in": DialledIn,
+    "caller_in": CallerIn,
+    "dtmf": DtmfMode,
+}
+
+_ALL = select(_table).order_by(_table.c.created_us, _table.c.id)
+_BY_NAME = select(_table).where(_table.c.name == bindparam("name"))
+_INSERT = _table.insert()
+_DISABLE = (
+    _table.update()
+    .where(_table.c.name == bindparam("trunk_name"))
+    .values(disabled_us=bindparam("at_us"))
+)
+_DELETE = _table.delete().where(_table.c.name == bindparam("trunk_name"))
+
+
+def insert(connection: Connection, trunk: Trunk) -> None:
+    """Insert a new trunk."""
+    columns = columns_of(trunk)
+    for name in _LISTS:
+        columns[name] = ",".join(columns[name])
+    connection.execute(_INSERT, plain(columns))
+
+
+def list_trunks(connection: Connection) -> list[Trunk]:
+    """Return all trunks, oldest first, disabled ones too."""
+    return [_trunk(row) for row in connection.execute(_ALL).mappings()]
+
+
+def find_by_name(connection: Connection, name: str) -> Trunk | None:
+    """Return the trunk, `None` where there is none."""
+    row = connection.execute(_BY_NAME, {"name": name}).mappings().first()
+    return None if row is None else _trunk(row)
+
+
+def set_disabled(connection: Connection, name: str, at_us: int | None) -> bool:
+    """Disable a trunk, or enable it with `None`; False where there is none."""
+    found = connection.execute(_DISABLE, {"trunk_name": name, "at_us": at_us})
+    return found.rowcount == 1
+
+
+def delete(connection: Connection, name: str) -> bool:
+    """Delete a trunk; False where there is none."""
+    return connection.execute(_DELETE, {"trunk_name": name}).rowcount == 1
+
+
+def _trunk(row: RowMapping) -> Trunk:
+    columns: dict[str, Any] = dict(row)
+    for name in _LISTS:
+        columns[name] = tuple(part for part in columns[name].split(",") if part)
+    for name, kind in _ENUMS.items():
+        columns[name] = kind(columns[name])
+    return Trunk(**columns)

@@ -1,0 +1,235 @@
+"""A leg that we place: over the first of its trunks that takes it.
+
+A trunk may have several addresses (RFC 3263); the next address or trunk is tried where one
+fails before it rings. What a SIP status means stands in one table, `sip.outcomes`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from voiceblocks import e164
+from voiceblocks.calls.events import Disposition, EndReason
+from voiceblocks.engine.call_leg import CallLeg, LegState
+from voiceblocks.engine.media.handles import MediaLeg
+from voiceblocks.engine.parts import EngineParts
+from voiceblocks.engine.plan import OutgoingLegPlan
+from voiceblocks.engine.runners.interfaces import CallGone
+from voiceblocks.errors import CapacityExceeded, ContractViolation, PeerError, RemoteSipError
+from voiceblocks.log import get_logger
+from voiceblocks.sip.events import Answered, CallFailed, Progress
+from voiceblocks.sip.flow import Flow
+from voiceblocks.sip.outcomes import SipOutcome, outcome_of
+from voiceblocks.sip.target import SipTarget
+from voiceblocks.trunks.model import DtmfMode, TrunkRoute
+from voiceblocks.trunks.outgoing import allowed_contacts, build_invite
+
+_log = get_logger("leg")
+
+SHOWS_LIFE_S = 4.0
+"Without any response an address is given up after so long, where there is another one to try."
+
+MAX_CONTACTS = 3
+"Of a 3xx; only those on the trunk itself are tried (decision 9)."
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One INVITE to one address."""
+
+    route: TrunkRoute
+    target: SipTarget
+    contact: str | None = None
+    "Of a 3xx, in place of the dialled number."
+
+
+class OutgoingLeg(CallLeg):
+    """
+    Calls nobody before `connect`.
+
+    Args:
+        parts: What all legs of the engine share.
+        name: Of the session, for logs.
+        plan: Whom to call, and by which trunks.
+        beside: A media leg whose worker it should share.
+    """
+
+    def __init__(
+        self,
+        parts: EngineParts,
+        *,
+        name: str,
+        plan: OutgoingLegPlan,
+        beside: MediaLeg | None = None,
+    ) -> None:
+        super().__init__(parts, name=name, dtmf=DtmfMode.AUTO)
+        self.plan = plan
+        self._beside = beside
+        self._final: asyncio.Future[Answered | CallFailed] | None = None
+        self._life = asyncio.Event()
+        self._rang = False
+        self._flow: Flow | None = None
+        self.on_progress: Callable[[], None] = lambda: None
+        "Called when the far end rings, and when early media begin; see `has_early_media`."
+
+    @property
+    def has_early_media(self) -> bool:
+        """Whether the far end sends sound before it answers."""
+        return self._media is not None and self._media.has_early_media
+
+    async def connect(self) -> None:
+        """Place the call and wait for its answer, at most the plan's ring time."""
+        try:
+            async with asyncio.timeout(self.plan.ring_s):
+                await self.ending.unless(self._try_trunks())
+        except TimeoutError:
+            self._try(lambda ua, now, handle: ua.hang_up(handle, now))
+            self._leave(EndReason.HANGUP, Disposition.NO_ANSWER)
+        except CallGone:
+            raise
+        except BaseException:
+            self.end(EndReason.HANGUP)
+            raise
+        if self.state is not LegState.UP:
+            raise CallGone
+
+    async def confirmed(self) -> None:
+        """The ACK went out with the answer: what is said now is heard."""
+        if self.ending.has_come:
+            raise CallGone
+
+    # What the SIP core tells
+
+    def on_sip_progress(self, event: Progress) -> None:
+        """A provisional response above 100."""
+        self._life.set()
+        if event.status >= 180:
+            self._rang = True
+        if event.sdp is not None and self.state is LegState.RINGING:
+            try:
+                self.media.accept_early(event.sdp)
+            except (RemoteSipError, ContractViolation) as error:
+                _log.info("early_media_unusable", session=self._name, reason=str(error))
+        self.on_progress()
+
+    def on_final(self, event: Answered | CallFailed) -> None:
+        """The INVITE is over."""
+        self._life.set()
+        if self._final is not None and not self._final.done():
+            self._final.set_result(event)
+
+    # Inside
+
+    async def _try_trunks(self) -> None:
+        outcome = SipOutcome(Disposition.FAILED.value, try_next=True)
+        for route in self.plan.routes:
+            attempts = await self._attempts_by(route)
+            targets = [attempt.target for attempt in attempts]
+            while attempts:
+                attempt = attempts.pop(0)
+                is_last = not attempts and route is self.plan.routes[-1]
+                final = await self._place(attempt, patient=is_last)
+                if isinstance(final, Answered):
+                    return
+                outcome = outcome_of(final.status, rang=self._rang)
+                _log.info(
+                    "dial_failed",
+                    session=self._name,
+                    dest=e164.masked(self.plan.dest),
+                    trunk=route.name,
+                    status=final.status,
+                )
+                await self._drop_attempt()
+                if attempt.contact is None and 300 <= final.status < 400:
+                    redirected = allowed_contacts(route, self.plan.dest, final.contacts, targets)
+                    attempts[:0] = [
+                        _Attempt(route, there.target, there.request_uri)
+                        for there in redirected[:MAX_CONTACTS]
+                    ]
+                    if redirected:
+                        continue
+                if self._rang or not outcome.try_next:
+                    self._leave(EndReason.HANGUP, Disposition(outcome.disposition))
+                    return
+        self._leave(EndReason.HANGUP, Disposition(outcome.disposition))
+
+    async def _attempts_by(self, route: TrunkRoute) -> list[_Attempt]:
+        try:
+            targets = await self._parts.targets.targets(route)
+        except (OSError, PeerError) as error:
+            _log.warning("trunk_not_found", trunk=route.name, reason=str(error))
+            return []
+        return [_Attempt(route, target) for target in targets]
+
+    async def _place(self, attempt: _Attempt, *, patient: bool) -> Answered | CallFailed:
+        """Send one INVITE; returns how it ended, with the leg up where it was answered."""
+        route, target = attempt.route, attempt.target
+        self._dtmf = route.dtmf
+        media = self._parts.new_media(target.host, offer=None, dtmf=route.dtmf, beside=self._beside)
+        self._watch(media)
+        try:
+            offer = await media.open()
+        except CapacityExceeded:
+            return CallFailed(0, 503, "no media worker has room", None)
+        endpoint = self._parts.endpoint
+        invite = build_invite(
+            route,
+            dest=self.plan.dest,
+            caller=self.plan.caller,
+            host=self._parts.contact_host(target.host),
+        )
+        flow = self._flow = endpoint.flow_to(target.host, target.port, target.transport)
+        self._life.clear()
+        self._final = asyncio.get_running_loop().create_future()
+        self._handle = endpoint.run(
+            lambda ua, now: ua.call(
+                target=attempt.contact or invite.request_uri,
+                from_=invite.from_,
+                to=invite.to,
+                flow=flow,
+                sdp=offer,
+                now=now,
+                headers=invite.headers,
+                credentials=invite.credentials,
+            )
+        )
+        self._parts.legs[self._handle] = self
+        if not patient and not await self._shows_life():
+            return CallFailed(self._handle, 408, "no response", None)
+        final = await self._final
+        if isinstance(final, Answered) and not self._take_answer(final):
+            return CallFailed(self._handle, 488, "no usable SDP in the answer", None)
+        return final
+
+    async def _shows_life(self) -> bool:
+        try:
+            await asyncio.wait_for(self._life.wait(), SHOWS_LIFE_S)
+        except TimeoutError:
+            return False
+        return True
+
+    def _take_answer(self, event: Answered) -> bool:
+        try:
+            if event.answer is not None:
+                self.media.accept_answer(event.answer)
+            elif not self.media.has_early_media:
+                raise RemoteSipError("the answer has no SDP")
+        except (RemoteSipError, ContractViolation) as error:
+            _log.info("answer_unusable", session=self._name, reason=str(error))
+            return False
+        return self._flow is not None and self._came_up(self._flow)
+
+    async def _drop_attempt(self) -> None:
+        """An INVITE came to nothing: hang it up if need be, and give its media back."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            self._parts.endpoint.try_run(lambda ua, now: ua.hang_up(handle, now))
+            self._parts.legs.pop(handle, None)
+        await self.release()
+        self._media = None
+
+    def _give_up_ringing(self, reason: EndReason, status: int | None) -> Disposition:
+        self._try(lambda ua, now, handle: ua.hang_up(handle, now))
+        return Disposition.CANCELLED

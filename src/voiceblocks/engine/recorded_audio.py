@@ -1,0 +1,18 @@
+"""What a tap leaves behind, in the words of the calls."""
+
+from __future__ import annotations
+
+from voiceblocks.calls.events import RecordedAudio
+from voiceblocks.engine.media.handles import TapResult
+
+
+def recorded_audio(name: str, result: TapResult) -> RecordedAudio:
+    """A closed tap as a recording's audio."""
+    return RecordedAudio(
+        name=name,
+        n_samples=result.n_samples,
+        packets_expected=result.stats.packets_expected,
+        packets_received=result.stats.packets_received,
+        packets_late=result.stats.packets_late,
+        packets_lost=result.stats.packets_lost,
+    )
