@@ -126,6 +126,7 @@ class OutgoingLeg(CallLeg):
         outcome = SipOutcome(Disposition.FAILED.value, try_next=True)
         for route in self.plan.routes:
             attempts = await self._attempts_by(route)
+            targets = [attempt.target for attempt in attempts]
             while attempts:
                 attempt = attempts.pop(0)
                 is_last = not attempts and route is self.plan.routes[-1]
@@ -142,9 +143,12 @@ class OutgoingLeg(CallLeg):
                 )
                 await self._drop_attempt()
                 if attempt.contact is None and 300 <= final.status < 400:
-                    contacts = allowed_contacts(final.contacts, attempt.target)[:MAX_CONTACTS]
-                    attempts[:0] = [_Attempt(route, attempt.target, uri) for uri in contacts]
-                    if contacts:
+                    redirected = allowed_contacts(route, self.plan.dest, final.contacts, targets)
+                    attempts[:0] = [
+                        _Attempt(route, there.target, there.request_uri)
+                        for there in redirected[:MAX_CONTACTS]
+                    ]
+                    if redirected:
                         continue
                 if self._rang or not outcome.try_next:
                     self._leave(EndReason.HANGUP, Disposition(outcome.disposition))

@@ -1,4 +1,4 @@
-"""The one table from the outcome of our INVITE to what it means for a call.
+"""The one table of what a final response to our INVITE means, and whether the next trunk is asked.
 
 The words are those of `voiceblocks.calls.events.Disposition`, as plain strings, since SIP lies
 below the calls; a test compares both.
@@ -6,63 +6,72 @@ below the calls; a test compares both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from typing import Final
+
+from voiceblocks.errors import ContractViolation
 
 
 @dataclass(frozen=True, slots=True)
 class SipOutcome:
-    """What became of one INVITE."""
+    """How a call that we placed ended, in our own words."""
 
     disposition: str
-    "`answered`, `busy`, `no_answer`, `rejected`, `cancelled` or `failed`."
+    "A value of `Disposition`."
+
     try_next: bool
-    "Whether another address or trunk may do better; never once the far end has rung."
+    "Whether another trunk, or another server of this one, may still reach the number."
 
 
-_BUSY = SipOutcome("busy", try_next=False)
-_NO_ANSWER = SipOutcome("no_answer", try_next=False)
-_REJECTED = SipOutcome("rejected", try_next=False)
-_NO_SUCH_NUMBER = SipOutcome("failed", try_next=False)
-_NOT_THIS_WAY = SipOutcome("failed", try_next=True)
+_ANSWERED: Final = SipOutcome("answered", try_next=False)
+_BUSY: Final = SipOutcome("busy", try_next=False)
+_NO_ANSWER: Final = SipOutcome("no_answer", try_next=False)
+_REJECTED: Final = SipOutcome("rejected", try_next=False)
+_FAILED: Final = SipOutcome("failed", try_next=False)
+_NEXT: Final = SipOutcome("failed", try_next=True)
 
-OUTCOMES: Mapping[int, SipOutcome] = MappingProxyType(
-    {
-        # The far end was asked, and this is its word.
-        480: _NO_ANSWER,
-        486: _BUSY,
-        487: _NO_ANSWER,
-        600: _BUSY,
-        603: _REJECTED,
-        607: _REJECTED,
-        608: _REJECTED,
-        # The number is the problem: no other trunk will reach it.
-        404: _NO_SUCH_NUMBER,
-        410: _NO_SUCH_NUMBER,
-        416: _NO_SUCH_NUMBER,
-        484: _NO_SUCH_NUMBER,
-        485: _NO_SUCH_NUMBER,
-        604: _NO_SUCH_NUMBER,
-    }
-)
-"What is not listed is the trunk's problem: a failure, and the next may be tried."
+_OF_STATUS: Final[dict[int, SipOutcome]] = {
+    # The number is none: it is none by any other trunk.
+    404: _FAILED,
+    410: _FAILED,
+    484: _FAILED,
+    485: _FAILED,
+    604: _FAILED,
+    # The person called does not take calls of callers who withhold their number.
+    433: _REJECTED,
+    480: _NO_ANSWER,
+    487: _NO_ANSWER,
+    486: _BUSY,
+    600: _BUSY,
+    603: _REJECTED,
+    607: _REJECTED,
+    608: _REJECTED,
+}
 
-_RANG_UNANSWERED = frozenset({408, 504})
-"Once it has rung: the carrier gave up waiting."
+# What has no row of its own goes by its class (RFC 3261 8.1.3.2). 4xx and 5xx are this trunk's
+# opinion (a refused password, media that it does not take, a server that is down), 3xx names other
+# places, which are followed elsewhere, 6xx speaks for all trunks.
+_OF_CLASS: Final[dict[int, SipOutcome]] = {2: _ANSWERED, 3: _FAILED, 4: _NEXT, 5: _NEXT, 6: _FAILED}
+
+_GAVE_UP_WAITING: Final = frozenset({408, 504})
+"Once it rang: the carrier, or a gateway of it, waited for the person called."
 
 
 def outcome_of(status: int, *, rang: bool) -> SipOutcome:
     """
-    What a final response to our INVITE means.
+    Return what a final response means.
 
     Args:
-        status: 300 to 699; 408 also for silence, 503 for a lost connection.
-        rang: Whether a 18x had come before.
+        status: 200..699; 408 for silence and 503 for a lost connection, as `CallFailed` says.
+        rang: Whether a phone rang before (180, or early media with 183). Then somebody noticed
+            the call, and it is not tried anew by another way.
+
+    Raises:
+        ContractViolation: If the status is not a final one.
     """
-    if 200 <= status < 300:
-        return SipOutcome("answered", try_next=False)
-    if rang and status in _RANG_UNANSWERED:
+    if not 200 <= status < 700:
+        raise ContractViolation(f"{status} is no final status")
+    if rang and status in _GAVE_UP_WAITING:
         return _NO_ANSWER
-    outcome = OUTCOMES.get(status, _NOT_THIS_WAY)
-    return SipOutcome(outcome.disposition, outcome.try_next and not rang)
+    outcome = _OF_STATUS.get(status) or _OF_CLASS[status // 100]
+    return _FAILED if rang and outcome is _NEXT else outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote as percent_encode
 from urllib.parse import unquote as percent_decode
 
 from voiceblocks.errors import RemoteSipError
@@ -14,6 +15,7 @@ from voiceblocks.sip.parameters import NO_PARAMETERS, Parameters
 _BAD_IN_URI: Final = re.compile(r'[\x00-\x20\x7f<>"]')
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*")
 _END_OF_HOST: Final = re.compile(r"[;?]")
+_USER_UNRESERVED: Final = "-_.!~*'()&=+$,;?/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +113,8 @@ class SipUri:
         if self.headers:
             text += ["?", self.headers]
         return "".join(text)
+
+
+def escaped_user(text: str) -> str:
+    """A user part that says `text`, with `%XX` for what may not stand there (RFC 3261 25.1)."""
+    return percent_encode(text, safe=_USER_UNRESERVED)

@@ -9,20 +9,25 @@ from voiceblocks.trunks.model import Trunk
 
 def candidates(trunks: Iterable[Trunk], dest: str) -> tuple[Trunk, ...]:
     """
-    The trunks that carry `dest` (`+` and digits): the longest prefix first, then the oldest.
+    Return the trunks that carry calls to `dest`, best first.
 
-    A trunk without prefixes carries everything, as the last choice. Disabled ones carry nothing.
+    The longest prefix that fits wins; a trunk without prefixes carries everything, and comes
+    last. Among equals the oldest is first, so a trunk that is added changes no route.
+
+    Args:
+        trunks: All of them; disabled ones are left out.
+        dest: `+` and digits.
     """
-    found = []
-    for trunk in trunks:
-        length = _longest_match(trunk, dest)
-        if trunk.disabled_us is None and length is not None:
-            found.append((-length, trunk.created_us, trunk.id, trunk))
-    return tuple(trunk for *_order, trunk in sorted(found, key=lambda one: one[:3]))
+    fitting = [
+        (-length, trunk.created_us, trunk.name, trunk)
+        for trunk in trunks
+        if trunk.disabled_us is None and (length := _longest_prefix(trunk, dest)) is not None
+    ]
+    return tuple(trunk for *_, trunk in sorted(fitting, key=lambda row: row[:3]))
 
 
-def _longest_match(trunk: Trunk, dest: str) -> int | None:
+def _longest_prefix(trunk: Trunk, dest: str) -> int | None:
+    """Length of the longest prefix that fits, 0 where there are none, `None` if none fits."""
     if not trunk.prefixes:
         return 0
-    lengths = [len(prefix) for prefix in trunk.prefixes if dest.startswith(prefix)]
-    return max(lengths, default=None)
+    return max((len(prefix) for prefix in trunk.prefixes if dest.startswith(prefix)), default=None)

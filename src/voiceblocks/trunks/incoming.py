@@ -1,25 +1,30 @@
-"""Whom an incoming call is from and for, as its trunk says it.
-
-Without a trunk (a phone, a PBX in our own network) the Request-URI and From are read.
-"""
+"""Whom an INVITE calls and who calls, as its carrier says it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from voiceblocks import e164
 from voiceblocks.errors import RemoteSipError
 from voiceblocks.sip.address import NameAddr
 from voiceblocks.sip.message import SipRequest
 from voiceblocks.sip.uri import SipUri
-from voiceblocks.trunks.model import CallerIn, DialledIn, NumberFormat, Trunk
-from voiceblocks.trunks.numbers import read
+from voiceblocks.trunks import numbers
+from voiceblocks.trunks.model import CallerIn, DialledIn, Trunk
 
+PRIVATE = "private"
 CALLER_MAX = 64
 "Characters of a caller that is no phone number."
 
-_WITHHELD = frozenset({"anonymous", "restricted", "unknown", "unavailable", "private"})
-_WITHHELD_HOSTS = frozenset({"anonymous.invalid", "unknown.invalid", "unavailable.invalid"})
-_PRIVACY_KINDS = frozenset({"id", "user", "header", "session"})
+_NOBODY = frozenset({"anonymous", "private", "restricted", "unknown", "unavailable"})
+"User parts by which phones and carriers say that there is no number."
+
+_NOWHERE = frozenset({"anonymous.invalid", "unknown.invalid", "unavailable.invalid"})
+"Hosts that say the same (3GPP TS 23.003 13.7)."
+
+_WITHHELD = frozenset({"id", "user"})
+"Values of Privacy (RFC 3323, RFC 3325) that ask not to show who calls."
 
 _IDENTITY_HEADERS = {
     CallerIn.PAI: "P-Asserted-Identity",
@@ -29,89 +34,135 @@ _IDENTITY_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class IncomingNumbers:
-    """Both ends of a call that comes in."""
+    """Both ends of an incoming call. Personal data: masked in logs."""
 
     called: str | None
-    "`+…`, or `None` where it is no number."
+    "`+` and digits; `None` where no number was dialled."
+
     caller: str
-    "`+…`; `private` where withheld; else as sent, cut to a sane length."
+    "`+` and digits; `private` where withheld; else as sent, cut to a sane length."
 
 
 def read_numbers(request: SipRequest, trunk: Trunk | None) -> IncomingNumbers:
-    """Read an INVITE; whatever is in it gives a value."""
-    number_format = NumberFormat.E164 if trunk is None else trunk.number_format
-    country = None if trunk is None else trunk.country
-    dialled = _user_of(_dialled_uri(request, trunk))
-    return IncomingNumbers(
-        called=read(dialled, number_format, country),
-        caller=_caller(request, trunk, number_format, country),
-    )
+    """
+    Read an INVITE as the trunk that sent it writes them; never raises.
+
+    Without a trunk, the Request-URI is called and From calls, both in international form.
+    Identity headers are those of a trusted network (RFC 3325): a stranger's are not read.
+    """
+    return IncomingNumbers(_called(request, trunk), _caller(request, trunk))
 
 
-def _dialled_uri(request: SipRequest, trunk: Trunk | None) -> str:
+def _called(request: SipRequest, trunk: Trunk | None) -> str | None:
     dialled_in = DialledIn.RURI if trunk is None else trunk.dialled_in
+    text = request.uri
     if dialled_in is DialledIn.TO:
-        return request.to.uri
-    if dialled_in is DialledIn.P_CALLED_PARTY:
-        return _address_in(request, "P-Called-Party-ID") or request.uri
-    return request.uri
+        text = _single(request, "To")
+    elif dialled_in is DialledIn.P_CALLED_PARTY:
+        # A carrier that adds the header only where the Request-URI was changed means the latter.
+        text = next(_addresses(request, "P-Called-Party-ID"), text)
+    uri = _parsed(text)
+    return None if uri is None else _read(_user_of(uri, trunk) or uri.host, trunk)
 
 
-def _caller(
-    request: SipRequest, trunk: Trunk | None, number_format: NumberFormat, country: str | None
-) -> str:
-    if _asks_for_privacy(request):
-        return "private"
-    uri = request.from_.uri
-    if trunk is not None and trunk.caller_in in _IDENTITY_HEADERS:
-        # A carrier that vouches for the caller leaves the header out where it cannot.
-        uri = _address_in(request, _IDENTITY_HEADERS[trunk.caller_in]) or uri
+def _caller(request: SipRequest, trunk: Trunk | None) -> str:
+    uri = _parsed(_single(request, "From"))
+    if uri is None or _is_nobody(uri, trunk) or _asks_for_privacy(request):
+        return PRIVATE
+    if trunk is not None:
+        uri = _identity(request, trunk) or uri
+    user = _user_of(uri, trunk).strip()
+    return _read(user, trunk) or _printable(user)
+
+
+def _identity(request: SipRequest, trunk: Trunk) -> SipUri | None:
+    """The first identity that is a number, else the first; there may be a SIP and a tel one."""
+    header = _IDENTITY_HEADERS.get(trunk.caller_in)
+    if header is None:
+        return None
+    found = [
+        uri
+        for text in _addresses(request, header)
+        if (uri := _parsed(text)) is not None and not _is_nobody(uri, trunk)
+    ]
+    numbered = (uri for uri in found if _read(_user_of(uri, trunk), trunk) is not None)
+    return next(numbered, found[0] if found else None)
+
+
+def _single(request: SipRequest, header: str) -> str:
+    """The URI of From or To; empty where it cannot be read."""
     try:
-        host = SipUri.parse(uri).host.lower()
+        return (request.from_ if header == "From" else request.to).uri
     except RemoteSipError:
-        return "private"
-    user = _user_of(uri).strip()
-    if not user or user.lower() in _WITHHELD or host in _WITHHELD_HOSTS:
-        return "private"
-    # What is no number is whatever a stranger wrote: only what can be printed, stored and
-    # sent on as text is kept of it.
-    return read(user, number_format, country) or "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
-        for character in user[:CALLER_MAX]
-    )
+        return ""
+
+
+def _addresses(request: SipRequest, header: str) -> Iterator[str]:
+    """URIs of a header's values; what cannot be read is left out."""
+    try:
+        values = request.headers.values(header)
+    except RemoteSipError:
+        return
+    for value in values:
+        try:
+            yield NameAddr.parse(value).uri
+        except RemoteSipError:
+            continue
+
+
+def _parsed(text: str) -> SipUri | None:
+    try:
+        return SipUri.parse(text)
+    except RemoteSipError:
+        return None
+
+
+def _is_nobody(uri: SipUri, trunk: Trunk | None) -> bool:
+    user = _user_of(uri, trunk).strip().lower()
+    return not user or user in _NOBODY or uri.host.lower() in _NOWHERE
 
 
 def _asks_for_privacy(request: SipRequest) -> bool:
-    try:
-        values = request.headers.values("Privacy")
-    except RemoteSipError:
-        return False
-    words = {word.strip().lower() for value in values for word in value.split(";")}
-    return not words.isdisjoint(_PRIVACY_KINDS)
+    # RFC 3323 4.2 separates by semicolons; commas are seen as well.
+    for line in request.headers.get_all("Privacy"):
+        words = line.replace(",", ";").lower().split(";")
+        if any(word.strip() in _WITHHELD for word in words):
+            return True
+    return False
 
 
-def _address_in(request: SipRequest, name: str) -> str | None:
-    """The first SIP or tel URI of a header that may hold several."""
-    try:
-        values = request.headers.values(name)
-    except RemoteSipError:
-        return None
-    for value in values:
-        try:
-            return NameAddr.parse(value).uri
-        except RemoteSipError:
-            continue
-    return None
+def _read(user: str, trunk: Trunk | None) -> str | None:
+    if trunk is None:
+        return e164.normalise(user)
+    return numbers.read(user, trunk.number_format, trunk.country)
 
 
-def _user_of(uri: str) -> str:
+def _user_of(uri: SipUri, trunk: Trunk | None) -> str:
     """
-    The user without what carriers append to it (`;npdi`, `;phone-context=…`).
+    The user without what carriers append to it (`;npdi`, `;rn=…`).
 
-    A URI without user may have the number in place of its host (`sip:6531580000`).
+    A local number names its country beside it (`tel:91234567;phone-context=+65`, RFC 3966 5.1.4).
     """
-    try:
-        parsed = SipUri.parse(uri)
-    except RemoteSipError:
-        return ""
-    return (parsed.unescaped_user or parsed.host).partition(";")[0]
+    user, _, appended = uri.unescaped_user.partition(";")
+    if trunk is None or user.startswith("+"):
+        return user
+    context = _phone_context(uri, appended)
+    return context + user if context.startswith("+") else user
+
+
+def _phone_context(uri: SipUri, appended: str) -> str:
+    if uri.scheme == "tel":
+        return uri.parameters.get("phone-context") or ""
+    for part in appended.split(";"):
+        name, _, value = part.partition("=")
+        if name.lower() == "phone-context":
+            return value
+    return ""
+
+
+def _printable(user: str) -> str:
+    """What a stranger wrote, as far as it can be printed, stored and sent on as text."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
+        for character in user[:CALLER_MAX]
+    )

@@ -1,18 +1,26 @@
-"""The INVITE of a call that goes out by a trunk, as that trunk wants it."""
+"""What our INVITE says to a trunk: whom we call, who calls, and who may know it.
+
+A trunk with credentials knows us as its customer, so From carries its domain; a trunk that
+knows us by our address sees our own host there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from voiceblocks.errors import RemoteSipError
+from voiceblocks.sip.routing import DEFAULT_PORT
 from voiceblocks.sip.target import SipTarget
-from voiceblocks.sip.uri import SipUri
+from voiceblocks.sip.uri import SipUri, escaped_user
+from voiceblocks.trunks import numbers
 from voiceblocks.trunks.model import CallerIn, TrunkRoute
-from voiceblocks.trunks.numbers import written
 
-ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
-"RFC 3323 section 4.1.1.3."
+PRIVATE = "private"
+"Stands for the number of a caller who withholds it."
+
+_ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
+"RFC 3323 4.1.1.3."
 
 _IDENTITY_HEADERS = {
     CallerIn.PAI: "P-Asserted-Identity",
@@ -20,71 +28,108 @@ _IDENTITY_HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InvitePlan:
-    """What `UserAgent.call` is given, apart from flow and SDP."""
+    """The arguments of `UserAgent.call` that depend on the trunk."""
 
     request_uri: str
     from_: str
     to: str
-    headers: tuple[tuple[str, str], ...]
-    credentials: tuple[str, str] | None = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = ()
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
 
 
-def build_invite(route: TrunkRoute, *, dest: str, caller: str, host: str) -> InvitePlan:
+@dataclass(frozen=True, slots=True)
+class Redirection:
+    """A contact of a 3xx that may be tried."""
+
+    request_uri: str
+    target: SipTarget
+
+
+def build_invite(route: TrunkRoute, dest: str, caller: str, host: str) -> InvitePlan:
     """
-    Write numbers and identity the way the trunk reads them.
+    Return what an INVITE to this trunk says.
 
     Args:
         route: The trunk.
-        dest: Who is called, `+` and digits.
-        caller: Who calls: `+…`, or `private`.
-        host: Our address towards the trunk, for the caller's URI.
+        dest: `+` and digits.
+        caller: `+` and digits, or `private`.
+        host: Our host, as the trunk sees it.
+
+    Raises:
+        RemoteSipError: If the trunk's address is no SIP URI.
     """
-    peer = _host_port(route.address)
-    user = written(dest, route.number_format, route.country)
-    # A registrar knows us by the name that we registered with.
-    own_host = SipUri.parse(route.address).host if route.username else host
-    headers: list[tuple[str, str]] = []
-    if caller == "private":
-        from_ = ANONYMOUS
-        headers.append(("Privacy", "id"))
-        identity = route.username
-    else:
-        identity = written(caller, route.number_format, route.country)
-        from_ = f"<sip:{identity}@{own_host}>"
-    name = _IDENTITY_HEADERS.get(route.caller_in)
-    if name is not None and identity is not None:
-        headers.append((name, f"<sip:{identity}@{own_host}>"))
+    address = SipUri.parse(route.address)
+    # Only the domain is named: which server of it takes the call is DNS's business.
+    domain = address.host if address.port is None else f"{address.host}:{address.port}"
+    target = f"sip:{_written(route, dest)}@{domain}"
+    transport = address.parameters.get("transport")
+    uri = target if transport is None else f"{target};transport={transport}"
     credentials = None
     if route.username is not None and route.password is not None:
         credentials = (route.username, route.password)
+    ours = address.host if route.username is not None else host
+    headers: list[tuple[str, str]] = []
+    if caller == PRIVATE:
+        headers.append(("Privacy", "id"))
+        from_ = _ANONYMOUS
+        # What the carrier knows of us already, so that it can tell whose call it is.
+        user = None if route.username is None else escaped_user(route.username)
+    else:
+        user = _written(route, caller)
+        from_ = f"<sip:{user}@{ours}>"
+    identity = _IDENTITY_HEADERS.get(route.caller_in)
+    if identity is not None and user is not None:
+        headers.append((identity, f"<sip:{user}@{ours}>"))
     return InvitePlan(
-        request_uri=f"sip:{user}@{peer}",
+        request_uri=uri,
         from_=from_,
-        to=f"<sip:{user}@{peer}>",
+        to=f"<{target}>",
         headers=tuple(headers),
         credentials=credentials,
     )
 
 
-def allowed_contacts(contacts: Iterable[str], target: SipTarget) -> list[str]:
+def allowed_contacts(
+    route: TrunkRoute, dest: str, contacts: Iterable[str], targets: Sequence[SipTarget]
+) -> tuple[Redirection, ...]:
     """
-    The contacts of a 3xx that may be tried: those on the very address that sent it.
+    Return which contacts of a 3xx may be tried, in their order.
 
-    Anything else would let whoever answers choose where our calls go (decision 9).
+    A trunk may send us to another of its own servers for the number that was authorised and
+    priced. It may not send us to another number or to a stranger: that would be toll fraud, or
+    calls of ours to whomever it likes.
+
+    Args:
+        route: The trunk that answered.
+        dest: The number that was dialled, `+` and digits.
+        contacts: URIs of the 3xx (`CallFailed.contacts`).
+        targets: The servers of the trunk, as its address was resolved.
     """
-    found = []
+    allowed: list[Redirection] = []
     for contact in contacts:
         try:
             uri = SipUri.parse(contact)
         except RemoteSipError:
             continue
-        if uri.scheme == "sip" and (uri.address, uri.port or 5060) == (target.host, target.port):
-            found.append(contact)
-    return found
+        if uri.scheme != "sip" or uri.headers or uri.password is not None:
+            continue
+        user = uri.unescaped_user.partition(";")[0]
+        if numbers.read(user, route.number_format, route.country) != dest:
+            continue
+        target = next((t for t in targets if _is_at(uri, t)), None)
+        if target is not None and all(target != known.target for known in allowed):
+            allowed.append(Redirection(contact, target))
+    return tuple(allowed)
 
 
-def _host_port(address: str) -> str:
-    uri = SipUri.parse(address)
-    return uri.host if uri.port is None else f"{uri.host}:{uri.port}"
+def _is_at(uri: SipUri, target: SipTarget) -> bool:
+    # Without a transport, the one by which the trunk is reached anyway will do.
+    transport = (uri.parameters.get("transport") or target.transport).lower()
+    port = DEFAULT_PORT if uri.port is None else uri.port
+    return SipTarget(uri.address, port, transport) == target
+
+
+def _written(route: TrunkRoute, number: str) -> str:
+    return numbers.written(number, route.number_format, route.country)

@@ -1,4 +1,4 @@
-"""A trunk as a call needs it, with its password in clear."""
+"""From a stored trunk to what a call or a registration needs of it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from voiceblocks.trunks.model import Trunk, TrunkRoute
 
 
 class Unsealer(Protocol):
-    """Fulfilled by `accounts.tokens.SecretKey`."""
+    """Opens sealed passwords; the server key (`accounts.tokens.SecretKey`) does."""
 
     def unseal(self, sealed: bytes, owner_id: str) -> str:
-        """Return what was sealed for `owner_id`."""
+        """Return what was sealed for `owner_id`, or raise `UnreadableSecret`."""
         ...
 
 
 def route_of(trunk: Trunk, key: Unsealer) -> TrunkRoute:
     """
-    Unseal what a call over this trunk needs.
+    Return the trunk with its password in clear.
 
     Raises:
         UnreadableSecret: If the password was sealed with another key.

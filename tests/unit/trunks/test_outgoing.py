@@ -1,0 +1,119 @@
+"""What an INVITE says to a trunk."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.trunks.nouns import a_route, a_trunk
+from voiceblocks.accounts.tokens import SecretKey, UnreadableSecret
+from voiceblocks.sip.target import SipTarget
+from voiceblocks.trunks.model import CallerIn, NumberFormat
+from voiceblocks.trunks.numbers import read, written
+from voiceblocks.trunks.outgoing import Redirection, allowed_contacts, build_invite
+from voiceblocks.trunks.route import route_of
+
+DEST = "+6591234567"
+CALLER = "+6531580000"
+HERE = "198.51.100.1"
+
+
+def test_a_trunk_that_knows_us_by_address() -> None:
+    """The number stands at the trunk's domain, From at our host, and nothing else is said."""
+    plan = build_invite(a_route(), DEST, CALLER, HERE)
+    assert plan.request_uri == "sip:+6591234567@sip.carrier.example"
+    assert plan.to == "<sip:+6591234567@sip.carrier.example>"
+    assert plan.from_ == "<sip:+6531580000@198.51.100.1>"
+    assert (plan.headers, plan.credentials) == ((), None)
+
+
+def test_a_trunk_that_knows_us_as_customer() -> None:
+    """With credentials, From carries the trunk's domain; port and transport are kept."""
+    route = a_route(address="sip:192.0.2.9:5080;transport=tcp", username="u", password="p")
+    plan = build_invite(route, DEST, CALLER, HERE)
+    assert plan.request_uri == "sip:+6591234567@192.0.2.9:5080;transport=tcp"
+    assert plan.from_ == "<sip:+6531580000@192.0.2.9>"
+    assert plan.credentials == ("u", "p")
+    assert "'p'" not in repr(plan)
+
+
+@pytest.mark.parametrize(
+    ("caller_in", "header"),
+    [(CallerIn.PAI, "P-Asserted-Identity"), (CallerIn.PPI, "P-Preferred-Identity")],
+)
+def test_the_caller_in_an_identity_header(caller_in: CallerIn, header: str) -> None:
+    """A trunk that reads identity headers gets the caller there as well."""
+    plan = build_invite(a_route(caller_in=caller_in), DEST, CALLER, HERE)
+    assert plan.headers == ((header, "<sip:+6531580000@198.51.100.1>"),)
+
+
+@pytest.mark.parametrize("caller_in", CallerIn)
+def test_a_caller_who_is_not_shown(caller_in: CallerIn) -> None:
+    """Nothing in the INVITE of a private caller names a number of ours."""
+    plan = build_invite(a_route(caller_in=caller_in), DEST, "private", HERE)
+    assert plan.from_ == '"Anonymous" <sip:anonymous@anonymous.invalid>'
+    assert plan.headers == (("Privacy", "id"),)
+
+
+@pytest.mark.parametrize(
+    ("number", "number_format", "country", "wire"),
+    [
+        (DEST, NumberFormat.E164, "SG", "+6591234567"),
+        (DEST, NumberFormat.PLAIN, "SG", "6591234567"),
+        (DEST, NumberFormat.NATIONAL, "SG", "91234567"),
+        ("+442079460000", NumberFormat.NATIONAL, "SG", "00442079460000"),
+        ("+442079460000", NumberFormat.NATIONAL, "GB", "02079460000"),
+        ("+16502530000", NumberFormat.NATIONAL, "US", "6502530000"),
+        ("+442079460000", NumberFormat.NATIONAL, "US", "011442079460000"),
+        (DEST, NumberFormat.NATIONAL, None, "006591234567"),
+        ("+8881234567890", NumberFormat.NATIONAL, "SG", "008881234567890"),
+    ],
+)
+def test_numbers_as_the_carrier_writes_them(
+    number: str, number_format: NumberFormat, country: str | None, wire: str
+) -> None:
+    """Each format, and back."""
+    assert written(number, number_format, country) == wire
+    assert read(wire, number_format, country) == number
+
+
+def test_a_private_caller_of_a_customer() -> None:
+    """The identity header names the customer, whom the carrier knows anyway; Privacy hides it."""
+    route = a_route(caller_in=CallerIn.PAI, username="acme@pbx", password="p")
+    plan = build_invite(route, DEST, "private", HERE)
+    assert plan.headers == (
+        ("Privacy", "id"),
+        ("P-Asserted-Identity", "<sip:acme%40pbx@sip.carrier.example>"),
+    )
+
+
+def test_only_the_trunks_own_servers_are_followed() -> None:
+    """Of a 3xx, contacts with another number, scheme or host are passed over."""
+    targets = [SipTarget("192.0.2.9", 5060, "udp"), SipTarget("192.0.2.10", 5070, "tcp")]
+    contacts = [
+        "sip:+6591234567@203.0.113.5",
+        "sip:+19005550100@192.0.2.9",
+        "sips:+6591234567@192.0.2.9",
+        "sip:+6591234567@192.0.2.9?Route=x",
+        "tel:+6591234567",
+        "no uri",
+        "sip:+6591234567@192.0.2.10:5070;transport=udp",
+        "sip:006591234567@192.0.2.10:5070;transport=tcp",
+        "sip:+6591234567@192.0.2.9;user=phone",
+        "sip:+6591234567@192.0.2.9",
+    ]
+    assert allowed_contacts(a_route(), DEST, contacts, targets) == (
+        Redirection(contacts[7], targets[1]),
+        Redirection(contacts[8], targets[0]),
+    )
+
+
+def test_the_route_of_a_trunk_has_its_password_in_clear() -> None:
+    """Sealed for the trunk's id, and not shown by `repr`; another key cannot open it."""
+    key = SecretKey.generate()
+    trunk = a_trunk(username="u", sealed_password=key.seal("hunter2", "trk_1"), key_id=key.key_id)
+    route = route_of(trunk, key)
+    assert (route.username, route.password) == ("u", "hunter2")
+    assert "hunter2" not in repr(route)
+    assert route_of(a_trunk(), key).password is None
+    with pytest.raises(UnreadableSecret):
+        route_of(trunk, SecretKey.generate())
