@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 from voiceblocks.engine.digits import Digit, DigitInbox
 from voiceblocks.engine.media.handles import MediaLeg, Playback, Tap
@@ -152,7 +153,9 @@ class MediaSession:
         finally:
             playback.stop()
 
-    def record(self, name: str, *, limit_ms: int | None, direction: Literal["in", "out"] = "in") -> Tap:
+    def record(
+        self, name: str, *, limit_ms: int | None, direction: Literal["in", "out"] = "in"
+    ) -> Tap:
         """Start to record what is received (`in`) or sent (`out`)."""
         return self.leg.record(name, law=self._codec, limit_ms=limit_ms, direction=direction)
 
