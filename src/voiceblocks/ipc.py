@@ -30,6 +30,10 @@ T = TypeVar("T")
 
 _PR_SET_PDEATHSIG = 1
 
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""For NumPy in our children: their matrices are small, so threads only wait for each other
+(measured: the tone detector takes 1.9 ms instead of 0.15 ms) and take cores from the media."""
+
 
 def die_with_parent() -> None:
     """Ask the kernel to kill this process when its parent goes (Linux only; else nothing)."""
@@ -54,6 +58,7 @@ def spawn(module: str, *arguments: str) -> tuple[subprocess.Popen[bytes], socket
                 [sys.executable, "-m", module, str(theirs.fileno()), *arguments],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, **ONE_THREAD},
                 # A Ctrl-C at the terminal is the parent's to handle.
                 start_new_session=True,
             )

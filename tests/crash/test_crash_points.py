@@ -58,8 +58,10 @@ from voiceblocks.system_clock import SystemClock
 from voiceblocks.testing import tone_code
 from voiceblocks.workflows import manage_accounts
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
+from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.finish_recording import FinishedRecording, FinishRecording
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
+from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
 from voiceblocks.workflows.submit_block import SubmitBlock
 
@@ -204,11 +206,10 @@ class Call:
         submit = SubmitBlock(
             database=self.world.database,
             key=self.world.key,
-            prompts=nothing,
-            renderer=nothing,
-            notify_urls=nothing,
-            calls=self.world,
+            requests=RequestPreparer(nothing, nothing, nothing),
+            calls=cast("Any", self.world),
             outbox=self.world,
+            rules=OutgoingRules(node="1", max_calls_per_account=8),
             clock=self.world.clock,
         )
         await submit.submit(self.app, command)

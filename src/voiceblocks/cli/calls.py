@@ -9,10 +9,11 @@ import typer
 from sqlalchemy import Connection
 
 from voiceblocks import e164
+from voiceblocks.blocks.numbers import PRIVATE
 from voiceblocks.cli.output import Json, Most, fail, tell_rows
 from voiceblocks.cli.store import open_store
-from voiceblocks.database import notifications, recordings, sessions
-from voiceblocks.sessions.model import Session
+from voiceblocks.database import further_legs, notifications, recordings, sessions
+from voiceblocks.sessions.model import Direction, Session
 
 app = typer.Typer(no_args_is_help=True, help="Calls, and the story of one.")
 
@@ -45,8 +46,8 @@ def _row(session: Session) -> dict[str, Any]:
         "txn_ref": session.txn_ref,
         "session": session.id,
         "started": _time(session.created_us),
-        "from": e164.masked(session.from_number),
-        "to": session.to_number,
+        "from": _masked(session.from_number),
+        "to": _called(session),
         "state": session.state.value,
         "disposition": session.disposition,
         "minutes": session.duration_min,
@@ -58,10 +59,20 @@ def _story(connection: Connection, name: str) -> list[dict[str, Any]] | None:
     if session is None:
         return None
     moments: list[tuple[int, str]] = [
-        (session.created_us, f"call from {e164.masked(session.from_number)} to {session.to_number}")
+        (
+            session.created_us,
+            f"call from {_masked(session.from_number)} to {_called(session)}",
+        )
     ]
     if session.answered_us is not None:
         moments.append((session.answered_us, "answered"))
+    for leg in further_legs.list_of_session(connection, session.id):
+        name = f"leg {leg.number} to {_masked(leg.dest)}"
+        moments.append((leg.created_us, f"{name} dialled"))
+        if leg.answered_us is not None:
+            moments.append((leg.answered_us, f"{name} answered"))
+        if leg.ended_us is not None:
+            moments.append((leg.ended_us, f"{name} ended: {leg.disposition}"))
     for run in sessions.list_runs(connection, session.id):
         moments.append((run.created_us, f"{run.block} accepted"))
         if run.finished_us is not None:
@@ -83,6 +94,16 @@ def _story(connection: Connection, name: str) -> list[dict[str, Any]] | None:
         {"at": _time(at_us), "after_ms": (at_us - session.created_us) // 1000, "what": what}
         for at_us, what in moments
     ]
+
+
+def _called(session: Session) -> str:
+    """Our own number as it is; somebody's whom we called, masked."""
+    is_ours = session.direction is Direction.INBOUND
+    return session.to_number if is_ours else _masked(session.to_number)
+
+
+def _masked(number: str) -> str:
+    return number if number == PRIVATE else e164.masked(number)
 
 
 def _time(at_us: int) -> str:

@@ -15,7 +15,7 @@ from voiceblocks.calls.events import Disposition, EndReason
 from voiceblocks.engine import goodbye
 from voiceblocks.engine.digits import Digit
 from voiceblocks.engine.leg_end import LegEnd
-from voiceblocks.engine.media.handles import Tap
+from voiceblocks.engine.media.handles import Tap, TapDirection
 from voiceblocks.engine.media_session import MediaSession
 from voiceblocks.engine.parts import EngineParts
 from voiceblocks.engine.runners.interfaces import CallGone
@@ -162,7 +162,7 @@ class CallLeg(ABC):
         """Play clips again and again while the context lasts."""
         return self.media.looping(clips) if clips else nullcontext()
 
-    def record(self, name: str, *, limit_ms: int | None, direction: str = "in") -> Tap:
+    def record(self, name: str, *, limit_ms: int | None, direction: TapDirection = "in") -> Tap:
         """Record what is received (`in`) or sent (`out`) from now on."""
         return self.media.record(name, limit_ms=limit_ms, direction=direction)
 

@@ -15,7 +15,10 @@ from voiceblocks.engine.further_legs import FurtherLegs
 from voiceblocks.engine.outgoing_leg import OutgoingLeg
 from voiceblocks.engine.plan import RoomKey, TransferPlan
 from voiceblocks.engine.runners.interfaces import CallGone, ConnectableCall, Outcome
-from voiceblocks.errors import CapacityExceeded
+from voiceblocks.errors import CapacityExceeded, ContractViolation
+
+NOT_JOINED = (CapacityExceeded, ContractViolation)
+"A media worker has no room, or a leg ended in the moment in which it was to be joined."
 
 
 async def converse(call: ConnectableCall, plan: TransferPlan) -> Outcome:
@@ -34,7 +37,9 @@ async def converse(call: ConnectableCall, plan: TransferPlan) -> Outcome:
 async def _in_room(call: ConnectableCall, key: RoomKey) -> Outcome:
     try:
         seat = await call.unless_gone(call.parts.rooms.enter(key, call.leg.media.leg))
-    except CapacityExceeded:
+    except CallGone:
+        return Outcome(call.gone_reason, reached=Disposition.CANCELLED)
+    except NOT_JOINED:
         return Outcome(EndReason.COMPLETED, reached=Disposition.FAILED)
     call.seat = seat
     try:
@@ -71,7 +76,7 @@ class _Ringing:
             await self._talk(winner)
         except CallGone:
             return Outcome(self._call.gone_reason, reached=self._legs.reached)
-        except CapacityExceeded:
+        except NOT_JOINED:
             return Outcome(EndReason.COMPLETED, reached=Disposition.FAILED)
         finally:
             await self._close_bridge()
@@ -88,7 +93,7 @@ class _Ringing:
             return await self._call.unless_gone(self._legs.ring())
         finally:
             sounds.cancel()
-            with contextlib.suppress(asyncio.CancelledError, CapacityExceeded):
+            with contextlib.suppress(asyncio.CancelledError, *NOT_JOINED):
                 await sounds
 
     async def _let_hear(self) -> None:
@@ -132,5 +137,5 @@ class _Ringing:
     async def _close_bridge(self) -> None:
         if self._opening is None:
             return
-        with contextlib.suppress(CapacityExceeded):
+        with contextlib.suppress(*NOT_JOINED):
             await (await self._opening).close()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from voiceblocks.engine.digits import Digit, DigitInbox
-from voiceblocks.engine.media.handles import MediaLeg, Playback, Tap
+from voiceblocks.engine.media.handles import MediaLeg, Playback, Tap, TapDirection
 from voiceblocks.engine.media.messages import DigitReceived, Format
 from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.errors import ContractViolation
@@ -152,7 +152,7 @@ class MediaSession:
         finally:
             playback.stop()
 
-    def record(self, name: str, *, limit_ms: int | None, direction: str = "in") -> Tap:
+    def record(self, name: str, *, limit_ms: int | None, direction: TapDirection = "in") -> Tap:
         """Start to record what is received (`in`) or sent (`out`)."""
         return self.leg.record(name, law=self._codec, limit_ms=limit_ms, direction=direction)
 
@@ -227,12 +227,15 @@ class MediaSession:
         )
 
     def _format(self, negotiated: Negotiated) -> Format:
+        # Decision 18: a phone that sends events would be heard twice.
+        by_tones = self._dtmf in (DtmfMode.AUTO, DtmfMode.INBAND)
         return Format(
             codec=negotiated.codec,
             payload_type=negotiated.payload_type,
             event_payload_type=negotiated.event_payload_type,
             comfort_noise_payload_type=negotiated.comfort_noise_payload_type,
             ptime_ms=negotiated.ptime_ms,
+            listens_for_tones=by_tones and negotiated.event_payload_type is None,
         )
 
 

@@ -152,7 +152,8 @@ def _require_money(connection: Connection, request: OutgoingRequest, rate: Thous
         return
     spent = charges.sum_since(connection, account.id, request.now_us - _DAY_US)
     running = _running_costs(connection, account, request.now_us)
-    if spent + running + rate > account.spend_per_day:
+    # What this request dials as well is taken to cost the same.
+    if spent + running + rate * (1 + request.planned_dials) > account.spend_per_day:
         raise InvalidRequest("error_insufficient_credit")
 
 

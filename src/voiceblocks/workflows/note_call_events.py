@@ -48,6 +48,10 @@ def note_call_answered(connection: Connection, event: CallAnswered) -> None:
 
 def note_further_leg_answered(connection: Connection, event: FurtherLegAnswered) -> None:
     """A second leg costs money from now on, and a restart can say goodbye to it."""
+    leg = further_legs.find(connection, event.leg_id)
+    if leg is None or leg.ended_us is not None:
+        _log.info("late_leg_answer_ignored", session=event.session_id, leg=event.leg_id)
+        return
     further_legs.update(connection, event.leg_id, answered_us=event.at_us, dialog=event.dialog)
 
 

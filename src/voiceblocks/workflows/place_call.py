@@ -270,6 +270,7 @@ class PlaceCall:
             from_number=allowed.caller,
             to_number=allowed.dest,
             state=state,
+            max_duration_s=getattr(command, "max_duration_s", None),
             last_block=command.block,
             last_notify_url=command.notify_url,
             last_tag=command.tag,

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from tests.unit.database.nouns import CREATED_US, a_recording, seed
+from tests.unit.database.nouns import CREATED_US, a_leg, a_recording, a_session, seed
 from tests.unit.notifications.outbox import add_application, add_notification, add_session
 from voiceblocks.cli.app import app
-from voiceblocks.database import recordings
+from voiceblocks.database import further_legs, recordings, sessions
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.recordings.model import Recording
 from voiceblocks.recordings.state import RecordingState
+from voiceblocks.sessions.model import Direction
 
 RECORDING = "rec-0f"
 SHA256 = "ab" * 32
@@ -221,6 +222,30 @@ def test_notifications_show_hosts_and_no_secrets(data_dir: Path) -> None:
     assert row["host"] == "app.example:8443"
     assert "s3cr3t" not in json.dumps(row)
     assert run("notifications", "list", "--state", "delivered") == {"notifications": []}
+
+
+def test_story_of_a_call_with_two_legs(data_dir: Path) -> None:
+    """Each leg has its lines, and whom we called is masked as a caller is."""
+    run("calls", "list")
+    database = database_of(data_dir)
+
+    def write(connection: Any) -> None:
+        seed(connection)
+        sessions.insert(
+            connection,
+            a_session(direction=Direction.OUTBOUND, from_number="private", to_number="+6591110000"),
+        )
+        further_legs.insert(connection, a_leg(created_us=CREATED_US + 2, ended_us=CREATED_US + 9))
+
+    database.run_sync(write)
+    database.close()
+    (row,) = run("calls", "list")["calls"]
+    assert row["to"] == "+6591****00"
+    told = [line["what"] for line in run("calls", "show", "S-1-a")["story"]]
+    assert told[0] == "call from private to +6591****00"
+    assert "leg 2 to +6598****00 answered" in told
+    assert told[-1] == "leg 2 to +6598****00 ended: answered"
+    assert "1110" not in json.dumps([row, told])
 
 
 def _stored_recording(data_dir: Path, **fields: Any) -> list[Path]:

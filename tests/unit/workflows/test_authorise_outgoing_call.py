@@ -317,6 +317,9 @@ async def test_spend_per_day(
             start=2,
         ):
             further_legs.insert(connection, a_leg(f"leg_{number}", number=number, **leg))
+        # One number more than the cap allows.
+        if spend_per_day == 560:
+            assert refused(connection, planned_dials=1) == "error_insufficient_credit"
         return ask(connection).dest if is_allowed else refused(connection)
 
     outcome = DEST if is_allowed else "error_insufficient_credit"

@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from voiceblocks.engine.media import messages as m
+from voiceblocks.engine.media.playing_and_taps import Playback, Tap, TapResult
 from voiceblocks.engine.media.ports import Pair
 from voiceblocks.engine.media.ring import LAWS
 from voiceblocks.errors import CapacityExceeded, ContractViolation
+from voiceblocks.rtp.telephone_event import DIGITS
 
 if TYPE_CHECKING:
     from voiceblocks.engine.media.children import WorkerLink
+    from voiceblocks.engine.media.mixes import Mix
     from voiceblocks.engine.media.plane import MediaPlane
 
+__all__ = ["MediaLeg", "Playback", "Tap", "TapResult", "plain_address"]
+
 SAMPLES_PER_MS = 8
+
+TapDirection = Literal["in", "out"]
+"Whether a tap takes what a leg receives, or what it sends."
 
 
 def plain_address(address: tuple[str, int] | None) -> tuple[str, int] | None:
@@ -40,98 +46,6 @@ def plain_address(address: tuple[str, int] | None) -> tuple[str, int] | None:
         return None
     is_somebody = not (host.is_unspecified or host.is_multicast or int(host) == 0xFFFFFFFF)
     return address if is_somebody and 0 < address[1] < 0x10000 else None
-
-
-@dataclass(frozen=True, slots=True)
-class TapResult:
-    """How a tap ended; its spool is complete and synced."""
-
-    n_samples: int
-    "Samples from its time zero to its end: wall-clock time, 8000 a second."
-    limit_reached: bool
-    lost_worker: bool
-    "The worker died; what it had placed is kept."
-    spool_path: Path
-    stats: m.TapStats
-
-
-class Playback:
-    """Clips that play on a leg."""
-
-    def __init__(self, leg: MediaLeg, source: int) -> None:
-        self._leg = leg
-        self._source = source
-        self._ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-
-    def stop(self) -> None:
-        """Stop playing; `wait` returns `False`. Fine when it has ended already."""
-        if not self._ended.done():
-            self._leg.post(m.StopSource(self._leg.ident, self._source))
-
-    async def wait(self) -> bool:
-        """Wait for the last packet to leave; `False` when stopped, replaced or lost."""
-        return await asyncio.shield(self._ended)
-
-    def on_ended(self, *, completed: bool) -> None:
-        """For the plane: the worker reported the end, or died."""
-        if not self._ended.done():
-            self._ended.set_result(completed)
-
-
-class Tap:
-    """A recording of what a leg receives."""
-
-    def __init__(self, leg: MediaLeg, tap: int, row: int, name: str, law: str, path: Path) -> None:
-        self.leg = leg
-        self.ident = tap
-        self.row = row
-        self.name = name
-        self.law = law
-        self.spool_path = path
-        self.is_lost = False
-        "Whether the worker died before it closed the tap."
-        self._report: m.TapClosed | None = None
-        self._result: asyncio.Future[TapResult] = asyncio.get_running_loop().create_future()
-
-    def close(self, *, at: float | None = None, at_timestamp: int | None = None) -> None:
-        """
-        End the tap.
-
-        Args:
-            at: The instant it ends (monotonic seconds); now, where left out.
-            at_timestamp: End exactly at this RTP timestamp of `DigitReceived` instead.
-        """
-        if not self._result.done():
-            instant = time.monotonic() if at is None else at
-            self.leg.post(m.CloseTap(self.leg.ident, self.ident, instant, at_timestamp))
-
-    async def closed(self) -> TapResult:
-        """Wait until the tap has ended, by whatever cause, and its spool is complete on disk."""
-        return await asyncio.shield(self._result)
-
-    @property
-    def flushing(self) -> m.TapClosed | None:
-        """The worker's report, while the keeper completes the spool."""
-        return self._report
-
-    def on_closed(self, report: m.TapClosed | None) -> None:
-        """For the plane: the worker closed it, or died (`None`)."""
-        self._report = report
-        self.is_lost = report is None
-
-    def on_flushed(self, n_samples: int) -> None:
-        """For the plane: the spool is complete."""
-        report = self._report
-        if not self._result.done():
-            self._result.set_result(
-                TapResult(
-                    n_samples=n_samples,
-                    limit_reached=report is not None and report.limit_reached,
-                    lost_worker=self.is_lost,
-                    spool_path=self.spool_path,
-                    stats=report.stats if report is not None else m.TapStats(),
-                )
-            )
 
 
 class MediaLeg:
@@ -152,6 +66,10 @@ class MediaLeg:
         self.playbacks: dict[int, Playback] = {}
         self.is_closed = False
         self.is_lost = False
+        self.mix: Mix | None = None
+        "The mix that it is in."
+        self.left_mix: m.LegLeftMix | None = None
+        "What the worker said about the mix that it left last."
         self._plane = plane
         self._held: list[m.WorkerCommand] | None = []
         "Commands that wait until the leg is open in its worker; `None` while it is."
@@ -234,14 +152,36 @@ class MediaLeg:
         self.post(m.StartSource(self.ident, source, [str(clip) for clip in clips], loop))
         return playback
 
-    def record(self, name: str, *, law: str, limit_ms: int | None = None) -> Tap:
+    def send_digits(self, digits: str) -> None:
         """
-        Record what the leg receives from now on.
+        Send keys one after another: telephone-events if negotiated, else tones in the audio.
+
+        Raises:
+            ContractViolation: For what is no key.
+        """
+        if not set(digits) <= set(DIGITS):
+            raise ContractViolation("no such key")
+        self.post(m.SendDigits(self.ident, digits))
+
+    def record(
+        self,
+        name: str,
+        *,
+        law: str,
+        limit_ms: int | None = None,
+        direction: TapDirection = "in",
+    ) -> Tap:
+        """
+        Record what the leg receives, or sends, from now on.
+
+        Two taps, one of each direction, that are opened together have one time zero: what is
+        heard and what is said lie side by side.
 
         Args:
             name: Of the spool; unused before, plain ASCII.
             law: `"PCMU"` or `"PCMA"`, of the spool. The leg's own costs least.
             limit_ms: The tap ends by itself after so much wall-clock time.
+            direction: "in" is what the leg receives, "out" what it sends, silence included.
 
         Raises:
             CapacityExceeded: When all rows are taken.
@@ -255,7 +195,8 @@ class MediaLeg:
             self._plane.flush_lost(tap)
             return tap
         limit = None if limit_ms is None else limit_ms * SAMPLES_PER_MS
-        self.post(m.OpenTap(self.ident, tap.ident, tap.row, name, limit))
+        outgoing = direction == "out"
+        self.post(m.OpenTap(self.ident, tap.ident, tap.row, name, limit, outgoing))
         return tap
 
     def on_digit(self, callback: Callable[[m.DigitReceived], None] | None) -> None:
@@ -275,6 +216,7 @@ class MediaLeg:
         if self.is_closed:
             return
         self.is_closed = True
+        self.mix = None
         if self._held is not None and self._detached is None:
             # The worker never heard of it.
             self._held = None
@@ -293,7 +235,31 @@ class MediaLeg:
         """
         if self.is_closed or self.is_lost or self._detached is not None or self._held is not None:
             raise ContractViolation("the leg cannot move now")
-        target = self._plane.worker(worker)
+        await self._move(self._plane.worker(worker))
+
+    async def move_to(self, target: WorkerLink) -> None:
+        """
+        The same for who has the worker itself; waits while the leg moves already.
+
+        Raises:
+            CapacityExceeded: When that worker is full or down.
+            ContractViolation: When the leg is closed or lost.
+        """
+        while self._detached is not None:
+            await asyncio.shield(self._detached)
+        if self.is_closed or self.is_lost:
+            raise ContractViolation("the leg cannot move now")
+        if self._held is None:
+            await self._move(target)
+        elif target is not self.link:
+            # No worker has heard of it yet.
+            if not target.has_room(reserve=True):
+                raise CapacityExceeded("the worker is full")
+            self.link.legs.pop(self.ident, None)
+            self.link = target
+            target.legs[self.ident] = self
+
+    async def _move(self, target: WorkerLink) -> None:
         if target is self.link:
             return
         if not target.has_room(reserve=True):
@@ -322,6 +288,11 @@ class MediaLeg:
             target.legs.pop(self.ident, None)
 
     @property
+    def target(self) -> WorkerLink:
+        """The worker where it is, or will be."""
+        return self._target or self.link
+
+    @property
     def is_moving(self) -> bool:
         """Whether it is on its way to another worker."""
         return self._target is not None
@@ -348,6 +319,8 @@ class MediaLeg:
                 tap = self.taps.get(event.tap)
                 if tap is not None:
                     self._plane.flush(tap, event)
+            case m.LegLeftMix():
+                self.left_mix = event
             case m.LegSilent():
                 if self._on_silent is not None:
                     self._on_silent(event.silent_s)
@@ -357,6 +330,7 @@ class MediaLeg:
         if self.is_lost:
             return
         self.is_lost = True
+        self.mix = None
         self._end_move()
         self._held = None
         for playback in self.playbacks.values():

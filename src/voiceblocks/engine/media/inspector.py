@@ -10,6 +10,7 @@ import ctypes
 import socket
 from collections.abc import Callable
 
+from voiceblocks.engine.media.ears import Ears
 from voiceblocks.engine.media.legs import Leg, LegTable
 from voiceblocks.engine.media.messages import DigitReceived
 from voiceblocks.engine.media.taps import Taps
@@ -42,6 +43,7 @@ class Inspector:
     Args:
         legs: The table.
         taps: Where audio goes.
+        ears: Where audio goes that is heard in here.
         report: Takes `DigitReceived`.
         retarget: Called when a leg's source lock has found where to send.
     """
@@ -50,11 +52,13 @@ class Inspector:
         self,
         legs: LegTable,
         taps: Taps,
+        ears: Ears,
         report: Callable[[DigitReceived], None],
         retarget: Callable[[Leg], None],
     ) -> None:
         self._columns = legs.columns
         self._taps = taps
+        self._ears = ears
         self._report = report
         self._retarget = retarget
 
@@ -150,6 +154,8 @@ class Inspector:
             # The sample that the slower clock leaves open repeats its neighbour.
             payload, position = payload[:1] + payload, position - 1
         self._taps.place(leg, position, payload)
+        if self._columns.ear[leg.slot]:
+            self._ears.place(leg.slot, position, payload, kind)
         return True
 
     def _take_event(self, leg: Leg, packet: RtpPacket, now: float) -> bool:

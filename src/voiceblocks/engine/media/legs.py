@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from voiceblocks.audio.mixing import LAWS
 from voiceblocks.engine.media.messages import Format, StreamState
 from voiceblocks.rtp.batch import PLAIN
 from voiceblocks.rtp.packet import HEADER_BYTES
@@ -44,11 +45,13 @@ class Columns:
     bytes of a datagram), `samples` (i8), `position` (i8: of the next packet), `least_lead` (i8),
     `late_since` (f8), `highest`, `received`, `late` (i8: packets too late to be placed),
     `transit`, `jitter`, `heard_at` (f8). Tap: `tap_row` (i8, -1:
-    none), `tap_zero`, `tap_end` (i8 positions).
+    none), `tap_zero`, `tap_end` (i8 positions). Ear: `ear` (bool: somebody listens), `law` (i8:
+    row of `mixing.LAWS` of what comes).
 
     Sending: `due` (i8: tick of the next packet), `step` (i8: ticks from packet to packet),
     `out_word0`, `out_sequence`, `out_timestamp`, `out_ssrc`, `out_samples` (u4), `marker`
-    (u4: MARKER for the next packet, or 0), `sent` (i8: packets).
+    (u4: MARKER for the next packet, or 0), `sent` (i8: packets), `out_law` (i8),
+    `out_tapped` (bool), `out_row` (i8, -1: not the fast way), `out_zero`, `out_end` as for a tap.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -71,6 +74,8 @@ class Columns:
         self.tap_row = np.full(capacity, -1, np.int64)
         self.tap_zero = np.zeros(capacity, np.int64)
         self.tap_end = np.zeros(capacity, np.int64)
+        self.ear = np.zeros(capacity, bool)
+        self.law = np.zeros(capacity, np.int64)
         self.due = np.full(capacity, NEVER, np.int64)
         self.step = np.full(capacity, 2, np.int64)
         self.out_word0 = np.zeros(capacity, np.uint32)
@@ -80,6 +85,11 @@ class Columns:
         self.out_samples = np.zeros(capacity, np.uint32)
         self.marker = np.zeros(capacity, np.uint32)
         self.sent = np.zeros(capacity, np.int64)
+        self.out_tapped = np.zeros(capacity, bool)
+        self.out_row = np.full(capacity, -1, np.int64)
+        self.out_zero = np.zeros(capacity, np.int64)
+        self.out_end = np.zeros(capacity, np.int64)
+        self.out_law = np.zeros(capacity, np.int64)
 
 
 class Leg:
@@ -125,6 +135,9 @@ class Leg:
         self.payload_type = fmt.payload_type
         self.source: Source | None = None
         self.taps: list[Tap] = []
+        "Of what it receives."
+        self.out_taps: list[Tap] = []
+        "Of what it sends."
         self.packets_late = 0
         self.rtcp_heard_at = 0.0
         self.opened_at = 0.0
@@ -201,9 +214,20 @@ class Leg:
             and len(self.taps) <= 1
             and (tap is None or tap.law == self.law)
         )
+        columns.law[slot] = LAWS.index(self.law)
         columns.tap_row[slot] = -1 if tap is None else tap.row
         columns.tap_zero[slot] = 0 if tap is None else tap.zero
         columns.tap_end[slot] = NEVER if tap is None else tap.end
+
+    def judge_out(self) -> None:
+        """The same for what the leg sends: set the columns of its tap."""
+        columns, slot = self._columns, self.slot
+        tap = self.out_taps[0] if self.out_taps else None
+        columns.out_tapped[slot] = tap is not None
+        is_plain = len(self.out_taps) == 1 and tap is not None and tap.law == self.format.codec
+        columns.out_row[slot] = tap.row if is_plain and tap is not None else -1
+        columns.out_zero[slot] = 0 if tap is None else tap.zero
+        columns.out_end[slot] = NEVER if tap is None else tap.end
 
     def remember_digit(self, timestamp: int, position: int) -> None:
         """Keep where a digit began, so that a tap can end there whatever the stream does next."""
@@ -278,6 +302,8 @@ class LegTable:
         self.columns.fast[leg.slot] = False
         self.columns.due[leg.slot] = NEVER
         self.columns.tap_row[leg.slot] = -1
+        self.columns.ear[leg.slot] = False
+        self.columns.out_tapped[leg.slot] = False
         self._free.append(leg.slot)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -29,6 +29,8 @@ class Format(msgspec.Struct, frozen=True, array_like=True):
     "Payload type of RFC 3389 comfort noise, `None` where not negotiated."
     ptime_ms: int = 20
     "Packet duration that we send; what arrives may have any."
+    listens_for_tones: bool = False
+    "Whether keys come as tones in the audio: no telephone-event was agreed."
 
 
 class StreamState(msgspec.Struct, frozen=True, array_like=True):
@@ -100,7 +102,7 @@ class StopSource(Message, frozen=True, tag=True, array_like=True):
 
 class OpenTap(Message, frozen=True, tag=True, array_like=True):
     """
-    From now on, place what the leg receives into a row of the worker's ring arena.
+    From now on, place what the leg receives, or sends, into a row of the worker's ring arena.
 
     `limit_samples` closes the tap by itself after so much wall-clock time (8000 a second).
     """
@@ -111,6 +113,8 @@ class OpenTap(Message, frozen=True, tag=True, array_like=True):
     name: str
     "Name of the spool that the row belongs to; written into the row for crash recovery."
     limit_samples: int | None = None
+    outgoing: bool = False
+    "What the leg sends, instead of what it receives."
 
 
 class CloseTap(Message, frozen=True, tag=True, array_like=True):
@@ -126,6 +130,33 @@ class CloseTap(Message, frozen=True, tag=True, array_like=True):
     tap: int
     at: float
     at_timestamp: int | None = None
+
+
+class JoinMix(Message, frozen=True, tag=True, array_like=True):
+    """
+    Put a leg into a mix, or change what it does there. It leaves the mix that it was in.
+
+    A mix exists as long as somebody is in it. A source on the leg plays instead of the mix.
+    """
+
+    leg: int
+    mix: int
+    speaks: bool = True
+    hears: bool = True
+
+
+class LeaveMix(Message, frozen=True, tag=True, array_like=True):
+    """Take a leg out of its mix; `LegLeftMix` follows when it has faded out."""
+
+    leg: int
+    mix: int
+
+
+class SendDigits(Message, frozen=True, tag=True, array_like=True):
+    """Send keys: as telephone-events where they were negotiated, else as tones in the audio."""
+
+    leg: int
+    digits: str
 
 
 class DetachLeg(Message, frozen=True, tag=True, array_like=True):
@@ -153,6 +184,9 @@ WorkerCommand = (
     | StopSource
     | OpenTap
     | CloseTap
+    | JoinMix
+    | LeaveMix
+    | SendDigits
     | DetachLeg
     | AttachLeg
     | Shutdown
@@ -178,13 +212,13 @@ class SourceEnded(Message, frozen=True, tag=True, array_like=True):
 
 
 class DigitReceived(Message, frozen=True, tag=True, array_like=True):
-    """A digit, once, at the first packet of its event (decision 18)."""
+    """A digit, once, at the first packet of its event (decision 18), or when its tone is sure."""
 
     leg: int
     digit: str
     at: float
     timestamp: int
-    "RTP timestamp of the event's start, for `CloseTap.at_timestamp`."
+    "RTP timestamp of the start of event or tone, for `CloseTap.at_timestamp`."
 
 
 class TapStats(msgspec.Struct, frozen=True, array_like=True):
@@ -206,6 +240,17 @@ class TapClosed(Message, frozen=True, tag=True, array_like=True):
     n_samples: int
     limit_reached: bool
     stats: TapStats
+
+
+class LegLeftMix(Message, frozen=True, tag=True, array_like=True):
+    """A leg is in no mix any more, or it changed to another."""
+
+    leg: int
+    mix: int
+    concealed_ms: int
+    "Audio of this leg that did not come in time, while it was in the mix."
+    delay_ms: int
+    "How long its audio waited, in the end, for what was late."
 
 
 class LegSilent(Message, frozen=True, tag=True, array_like=True):
@@ -236,10 +281,18 @@ class WorkerStats(Message, frozen=True, tag=True, array_like=True):
     late_histogram: list[int] = []
     "Ticks of this second by how late they began; the edges are in `lateness.EDGES_MS`."
     taps: int = 0
+    mixes: int = 0
 
 
 WorkerEvent = (
-    Hello | SourceEnded | DigitReceived | TapClosed | LegSilent | LegDetached | WorkerStats
+    Hello
+    | SourceEnded
+    | DigitReceived
+    | TapClosed
+    | LegLeftMix
+    | LegSilent
+    | LegDetached
+    | WorkerStats
 )
 
 

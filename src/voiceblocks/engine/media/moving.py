@@ -6,6 +6,7 @@ import socket
 
 import msgspec
 
+from voiceblocks.engine.media.digits import DigitState
 from voiceblocks.engine.media.legs import Leg, LegTable
 from voiceblocks.engine.media.messages import Format, StreamState
 from voiceblocks.engine.media.sources import ClipCache, Source
@@ -15,7 +16,7 @@ from voiceblocks.rtp.source_lock import Address, SourceLock
 from voiceblocks.rtp.telephone_event import DigitDetector
 from voiceblocks.rtp.timeline import Timeline, TimelineState
 
-VERSION = 1
+VERSION = 2
 
 
 class LegState(msgspec.Struct, frozen=True, array_like=True):
@@ -50,14 +51,23 @@ class LegState(msgspec.Struct, frozen=True, array_like=True):
     next_silent_at: float
     source: tuple[int, list[str], str, bool, int, int] | None
     taps: list[Tap]
+    sending_digits: DigitState | None
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(LegState)
 
 
-def dump_leg(leg: Leg, legs: LegTable, due_at: float) -> bytes:
-    """Return the state of a leg; `due_at` is the monotonic time of its next packet."""
+def dump_leg(leg: Leg, legs: LegTable, due_at: float, digits: DigitState | None) -> bytes:
+    """
+    Return the state of a leg; a mix stays behind.
+
+    Args:
+        leg: Which.
+        legs: Its table.
+        due_at: Monotonic time of its next packet.
+        digits: Keys that it has still to send.
+    """
     leg.load()
     columns, slot = legs.columns, leg.slot
     return _encoder.encode(
@@ -89,7 +99,8 @@ def dump_leg(leg: Leg, legs: LegTable, due_at: float) -> bytes:
             next_report_at=leg.next_report_at,
             next_silent_at=leg.next_silent_at,
             source=leg.source.dump() if leg.source is not None else None,
-            taps=leg.taps,
+            taps=[*leg.taps, *leg.out_taps],
+            sending_digits=digits,
         )
     )
 

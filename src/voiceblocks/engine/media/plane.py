@@ -19,6 +19,7 @@ from typing import Any
 from voiceblocks.engine.media import messages as m
 from voiceblocks.engine.media.children import STOP_TIMEOUT_S, Child, WorkerLink, close_fds
 from voiceblocks.engine.media.handles import MediaLeg, Tap
+from voiceblocks.engine.media.mixes import Mix, worker_for
 from voiceblocks.engine.media.ports import PortPool
 from voiceblocks.engine.media.ring import Arena, rows_for
 from voiceblocks.engine.media.salvage import ARENA_SUFFIX, spool_path
@@ -206,6 +207,18 @@ class MediaPlane:
         if not open_links:
             raise CapacityExceeded("all media workers are full")
         return min(open_links, key=lambda link: link.load)
+
+    def open_mix(self, beside: MediaLeg | None = None) -> Mix:
+        """
+        Make a mix: legs that join it hear one another.
+
+        Args:
+            beside: A leg that will join, in whose worker the mix shall be.
+
+        Raises:
+            CapacityExceeded: When no worker has room.
+        """
+        return Mix(self.next_ident(), worker_for(self._workers, beside))
 
     def has_room(self) -> bool:
         """Whether some worker takes another first leg now."""

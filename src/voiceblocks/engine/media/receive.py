@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from voiceblocks.engine.media.ears import Ears
 from voiceblocks.engine.media.inspector import Inspector, disconnect
 from voiceblocks.engine.media.legs import Leg, LegTable
 from voiceblocks.engine.media.taps import Indexes, Taps
@@ -49,16 +50,18 @@ class Reception:
     Args:
         legs: The table.
         taps: Where audio goes.
+        ears: Where audio goes that is heard in here.
         inspector: Judges what the fast path does not take.
         epoll: Where sockets are registered; the worker adds its channel too.
     """
 
     def __init__(
-        self, legs: LegTable, taps: Taps, inspector: Inspector, epoll: select.epoll
+        self, legs: LegTable, taps: Taps, ears: Ears, inspector: Inspector, epoll: select.epoll
     ) -> None:
         self._legs = legs
         self._columns = legs.columns
         self._taps = taps
+        self._ears = ears
         self._inspector = inspector
         self._epoll = epoll
         self._arena = new_arena(MAX_BATCH)
@@ -190,6 +193,8 @@ class Reception:
             columns.late[slot] += too_late
             row = np.where(too_late, -1, row)
         self._place(row, start, samples, taken)
+        if len(self._ears.slots):
+            self._hear(slot, position, samples, taken)
         if unexpected:
             for index in np.nonzero(~expected)[0].tolist():
                 leg = self._legs.by_slot[slots[index]]
@@ -218,6 +223,13 @@ class Reception:
             chosen = tapped & (samples == length)
             payloads = self._arena[index[chosen], HEADER_BYTES : HEADER_BYTES + length]
             self._taps.place_batch(row[chosen], start[chosen], payloads)
+
+    def _hear(self, slot: Indexes, position: Indexes, samples: Indexes, index: Indexes) -> None:
+        heard = self._columns.ear[slot]
+        for length in np.unique(samples[heard]).tolist():
+            chosen = heard & (samples == length)
+            payloads = self._arena[index[chosen], HEADER_BYTES : HEADER_BYTES + length]
+            self._ears.place_batch(slot[chosen], position[chosen], payloads)
 
     def _read_carefully(self, leg: Leg, now: float) -> None:
         """Read a socket whose packets may come from anybody."""

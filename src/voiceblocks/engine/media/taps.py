@@ -1,9 +1,9 @@
-"""Taps: what a leg receives, placed into rows of the arena by wall-clock position.
+"""Taps: what a leg receives or sends, placed into rows of the arena by wall-clock position.
 
 A tap's samples count from its *zero*, a position (see `rtp.timeline`) on a packet boundary
 of the stream, at most one packet before the command. It ends where it was told: at the
 position of a digit, at an instant, or at its limit; its length is never what happened to arrive.
-Only the incoming direction exists; a `direction` would select another placing call.
+What a leg sends lies where the tick began that sent it.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ class Tap:
     expected_before: int
     received_before: int
     late_before: int
+    outgoing: bool = False
+    "Of what the leg sends."
 
 
 class Taps:
@@ -99,12 +101,15 @@ class Taps:
         self._next_close = min((tap.end for tap in taps), default=NEVER) + GRACE
 
     def open(self, leg: Leg, command: OpenTap, now: float, utc_us: int) -> None:
-        """Begin to place what `leg` receives into an ARMED row."""
+        """Begin to place what `leg` receives, or sends, into an ARMED row."""
         leg.load()
-        if not leg.taps:
+        if not leg.taps and not command.outgoing:
             leg.timeline.apply_least_lead()
         zero = position_of(now)
-        if leg.timeline.state.anchored:
+        if command.outgoing:
+            # Of two taps that are opened together both have one time zero.
+            zero = next((tap.zero for tap in leg.taps if abs(tap.zero - zero) <= AT_ONCE), zero)
+        elif leg.timeline.state.anchored:
             step = leg.packet_samples or SLOT_SAMPLES
             boundary = leg.timeline.state.position
             zero = boundary + (zero - boundary + step // 2) // step * step
@@ -123,21 +128,24 @@ class Taps:
             expected_before=leg.statistics.total_expected,
             received_before=leg.statistics.total_received,
             late_before=leg.packets_late,
+            outgoing=command.outgoing,
         )
         self.adopt(leg, tap)
 
     def adopt(self, leg: Leg, tap: Tap) -> None:
         """Take a tap over as it is: a new one, or one of a leg that moved here."""
-        leg.taps.append(tap)
+        (leg.out_taps if tap.outgoing else leg.taps).append(tap)
         self._owners[tap] = leg
         self._changed = True
+        leg.judge_out()
         leg.store()
 
     def give_up(self, leg: Leg) -> None:
         """Forget the taps of a leg that moves away; their rows go with it."""
-        for tap in leg.taps:
+        for tap in (*leg.taps, *leg.out_taps):
             del self._owners[tap]
         leg.taps.clear()
+        leg.out_taps.clear()
         self._changed = True
 
     def close_at_timestamp(self, leg: Leg, tap: Tap, timestamp: int, at: float, now: float) -> None:
@@ -158,6 +166,7 @@ class Taps:
         elif position < tap.end:
             tap.end, tap.limited = position, False
             leg.judge()
+            leg.judge_out()
             self._changed = True
 
     def close(self, leg: Leg, tap: Tap, position: int, *, limit_reached: bool = False) -> None:
@@ -169,18 +178,22 @@ class Taps:
         header["n_final"] = n_samples
         header["state"] = RowState.CLOSED
         del self._owners[tap]
-        leg.taps.remove(tap)
+        (leg.out_taps if tap.outgoing else leg.taps).remove(tap)
         self._changed = True
         leg.load()
         leg.judge()
+        leg.judge_out()
         statistics = leg.statistics
-        expected = statistics.total_expected - tap.expected_before
-        received = statistics.total_received - tap.received_before
+        expected = received = late = 0
+        if not tap.outgoing:
+            expected = statistics.total_expected - tap.expected_before
+            received = statistics.total_received - tap.received_before
+            late = leg.packets_late - tap.late_before
         absent = -(-n_samples // SLOT_SAMPLES) - int(header["present"])
         stats = TapStats(
             packets_expected=expected,
             packets_received=received,
-            packets_late=leg.packets_late - tap.late_before,
+            packets_late=late,
             packets_lost=max(0, expected - received),
             absent_ms=max(0, absent) * 20,
         )
@@ -188,7 +201,7 @@ class Taps:
 
     def close_all(self, leg: Leg, at: float) -> None:
         """End all taps of a leg that goes away."""
-        for tap in list(leg.taps):
+        for tap in (*leg.taps, *leg.out_taps):
             self.close(leg, tap, position_of(at))
 
     def tick(self, now: float) -> None:
@@ -263,11 +276,18 @@ class Taps:
 
     def place(self, leg: Leg, position: int, payload: bytes) -> None:
         """Place a payload into every tap of a leg, cut to each tap's extent."""
-        for tap in leg.taps:
+        self._place_into(leg.taps, position, payload, leg.law)
+
+    def place_sent(self, leg: Leg, position: int, payload: bytes) -> None:
+        """The same for what a leg sends."""
+        self._place_into(leg.out_taps, position, payload, leg.format.codec)
+
+    def _place_into(self, taps: list[Tap], position: int, payload: bytes, law: str) -> None:
+        for tap in taps:
             first = max(0, tap.zero - position)
             after = min(len(payload), tap.end - position)
             if first < after:
-                cut = transcode(payload[first:after], leg.law, tap.law)
+                cut = transcode(payload[first:after], law, tap.law)
                 self._place_one(tap.row, position + first - tap.zero, cut)
 
     def _place_one(self, row: int, start: int, payload: bytes) -> None:

@@ -11,9 +11,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from voiceblocks.audio.mixing import LAWS
+from voiceblocks.engine.media.digits import DigitSender, DigitState
 from voiceblocks.engine.media.legs import NEVER, Leg, LegTable, Sender
 from voiceblocks.engine.media.messages import SourceEnded
+from voiceblocks.engine.media.mixer import Mixer
 from voiceblocks.engine.media.sources import Source
+from voiceblocks.engine.media.taps import Indexes, Taps
 from voiceblocks.recordings.spool import SILENCE_BYTE
 from voiceblocks.rtp.batch import MARKER, PLAIN
 from voiceblocks.rtp.packet import HEADER_BYTES
@@ -44,12 +48,23 @@ class Transmitter:
     Args:
         legs: The table.
         report: Takes `SourceEnded`.
+        mixer: Fills the packets of legs that hear others.
+        taps: Where what is sent goes, too.
     """
 
-    def __init__(self, legs: LegTable, report: Callable[[SourceEnded], None]) -> None:
+    def __init__(
+        self,
+        legs: LegTable,
+        report: Callable[[SourceEnded], None],
+        mixer: Mixer,
+        taps: Taps,
+    ) -> None:
         self._legs = legs
         self._columns = legs.columns
         self._report = report
+        self._mixer = mixer
+        self._taps = taps
+        self._digits: dict[int, DigitSender] = {}
         self._rows = np.zeros((legs.capacity, _ROW_BYTES), np.uint8)
         self._words = self._rows.view(">u4")
         flat = memoryview(self._rows.reshape(-1).data)
@@ -81,12 +96,14 @@ class Transmitter:
         columns.step[slot] = ptime_ms // TICK_MS
         columns.out_samples[slot] = samples
         columns.out_word0[slot] = word0
+        columns.out_law[slot] = LAWS.index(leg.format.codec)
         self._packets[slot] = self._views[slot][: HEADER_BYTES + samples]
         self._payloads[slot] = self._views[slot][HEADER_BYTES : HEADER_BYTES + samples]
-        self._silence(leg)
+        self.silence(leg)
         self.retarget(leg)
 
-    def _silence(self, leg: Leg) -> None:
+    def silence(self, leg: Leg) -> None:
+        """Let the next packets be silent, unless something fills them."""
         self._rows[leg.slot, HEADER_BYTES:] = SILENCE_BYTE[leg.format.codec]
 
     def retarget(self, leg: Leg) -> None:
@@ -103,6 +120,7 @@ class Transmitter:
     def end(self, leg: Leg) -> None:
         """The leg goes away; its source is reported as not completed."""
         self.stop(leg)
+        self._digits.pop(leg.slot, None)
         self._columns.due[leg.slot] = NEVER
         self._senders[leg.slot] = _nobody
 
@@ -125,16 +143,41 @@ class Transmitter:
     def detach(self, leg: Leg) -> None:
         """Let go of a leg that moves away, without a report."""
         self.resume(leg, None)
+        self._digits.pop(leg.slot, None)
         self._columns.due[leg.slot] = NEVER
         self._senders[leg.slot] = _nobody
 
     def _end_source(self, leg: Leg, source: Source, *, completed: bool) -> None:
         self.resume(leg, None)
-        self._silence(leg)
+        self.silence(leg)
         self._report(SourceEnded(leg.ident, source.ident, completed))
 
-    def tick(self, tick: int) -> None:
-        """Send all packets that are due at `tick`."""
+    def send_digits(self, leg: Leg, digits: str) -> None:
+        """Send keys, after those that are still to be sent."""
+        sender = self._digits.get(leg.slot)
+        if sender is None:
+            self.resume_digits(leg, (digits, 0, 0, 0))
+        else:
+            sender.add(digits)
+
+    def resume_digits(self, leg: Leg, state: DigitState | None) -> None:
+        """Go on with keys that were being sent elsewhere."""
+        if state is not None and state[0]:
+            self._digits[leg.slot] = DigitSender(state)
+
+    def digits_of(self, leg: Leg) -> DigitState | None:
+        """Keys that a leg has still to send."""
+        sender = self._digits.get(leg.slot)
+        return sender.state if sender is not None else None
+
+    def tick(self, tick: int, clock: int) -> None:
+        """
+        Send all packets that are due.
+
+        Args:
+            tick: Its number.
+            clock: Its position.
+        """
         columns = self._columns
         due = np.nonzero(columns.due <= tick)[0]
         if not len(due):
@@ -149,7 +192,57 @@ class Transmitter:
         columns.marker[due] = 0
         columns.due[due] += columns.step[due]
         columns.sent[due] += 1
-        self._send(due.tolist())
+        if not self._mixer.is_idle:
+            self._mixer.fill(due, tick, self._rows)
+        slots = due.tolist()
+        held = self._press(slots, timestamps.tolist()) if self._digits else []
+        self._send(slots)
+        tapped = due[columns.out_tapped[due]]
+        if len(tapped):
+            self._tap(tapped, clock)
+        for leg in held:
+            self.resume(leg, leg.source)
+            self._packets[leg.slot] = self._views[leg.slot][: self._size(leg)]
+            self.silence(leg)
+
+    def _size(self, leg: Leg) -> int:
+        return HEADER_BYTES + int(self._columns.out_samples[leg.slot])
+
+    def _press(self, slots: list[int], timestamps: list[int]) -> list[Leg]:
+        """Let packets be those of keys; returns the legs whose sources wait for that."""
+        held = []
+        for slot, timestamp in zip(slots, timestamps, strict=True):
+            sender, leg = self._digits.get(slot), self._legs.by_slot[slot]
+            if sender is None or leg is None:
+                continue
+            packet = self._views[slot][: self._size(leg)]
+            used = sender.fill(packet, leg.format, timestamp)
+            if used:
+                self._packets[slot] = packet[:used]
+                self._sources[slot] = None
+                held.append(leg)
+            if sender.is_done:
+                del self._digits[slot]
+        return held
+
+    def _tap(self, slots: Indexes, clock: int) -> None:
+        """Put what was just sent into the taps of those who have one."""
+        columns = self._columns
+        start = clock - columns.out_zero[slots]
+        samples = columns.out_samples[slots].astype(np.int64)
+        row = columns.out_row[slots]
+        is_event = np.array([len(self._packets[slot]) for slot in slots.tolist()])
+        is_event = is_event != samples + HEADER_BYTES
+        plain = (row >= 0) & (start >= 0) & (clock + samples <= columns.out_end[slots]) & ~is_event
+        for length in np.unique(samples[plain]).tolist():
+            chosen = plain & (samples == length)
+            payloads = self._rows[slots[chosen], HEADER_BYTES : HEADER_BYTES + length]
+            self._taps.place_batch(row[chosen], start[chosen], payloads)
+        for index in np.nonzero(~plain & ~is_event)[0].tolist():
+            slot = int(slots[index])
+            leg = self._legs.by_slot[slot]
+            if leg is not None:
+                self._taps.place_sent(leg, clock, bytes(self._payloads[slot]))
 
     def _send(self, slots: list[int]) -> None:
         sources, payloads = self._sources, self._payloads

@@ -24,15 +24,18 @@ from typing import Any
 
 from voiceblocks import ipc
 from voiceblocks.engine.media import messages as m
+from voiceblocks.engine.media.ears import Ears
 from voiceblocks.engine.media.inspector import Inspector
 from voiceblocks.engine.media.lateness import Lateness
 from voiceblocks.engine.media.legs import Leg, LegTable
+from voiceblocks.engine.media.mixer import Mixer
 from voiceblocks.engine.media.moving import dump_leg, load_leg
 from voiceblocks.engine.media.receive import Reception
 from voiceblocks.engine.media.reports import Reporter
 from voiceblocks.engine.media.ring import Arena
 from voiceblocks.engine.media.sources import ClipCache, Source
 from voiceblocks.engine.media.taps import Taps
+from voiceblocks.engine.media.tones import ToneListener
 from voiceblocks.engine.media.transmit import TICK_MS, Transmitter
 from voiceblocks.rtp.source_lock import SourceLock
 
@@ -64,9 +67,12 @@ class Worker:
         self._epoll = select.epoll()
         self._clips = ClipCache()
         self._taps = Taps(arena, report)
-        self._transmitter = Transmitter(self._legs, report)
-        inspector = Inspector(self._legs, self._taps, report, self._transmitter.retarget)
-        self._reception = Reception(self._legs, self._taps, inspector, self._epoll)
+        self._ears = ears = Ears(self._legs.columns)
+        self._tones = ToneListener(self._legs, ears, report)
+        self._mixer = Mixer(self._legs, ears, report, self._tones.listens)
+        self._transmitter = Transmitter(self._legs, report, self._mixer, self._taps)
+        inspector = Inspector(self._legs, self._taps, ears, report, self._transmitter.retarget)
+        self._reception = Reception(self._legs, self._taps, ears, inspector, self._epoll)
         self._reporter = Reporter(self._legs, report, self._relearn)
         self._tick = 0
         self._now = 0.0
@@ -79,6 +85,9 @@ class Worker:
             m.StopSource: self._stop_source,
             m.OpenTap: self._open_tap,
             m.CloseTap: self._close_tap,
+            m.JoinMix: self._join_mix,
+            m.LeaveMix: self._leave_mix,
+            m.SendDigits: self._send_digits,
             m.DetachLeg: self._detach_leg,
             m.AttachLeg: self._attach_leg,
         }
@@ -87,13 +96,21 @@ class Worker:
         """Do the work of one tick: receive, then send, then what is due now and then."""
         self._tick, self._now, self._utc_us = tick, now, utc_us
         self._taps.tick(now)
+        self._ears.tick(tick, now)
         self._reception.tick(now)
-        self._transmitter.tick(tick)
+        if len(self._ears.slots):
+            self._ears.play()
+            self._mixer.tick(tick)
+            self._tones.tick(now)
+        self._transmitter.tick(tick, self._ears.clock)
+        if self._mixer.is_leaving:
+            self._mixer.end_leavings(tick, self._transmitter)
         self._reporter.tick(tick, now, utc_us)
 
     def skip_to(self, tick: int) -> None:
         """Give up what should have been sent before `tick`."""
         self._transmitter.skip_to(tick)
+        self._mixer.forget_past()
 
     def stats(self, lateness: Lateness, elapsed_s: float) -> m.WorkerStats:
         """Summarise the time since the last call."""
@@ -108,6 +125,7 @@ class Worker:
             packets_dropped=self._reception.packets_dropped + self._transmitter.packets_dropped,
             late_histogram=histogram,
             taps=len(self._taps),
+            mixes=self._mixer.n_mixes,
         )
 
     def obey(self, command: m.WorkerCommand, fds: list[int]) -> None:
@@ -131,7 +149,16 @@ class Worker:
         self._reception.add(leg)
         self._reception.watch(leg.rtcp.fileno(), lambda now: self._reporter.receive(leg, now))
 
+    def _listen(self, leg: Leg) -> None:
+        """Keep an ear for a leg's keys, or give it up, as its format says."""
+        self._tones.update(leg)
+        if not self._tones.listens(leg) and not self._mixer.has(leg):
+            self._ears.close(leg.slot)
+
     def _remove(self, leg: Leg) -> None:
+        self._tones.forget(leg)
+        self._mixer.remove(leg)
+        self._ears.close(leg.slot)
         self._reception.remove(leg)
         self._reception.unwatch(leg.rtcp.fileno())
         self._legs.remove(leg)
@@ -151,6 +178,7 @@ class Worker:
         # Neighbours in the table send on different ticks.
         self._transmitter.begin(leg, self._tick + 1 + slot % 2)
         self._reporter.begin(leg, self._now)
+        self._listen(leg)
 
     def _update_leg(self, command: m.UpdateLeg, _fds: list[int]) -> None:
         leg = self._legs.by_ident.get(command.leg)
@@ -167,6 +195,8 @@ class Worker:
         leg.lock.update(command.remote)
         self._reception.relearn(leg)
         self._transmitter.begin(leg, self._tick + 1)
+        leg.judge_out()
+        self._listen(leg)
 
     def _close_leg(self, command: m.CloseLeg, _fds: list[int]) -> None:
         leg = self._legs.by_ident.get(command.leg)
@@ -214,7 +244,7 @@ class Worker:
         leg = self._legs.by_ident.get(command.leg)
         if leg is None:
             return
-        tap = next((tap for tap in leg.taps if tap.ident == command.tap), None)
+        tap = next((tap for tap in (*leg.taps, *leg.out_taps) if tap.ident == command.tap), None)
         if tap is None:
             return
         if command.at_timestamp is None:
@@ -222,12 +252,29 @@ class Worker:
         else:
             self._taps.close_at_timestamp(leg, tap, command.at_timestamp, command.at, self._now)
 
+    def _join_mix(self, command: m.JoinMix, _fds: list[int]) -> None:
+        leg = self._legs.by_ident.get(command.leg)
+        if leg is not None:
+            self._mixer.join(leg, command)
+
+    def _leave_mix(self, command: m.LeaveMix, _fds: list[int]) -> None:
+        leg = self._legs.by_ident.get(command.leg)
+        if leg is not None:
+            self._mixer.leave(leg, command.mix)
+
+    def _send_digits(self, command: m.SendDigits, _fds: list[int]) -> None:
+        leg = self._legs.by_ident.get(command.leg)
+        if leg is not None:
+            self._transmitter.send_digits(leg, command.digits)
+
     def _detach_leg(self, command: m.DetachLeg, _fds: list[int]) -> None:
         leg = self._legs.by_ident.get(command.leg)
         if leg is None:
             return
         due_in = int(self._legs.columns.due[leg.slot]) - self._tick
-        state = dump_leg(leg, self._legs, self._now + due_in * TICK_S)
+        state = dump_leg(
+            leg, self._legs, self._now + due_in * TICK_S, self._transmitter.digits_of(leg)
+        )
         self._taps.give_up(leg)
         self._transmitter.detach(leg)
         self._remove(leg)
@@ -247,6 +294,8 @@ class Worker:
         self._transmitter.resume(leg, source)
         for tap in state.taps:
             self._taps.adopt(leg, tap)
+        self._transmitter.resume_digits(leg, state.sending_digits)
+        self._listen(leg)
 
 
 class Outbox:

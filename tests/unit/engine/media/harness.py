@@ -163,13 +163,21 @@ class Bench:
         )
         return peer
 
-    def record(self, *, ident: int = 1, tap: int = 1, law: str = "PCMU", limit: int | None = None):
+    def record(
+        self,
+        *,
+        ident: int = 1,
+        tap: int = 1,
+        law: str = "PCMU",
+        limit: int | None = None,
+        outgoing: bool = False,
+    ):
         """Open a tap; its row has the tap's number."""
         name = f"tap{tap}"
         self.arena.reset(tap, name, law)
         path = self.tmp_path / f"{name}.spool"
         self.kept[tap] = KeptRow(self.arena, tap, name, SpoolWriter(path, law))
-        self.obey(m.OpenTap(ident, tap, tap, name, limit))
+        self.obey(m.OpenTap(ident, tap, tap, name, limit, outgoing))
 
     def talk(
         self,
