@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from voiceblocks.errors import RemoteSipError
 from voiceblocks.sip.grammar import split_outside_quotes, unquote
+from voiceblocks.sip.message import SipRequest, SipResponse
 
 _MAX_FIELDS = 64
 
@@ -130,6 +131,92 @@ class Challenge:
         elif self.algorithm.lower().endswith("-sess"):
             fields.append(f"cnonce={_quoted(cnonce)}")
         return "Digest " + ", ".join(fields)
+
+
+_MAX_NONCES = 32
+"Nonces of one peer whose uses are counted; a forgotten one is only counted from 1 again."
+
+
+class DigestClient:
+    """
+    Answers the challenges of one peer, for as long as there is something to say to it.
+
+    Counts how often each nonce was used: a server that challenges a further request with the
+    same nonce takes a count that does not grow for a replay (RFC 7616 3.4).
+
+    Args:
+        username: As the peer knows us.
+        password: In clear.
+        random_text: Gives so many unguessable token characters.
+    """
+
+    def __init__(self, username: str, password: str, random_text: Callable[[int], str]) -> None:
+        self._username = username
+        self._password = password
+        self._random_text = random_text
+        self._uses: dict[tuple[str, str], int] = {}
+        self._known: dict[str, Challenge] = {}
+
+    def answer(self, request: SipRequest, response: SipResponse) -> tuple[str, str] | None:
+        """
+        Return the header that answers a 401 or 407.
+
+        `None` if we cannot answer it, or the same password was refused.
+        """
+        name = self.learn(request, response)
+        return None if name is None else (name, self._authorization(self._known[name], request))
+
+    def learn(
+        self, request: SipRequest, response: SipResponse, *, was_ahead: bool = False
+    ) -> str | None:
+        """
+        Take a challenge, so that `ahead` answers it.
+
+        Args:
+            request: What was challenged.
+            response: The 401 or 407.
+            was_ahead: Whether the request answered only challenges of former requests: then
+                its refusal may mean no more than that those are used up.
+
+        Returns:
+            The name of the header that answers it; `None` as for `answer`.
+        """
+        asked, answered = (
+            ("WWW-Authenticate", "Authorization")
+            if response.status == 401
+            else ("Proxy-Authenticate", "Proxy-Authorization")
+        )
+        challenge = strongest_challenge(response.headers.get_all(asked))
+        if challenge is None:
+            return None
+        if answered in request.headers and not challenge.stale and not was_ahead:
+            return None
+        self._known[answered] = challenge
+        return answered
+
+    def ahead(self, request: SipRequest) -> list[tuple[str, str]]:
+        """Headers that answer all challenges so far; for a further request, unasked."""
+        return [
+            (name, self._authorization(challenge, request))
+            for name, challenge in self._known.items()
+        ]
+
+    def _authorization(self, challenge: Challenge, request: SipRequest) -> str:
+        nonce = (challenge.realm, challenge.nonce)
+        # Newest last, so that the oldest is forgotten first.
+        count = self._uses.pop(nonce, 0) + 1
+        self._uses[nonce] = count
+        if len(self._uses) > _MAX_NONCES:
+            del self._uses[next(iter(self._uses))]
+        return challenge.authorization(
+            username=self._username,
+            password=self._password,
+            method=request.method,
+            uri=request.uri,
+            body=request.body,
+            cnonce=self._random_text(16),
+            nonce_count=count,
+        )
 
 
 def strongest_challenge(values: Iterable[str]) -> Challenge | None:

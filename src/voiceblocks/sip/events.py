@@ -172,6 +172,33 @@ class LegEnded:
     cause: EndCause
 
 
+@dataclass(frozen=True, slots=True)
+class RegistrationSucceeded:
+    """A registrar knows us; told again after each refresh."""
+
+    id: int
+    expires_s: int
+    "Granted; the refresh comes before by itself."
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationFailed:
+    """All addresses of a registrar refused us or were silent; tried again by itself."""
+
+    id: int
+    status: int
+    "408 for silence, 503 for a lost connection."
+    reason: str
+    retry_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationEnded:
+    """The last event after `unregister`: the registrar was told, or cannot be."""
+
+    id: int
+
+
 Event = (
     InviteReceived
     | LegCancelled
@@ -187,5 +214,8 @@ Event = (
     | InfoReceived
     | ProbeAnswered
     | OptionsAnswered
+    | RegistrationSucceeded
+    | RegistrationFailed
+    | RegistrationEnded
     | LegEnded
 )

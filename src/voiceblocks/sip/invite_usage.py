@@ -16,6 +16,7 @@ from enum import Enum
 from voiceblocks.errors import LocalSipError
 from voiceblocks.sip.client_transaction import ClientTransaction
 from voiceblocks.sip.dialog import Dialog
+from voiceblocks.sip.digest import DigestClient
 from voiceblocks.sip.flow import Flow
 from voiceblocks.sip.message import SipRequest
 from voiceblocks.sip.reliability import ReliableReceiver, ReliableSender
@@ -175,7 +176,8 @@ class Leg:
 
     # As the calling side
     client: ClientTransaction | None = None
-    credentials: tuple[str, str] | None = None
+    digest: DigestClient | None = None
+    "Answers challenges, if we have a password."
     attempts: int = 0
     "How often the INVITE was sent anew (401, 407, 422)."
     cancel_sent: bool = False

@@ -76,7 +76,7 @@ class OutgoingCalls:
             invite.body = sdp
         invite.serialize()
         leg = core.add_leg(LegState.CALLING, flow, invite)
-        leg.credentials = credentials
+        leg.digest = core.digest_client(credentials)
         leg.local_sdp = sdp
         self._send(leg, invite, now)
         return leg.handle

@@ -22,6 +22,7 @@ from voiceblocks.sip.incoming_calls import IncomingCalls
 from voiceblocks.sip.invite_usage import Leg, LegEvent, LegState
 from voiceblocks.sip.message import SipRequest, SipResponse
 from voiceblocks.sip.outgoing_calls import OutgoingCalls
+from voiceblocks.sip.registrations import Registrations
 from voiceblocks.sip.renegotiation import Renegotiation
 from voiceblocks.sip.routing import Routing, tcp_flow_to
 from voiceblocks.sip.server_transaction import ServerTransaction
@@ -59,6 +60,7 @@ class UserAgent:
         self._renegotiation = Renegotiation(self._core)
         self._incoming = IncomingCalls(self._core, self._renegotiation)
         self._outgoing = OutgoingCalls(self._core, self._renegotiation)
+        self._registrations = Registrations(self._core)
         self._requests = DialogRequests(self._core, self._incoming, self._renegotiation)
 
     # The sans-I/O contract
@@ -96,6 +98,7 @@ class UserAgent:
         for leg in lost:
             self._core.lose(leg, EndCause.TRANSPORT_LOST, now, bye=False)
         self._renegotiation.forget_lost_offers(now)
+        self._registrations.flow_closed(flow, now)
 
     def messages_to_send(self) -> list[tuple[bytes, Flow]]:
         """Take what is to be sent, in order."""
@@ -208,6 +211,57 @@ class UserAgent:
 
         self._outgoing.send_options(target, flow, now, on_final)
         return number
+
+    # Commands for registrations
+
+    def register(
+        self,
+        *,
+        registrar: str,
+        address: str,
+        flows: Sequence[Flow],
+        now: float,
+        contact_user: str = "",
+        expires_s: int = 3600,
+        credentials: tuple[str, str] | None = None,
+    ) -> int:
+        """
+        Register at a registrar, and stay registered until `unregister`.
+
+        `RegistrationSucceeded` or `RegistrationFailed` follow, each as often as it happens.
+
+        Args:
+            registrar: Request-URI, such as `"sip:carrier.example"`.
+            address: Our address of record, such as `"sip:acme@carrier.example"`.
+            flows: Ways to the registrar, best first; at least one.
+            now: Monotonic seconds.
+            contact_user: User of our Contact, so what calls for us are sent to.
+            expires_s: What we ask for.
+            credentials: User name and password for challenges.
+
+        Returns:
+            The id of its events.
+
+        Raises:
+            ContractViolation: A line break in a value.
+        """
+        return self._registrations.register(
+            registrar=registrar,
+            address=address,
+            contact_user=contact_user or self._core.config.contact_user,
+            flows=flows,
+            now=now,
+            expires_s=expires_s,
+            credentials=credentials,
+        )
+
+    def reroute_registration(self, registration: int, flows: Sequence[Flow]) -> None:
+        """From the next REGISTER on, the registrar is reached by these flows, best first."""
+        self._registrations.reroute(registration, flows)
+
+    def unregister(self, registration: int, now: float) -> None:
+        """Tell the registrar that we are gone; `RegistrationEnded` follows."""
+        self._registrations.unregister(registration, now)
 
     # Commands for both
 

@@ -54,11 +54,11 @@ class UserAgentConfig:
         host, port = configured(flow) if callable(configured) else configured
         return (f"[{host}]" if ":" in host and not host.startswith("[") else host), port
 
-    def contact(self, flow: Flow) -> str:
-        """Value of our Contact."""
+    def contact(self, flow: Flow, user: str | None = None) -> str:
+        """Value of our Contact, with another user than `contact_user` if given."""
         host, port = self.host_port(flow)
         transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
-        return f"<sip:{self.contact_user}@{host}:{port}{transport}>"
+        return f"<sip:{user or self.contact_user}@{host}:{port}{transport}>"
 
     def via(self, flow: Flow, branch: str) -> str:
         """Value of our Via; `rport` asks for symmetric responses (RFC 3581)."""

@@ -3,6 +3,7 @@
 user_agent           commands and the sans-I/O contract
   incoming_calls     INVITE from a peer: ring, answer, refuse, CANCEL, ACK
   outgoing_calls     our INVITE: progress, forks, digest, CANCEL
+  registrations      our REGISTER, kept alive
   dialog_requests    the peer's requests inside a dialog
   renegotiation      offers inside a dialog, both ways
   session_keeper     refreshing the session, and noticing that nobody does
@@ -19,7 +20,7 @@ from typing import Protocol
 from voiceblocks.errors import LocalSipError, RemoteSipError
 from voiceblocks.sip.client_transaction import ClientTransaction, Failure
 from voiceblocks.sip.dialog import Dialog, DialogId
-from voiceblocks.sip.digest import strongest_challenge
+from voiceblocks.sip.digest import DigestClient
 from voiceblocks.sip.events import EndCause, Event, LegEnded
 from voiceblocks.sip.flow import Flow
 from voiceblocks.sip.invite_usage import Leg, LegEvent, LegState
@@ -271,6 +272,10 @@ class UserAgentCore:
         """Our name, for requests."""
         return (("User-Agent", self.config.user_agent),) if self.config.user_agent else ()
 
+    def digest_client(self, credentials: tuple[str, str] | None) -> DigestClient | None:
+        """What answers challenges with these credentials, if there are any."""
+        return None if credentials is None else DigestClient(*credentials, self.random_text)
+
     def authorization(
         self, leg: Leg, request: SipRequest, response: SipResponse
     ) -> tuple[str, str] | None:
@@ -279,28 +284,7 @@ class UserAgentCore:
 
         `None` if we have no password, cannot answer, or the same password was refused.
         """
-        if leg.credentials is None:
-            return None
-        asked, answered = (
-            ("WWW-Authenticate", "Authorization")
-            if response.status == 401
-            else ("Proxy-Authenticate", "Proxy-Authorization")
-        )
-        challenge = strongest_challenge(response.headers.get_all(asked))
-        if challenge is None or (answered in request.headers and not challenge.stale):
-            return None
-        username, password = leg.credentials
-        return (
-            answered,
-            challenge.authorization(
-                username=username,
-                password=password,
-                method=request.method,
-                uri=request.uri,
-                body=request.body,
-                cnonce=self.random_text(16),
-            ),
-        )
+        return None if leg.digest is None else leg.digest.answer(request, response)
 
 
 def _ignore(status: int, response: SipResponse | None, now: float) -> None:
