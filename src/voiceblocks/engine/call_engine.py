@@ -103,6 +103,7 @@ class CallEngine:
             on_event=self._on_event,
         )
         self._addresses = addresses
+        self._guard = guard
         self._rooms = Rooms(plane, config.max_room_participants)
         self._parts = EngineParts(
             endpoint=self._endpoint,
@@ -130,6 +131,16 @@ class CallEngine:
     def live_calls(self) -> int:
         """Calls that are ringing or up."""
         return len(self._by_session)
+
+    @property
+    def rooms(self) -> int:
+        """Conference rooms with somebody in them."""
+        return len(self._rooms)
+
+    @property
+    def guard(self) -> SourceGuard:
+        """Who may send us SIP, for its counters."""
+        return self._guard
 
     @property
     def endpoint(self) -> SipEndpoint:

@@ -161,7 +161,14 @@ class OutgoingLeg(CallLeg):
         except (OSError, PeerError) as error:
             _log.warning("trunk_not_found", trunk=route.name, reason=str(error))
             return []
-        return [_Attempt(route, target) for target in targets]
+        reached = [target for target in targets if self._parts.reaches(target.host)]
+        if len(reached) < len(targets):
+            _log.warning(
+                "trunk_unreachable",
+                trunk=route.name,
+                reason="SIP listens on loopback only: set VOICEBLOCKS_SIP_LISTEN",
+            )
+        return [_Attempt(route, target) for target in reached]
 
     async def _place(self, attempt: _Attempt, *, patient: bool) -> Answered | CallFailed:
         """Send one INVITE; returns how it ended, with the leg up where it was answered."""

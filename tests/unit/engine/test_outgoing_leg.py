@@ -22,6 +22,7 @@ from voiceblocks.sip.target import SipTarget
 from voiceblocks.trunks.model import TrunkRoute
 
 SDP = b"v=0"
+UNREACHABLE = "203.0.113.1"
 RESPONSE: Any = None
 
 
@@ -105,6 +106,9 @@ class FakeParts:
 
     def utc_us(self) -> int:
         return 1_000_000
+
+    def reaches(self, remote: str) -> bool:
+        return remote != UNREACHABLE
 
     def contact_host(self, _remote: str) -> str:
         return "127.0.0.1"
@@ -211,6 +215,17 @@ async def test_once_it_rang_no_other_way_is_tried() -> None:
     assert len(parts.core.invites) == 1
 
 
+async def test_an_address_that_cannot_be_sent_to_is_passed_over() -> None:
+    """SIP on loopback reaches no carrier: known at once, and not after the ring time."""
+    parts = FakeParts(one=[UNREACHABLE], two=["192.0.2.2"])
+    leg = a_leg(parts, "one", "two")
+    connecting = asyncio.create_task(leg.connect())
+    await settle()
+    leg.on_final(Answered(1, SDP, RESPONSE))
+    await connecting
+    assert [address for address, _uri in parts.core.invites] == ["192.0.2.2"]
+
+
 async def test_no_trunk_that_is_found_is_a_failure() -> None:
     """Names that lead nowhere: nobody was called."""
     parts = FakeParts()
@@ -262,19 +277,22 @@ async def test_a_leg_that_is_ended_while_it_rings_is_cancelled() -> None:
 
 
 async def test_contacts_of_a_redirection_are_tried_on_the_trunk_only() -> None:
-    """A contact on a foreign host is never called, whatever the trunk says (decision 9)."""
-    parts = FakeParts(one=["192.0.2.1"])
+    """Another server of the trunk, for the number that was dialled; nothing else (decision 9)."""
+    parts = FakeParts(one=["192.0.2.1", "192.0.2.2"])
     leg = a_leg(parts, "one")
     connecting = asyncio.create_task(leg.connect())
     await settle()
+    there = "sip:+6591234567@192.0.2.2:5060"
     leg.on_final(
-        failed(302, "sip:+19005550000@evil.example", "sip:7@192.0.2.1:5060", "sip:8@198.51.100.1")
+        failed(302, "sip:+6591234567@evil.example", "sip:+19005550000@192.0.2.2:5060", there)
     )
     await settle()
-    assert parts.core.invites[1:] == [("192.0.2.1", "sip:7@192.0.2.1:5060")]
-    leg.on_final(failed(302, "sip:9@192.0.2.1"))
+    assert parts.core.invites[1:] == [("192.0.2.2", there)]
+    # A redirection is followed once.
+    leg.on_final(failed(302, "sip:+6591234567@192.0.2.1"))
     await gone(connecting)
     assert len(parts.core.invites) == 2
+    assert leg.disposition is Disposition.FAILED
 
 
 async def test_an_answer_without_usable_media_is_hung_up() -> None:
