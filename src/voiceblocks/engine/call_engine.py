@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -42,6 +43,7 @@ from voiceblocks.sip.events import (
     OfferAnswered,
     OfferReceived,
     Progress,
+    RegistrationEvent,
 )
 from voiceblocks.sip.responses import REFUSALS
 from voiceblocks.sip.source_guard import SourceGuard
@@ -113,6 +115,8 @@ class CallEngine:
             media_address=config.media_address,
             sdp_ids=itertools.count(clock.utc_us() // 1_000_000),
         )
+        self.on_registration: Callable[[RegistrationEvent], None] = lambda event: None
+        "Told how registrations fare."
         self._by_session: dict[str, LiveCall] = {}
         self._arriving: dict[int, asyncio.Task[None]] = {}
         self._cancelled: set[int] = set()
@@ -254,6 +258,9 @@ class CallEngine:
         if isinstance(event, InviteReceived):
             task = asyncio.get_running_loop().create_task(self._arrive(event))
             self._arriving[event.leg] = task
+            return
+        if isinstance(event, RegistrationEvent):
+            self.on_registration(event)
             return
         leg = self._parts.legs.get(getattr(event, "leg", -1))
         if leg is None:
