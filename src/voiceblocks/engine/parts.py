@@ -86,4 +86,13 @@ class EngineParts:
 
 
 def _is_loopback(host: str) -> bool:
-    return ip_address(host).is_loopback
+    # SIP_LISTEN may be a name.
+    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
