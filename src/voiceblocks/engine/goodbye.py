@@ -26,7 +26,8 @@ def say(endpoint: SipEndpoint, dialog: str) -> None:
     Send the BYE from our present socket, or by a new connection to a trunk.
 
     The connection of a call that came in over TCP died with its process, and its far end knows
-    by that; a carrier that we called does not. What cannot be read is logged: the call is over in any case.
+    by that; a carrier that we called does not. What cannot be read is logged: the call is over
+    in any case.
     """
     try:
         facts = json.loads(dialog)
