@@ -57,6 +57,7 @@ class FakeCore:
         self.invites: list[tuple[str, str]] = []
         "Address and Request-URI of each."
         self.hung_up: list[int] = []
+        self.says_trying = False
 
     def run(self, command: Callable[[Any, float], Any]) -> Any:
         return command(self, 0.0)
@@ -74,6 +75,9 @@ class FakeCore:
 
     def hang_up(self, leg: int, _now: float) -> None:
         self.hung_up.append(leg)
+
+    def was_heard(self, _leg: int) -> bool:
+        return self.says_trying
 
     def snapshot(self, _leg: int) -> str:
         return "{}"
@@ -250,6 +254,68 @@ async def test_a_silent_address_is_left_while_there_is_another(
     assert not connecting.done()
     leg.on_final(Answered(2, SDP, RESPONSE))
     await connecting
+
+
+async def test_a_trunk_that_is_trying_is_not_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 shows life: many a network takes longer than our patience until a phone rings."""
+    monkeypatch.setattr(outgoing_leg, "SHOWS_LIFE_S", 0.0)
+    parts = FakeParts(one=["192.0.2.1", "192.0.2.2"])
+    parts.core.says_trying = True
+    leg = a_leg(parts, "one")
+    connecting = asyncio.create_task(leg.connect())
+    await asyncio.sleep(0.01)
+    await settle()
+    assert len(parts.core.invites) == 1
+    leg.on_final(Answered(1, SDP, RESPONSE))
+    await connecting
+
+
+async def test_progress_without_sound_is_no_ringing() -> None:
+    """183 without SDP comes from a gateway, so what fails after it is tried by the next trunk."""
+    parts = FakeParts(one=["192.0.2.1"], two=["192.0.2.2"])
+    leg = a_leg(parts, "one", "two")
+    heard: list[bool] = []
+    leg.on_progress = lambda: heard.append(True)
+    connecting = asyncio.create_task(leg.connect())
+    await settle()
+    leg.on_sip_progress(Progress(1, 183, None))
+    leg.on_final(failed(503))
+    await settle()
+    assert len(parts.core.invites) == 2
+    assert not heard
+    leg.end(EndReason.HANGUP)
+    await gone(connecting)
+
+
+async def test_nobody_is_called_for_a_call_that_ended_while_a_name_was_looked_up() -> None:
+    """The address comes in the very instant of the end: no INVITE, and no media are left open."""
+    parts = FakeParts()
+    found: asyncio.Future[list[SipTarget]] = asyncio.get_running_loop().create_future()
+    parts.targets.targets = lambda _route: found  # type: ignore[assignment,method-assign]
+    leg = a_leg(parts, "one")
+    connecting = asyncio.create_task(leg.connect())
+    await settle()
+    found.set_result([SipTarget("192.0.2.1", 5060)])
+    leg.end(EndReason.HANGUP)
+    await gone(connecting)
+    await leg.release()
+    assert parts.core.invites == []
+    assert not any(media.is_open for media in parts.opened)
+
+
+async def test_a_trunk_that_cannot_be_called_at_all_is_a_failure() -> None:
+    """A fault of ours is `failed`, not a call that the application gave up."""
+    parts = FakeParts(one=["192.0.2.1"])
+
+    def broken(**_more: Any) -> int:
+        raise RuntimeError("a fault of ours")
+
+    parts.core.call = broken  # type: ignore[method-assign]
+    leg = a_leg(parts, "one")
+    with pytest.raises(RuntimeError):
+        await leg.connect()
+    assert leg.state is LegState.GONE
+    assert leg.disposition is Disposition.FAILED
 
 
 async def test_the_ring_time_ends_a_call_that_nobody_answers() -> None:
