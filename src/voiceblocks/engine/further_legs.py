@@ -25,6 +25,7 @@ from voiceblocks.log import get_logger
 
 _log = get_logger("leg")
 
+
 class FurtherLegs:
     """
     Legs that belong to a call beside its first one.

@@ -178,12 +178,16 @@ class OutgoingLeg(CallLeg):
         """Send one INVITE; returns how it ended, with the leg up where it was answered."""
         route, target = attempt.route, attempt.target
         self._dtmf = route.dtmf
-        media = self._parts.new_media(target.host, offer=None, dtmf=route.dtmf, beside=self._beside)
-        self._watch(media)
         try:
+            media = self._parts.new_media(
+                target.host, offer=None, dtmf=route.dtmf, beside=self._beside
+            )
+            self._watch(media)
             offer = await media.open()
-        except CapacityExceeded:
-            return CallFailed(0, 503, "no media worker has room", None)
+        except (CapacityExceeded, OSError) as error:
+            # The latter: no route leads there, which says nothing of the next address.
+            _log.warning("no_media", session=self._name, trunk=route.name, reason=str(error))
+            return CallFailed(0, 503, "no media", None)
         if self.ending.has_come:
             # In the instant in which an address was found: nobody would cancel the INVITE.
             raise CallGone

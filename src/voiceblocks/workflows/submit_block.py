@@ -190,8 +190,7 @@ class SubmitBlock:
     ) -> TransferPlan:
         return TransferPlan(
             legs=tuple(
-                plan_leg(one, self._key, ring_s=command.ring_time_s)
-                for one in accepted.dialled
+                plan_leg(one, self._key, ring_s=command.ring_time_s) for one in accepted.dialled
             ),
             room=None if accepted.room is None else RoomKey(app.id, accepted.room),
             ring_tone=sounds.ring_tone,

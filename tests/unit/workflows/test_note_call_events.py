@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl
 import pytest
 from sqlalchemy import Connection
 
-from tests.unit.database.nouns import CREATED_US, a_recording, a_run, a_session, seed
+from tests.unit.database.nouns import CREATED_US, a_leg, a_recording, a_run, a_session, seed
 from voiceblocks.calls.events import BlockFinished, CallEnded, Disposition, EndReason
-from voiceblocks.database import charges, notifications, recordings, sessions
+from voiceblocks.database import charges, further_legs, notifications, recordings, sessions
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.ids import BlockRunId
 from voiceblocks.sessions.state import SessionState
@@ -178,6 +178,50 @@ STEPS: dict[str, Step] = {
     "hangup ends": _block_ends("run_h", EndReason.COMPLETED),
     "call ends": the_call_ends,
 }
+
+
+async def test_a_transfer_that_is_cut_off_before_it_calls_tells_its_status(
+    database: Database,
+) -> None:
+    """The caller left during its message: receivers read `transfer_status` unasked."""
+
+    def happen(connection: Connection) -> list[Mapping[str, str]]:
+        a_live_call(
+            connection,
+            state=SessionState.ENDING,
+            run_id=BlockRunId("run_t"),
+            last_block="transfer",
+        )
+        sessions.insert_run(connection, a_run("run_t", block="transfer", recording_id=None))
+        note_block_finished(
+            connection, BlockFinished(SESSION, "run_t", EndReason.HANGUP, LATER_US), None
+        )
+        return told(connection)
+
+    (notification,) = await database.run(happen)
+    assert notification["transfer_status"] == "unanswered"
+    assert notification["transfer_cause"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("disposition", "status"), [("busy", "busy"), ("no_answer", "unanswered"), (None, "failed")]
+)
+async def test_a_call_that_ends_after_a_failed_transfer_tells_how_that_had_failed(
+    database: Database, disposition: str | None, status: str
+) -> None:
+    """As it was told then; one to a room had no legs."""
+
+    def happen(connection: Connection) -> list[Mapping[str, str]]:
+        a_live_call(connection, state=SessionState.WAITING, run_id=None, last_block="transfer")
+        if disposition is not None:
+            leg = a_leg(disposition=disposition, answered_us=None, debit=None)
+            further_legs.insert(connection, leg)
+        the_call_ends(connection)
+        return told(connection)
+
+    (notification,) = await database.run(happen)
+    assert notification["call_state"] == "ended"
+    assert notification["transfer_status"] == status
 
 
 @pytest.mark.parametrize(
