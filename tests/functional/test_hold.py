@@ -65,8 +65,8 @@ async def hears(call: PhoneCall, seconds: float) -> NDArray[np.int16]:
     """What the phone hears in the next so many seconds."""
     begin = len(call.media.audio())
     async with asyncio.timeout(seconds + 5):
-        while len(call.media.audio()) < begin + seconds * 8000:
-            await asyncio.sleep(0.02)
+        while (missing := begin + seconds * 8000 - len(call.media.audio())) > 0:
+            await asyncio.sleep(missing / 8000 + 0.01)
     return call.media.audio()[begin:]
 
 
@@ -239,8 +239,8 @@ async def test_the_far_end_s_own_hold_does_not_end_ours(app: Application, phone:
     await asyncio.wait_for(call.renegotiated(), 5)
     count = len(call.media.heard)
     async with asyncio.timeout(5):
-        while len(call.media.heard) < count + 25:
-            await asyncio.sleep(0.02)
+        while (missing := count + 25 - len(call.media.heard)) > 0:
+            await asyncio.sleep(missing * 0.02)
     heard = np.concatenate([one.samples for one in call.media.heard[count + 5 :]])
     assert rms_dbfs(heard) > MUSIC_DBFS[0]
     await app.unhold(session)
