@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from voiceblocks.calls.events import CallHandler
@@ -46,6 +47,11 @@ class EngineParts:
         """What SIP says of our address towards a peer."""
         return self.endpoint.advertised_host(remote)
 
+    def reaches(self, remote: str) -> bool:
+        """Whether our SIP socket can send there: one on loopback stays on this machine."""
+        bound = self.endpoint.address[0]
+        return not _is_loopback(bound) or _is_loopback(remote)
+
     def local_host(self, remote: str) -> str:
         """Our address on the way to a peer."""
         return advertised_host(self.endpoint.address[0], "", remote)
@@ -77,3 +83,7 @@ class EngineParts:
             dtmf=dtmf,
             beside=beside,
         )
+
+
+def _is_loopback(host: str) -> bool:
+    return ip_address(host).is_loopback

@@ -1,0 +1,152 @@
+"""`voiceblocks trunk`."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from voiceblocks.cli.output import Json, fail, tell, tell_rows
+from voiceblocks.cli.store import open_store
+from voiceblocks.database import trunks
+from voiceblocks.system_clock import SystemClock
+from voiceblocks.trunks.model import Trunk
+from voiceblocks.workflows import manage_trunks
+from voiceblocks.workflows.manage_trunks import TrunkWishes
+
+app = typer.Typer(no_args_is_help=True, help="Carriers and PBXs by which calls go out and come in.")
+
+_COLUMNS = ("name", "address", "username", "register", "prefixes", "from", "state")
+
+
+@app.command("add")
+def add_trunk(
+    name: str,
+    address: Annotated[str, typer.Option(help="sip:HOST[:PORT][;transport=tcp].")],
+    username: Annotated[str | None, typer.Option(help="Our name at the carrier.")] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="First line is the password; without it you type it.")
+    ] = None,
+    register: Annotated[bool, typer.Option("--register", help="Register there.")] = False,
+    prefix: Annotated[
+        list[str] | None, typer.Option(help="Numbers that it carries, such as +65; else all.")
+    ] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option("--from", help="Network (CIDR) of its calls, beside its address."),
+    ] = None,
+    country: Annotated[str | None, typer.Option(help="For national numbers, such as SG.")] = None,
+    number_format: Annotated[str, typer.Option(help="e164, plain or national.")] = "e164",
+    did: Annotated[
+        str, typer.Option(help="Where calls say what was dialled: ruri, to or p-called-party.")
+    ] = "ruri",
+    caller_id: Annotated[str, typer.Option(help="Where the caller stands: from, pai, ppi.")] = (
+        "from"
+    ),
+    dtmf: Annotated[str, typer.Option(help="auto, rfc4733, info or inband.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Make a trunk; a running server uses it within seconds."""
+    wishes = TrunkWishes(
+        name=name,
+        address=address,
+        username=username,
+        password=_password(as_json, username, password_file),
+        register=register,
+        prefixes=prefix or (),
+        sources=sources or (),
+        country=country,
+        number_format=number_format,
+        dialled_in=did,
+        caller_in=caller_id,
+        dtmf=dtmf,
+    )
+    with open_store(as_json) as store:
+        key = store.key()
+        made = store.run(
+            lambda c: manage_trunks.add_trunk(c, key, wishes, now_us=SystemClock().utc_us())
+        )
+    carries = ", ".join(made.prefixes) or "every number"
+    tell(as_json, _facts(made), f"Trunk {made.name} at {made.address} carries {carries}")
+
+
+@app.command("list")
+def list_trunks(as_json: Json = False) -> None:
+    """Show all trunks, oldest first; passwords are not shown."""
+    with open_store(as_json) as store:
+        found = store.run(trunks.list_trunks)
+    if as_json:
+        tell_rows(as_json, "trunks", (), [_facts(trunk) for trunk in found])
+        return
+    rows = [
+        _facts(trunk) | {"prefixes": " ".join(trunk.prefixes), "from": " ".join(trunk.sources)}
+        for trunk in found
+    ]
+    tell_rows(as_json, "trunks", _COLUMNS, rows)
+
+
+@app.command("remove")
+def remove_trunk(name: str, as_json: Json = False) -> None:
+    """Delete a trunk; calls that it carries now go on."""
+    with open_store(as_json) as store:
+        store.run(lambda c: manage_trunks.remove_trunk(c, name))
+    tell(as_json, {"name": name, "state": "removed"}, f"Trunk {name} is gone")
+
+
+@app.command("disable")
+def disable_trunk(name: str, as_json: Json = False) -> None:
+    """Take no new calls over a trunk, and end its registration; calls that it carries go on."""
+    with open_store(as_json) as store:
+        now_us = SystemClock().utc_us()
+        store.run(lambda c: manage_trunks.disable_trunk(c, name, now_us=now_us))
+    tell(as_json, {"name": name, "state": "disabled"}, f"Trunk {name} is disabled")
+
+
+@app.command("enable")
+def enable_trunk(name: str, as_json: Json = False) -> None:
+    """Use a disabled trunk again."""
+    with open_store(as_json) as store:
+        store.run(lambda c: manage_trunks.disable_trunk(c, name, now_us=None))
+    tell(as_json, {"name": name, "state": "enabled"}, f"Trunk {name} is enabled")
+
+
+def _password(as_json: bool, username: str | None, file: Path | None) -> str | None:
+    """The password from its file, a prompt or a pipe; never from the command line, which shows."""
+    if file is not None:
+        try:
+            lines = file.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text"
+            fail(as_json, f"The password file {file} cannot be read: {reason}")
+        if not lines or not lines[0]:
+            fail(
+                as_json, f"The password file {file} is empty: write the password into its 1st line"
+            )
+        return lines[0]
+    if username is None:
+        return None
+    if sys.stdin.isatty():
+        return getpass.getpass(f"Password of {username}, empty for none: ")
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _facts(trunk: Trunk) -> dict[str, Any]:
+    return {
+        "id": trunk.id,
+        "name": trunk.name,
+        "address": trunk.address,
+        "username": trunk.username,
+        "has_password": trunk.sealed_password is not None,
+        "register": trunk.register,
+        "prefixes": list(trunk.prefixes),
+        "from": list(trunk.sources),
+        "country": trunk.country,
+        "number_format": trunk.number_format.value,
+        "did": trunk.dialled_in.value,
+        "caller_id": trunk.caller_in.value,
+        "dtmf": trunk.dtmf.value,
+        "state": "enabled" if trunk.disabled_us is None else "disabled",
+    }
