@@ -120,9 +120,7 @@ async def test_a_caller_id_of_somebody_else(
         for foreign in (other.number, phone.number, "+18005551234"):
             refused = await status(app, DIAL, dest=number, caller_id=foreign)
             assert refused == "error_caller_id_invalid"
-        refused = await status(
-            app, TRANSFER, session=session, dest=number, caller_id=other.number
-        )
+        refused = await status(app, TRANSFER, session=session, dest=number, caller_id=other.number)
         assert refused == "error_caller_id_invalid"
         assert carrier.trunk.invites() == []
         await app.transfer(session, number, caller_id=phone.number)

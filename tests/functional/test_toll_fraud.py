@@ -90,18 +90,24 @@ async def test_a_redirection_elsewhere_is_not_followed(app: Application) -> None
         assert len(carrier.trunk.invites()) == 3
 
 
-async def test_a_redirection_within_the_trunk_is_followed_once(app: Application) -> None:
-    """On its own address it is another number of the same carrier; a circle ends."""
+async def test_a_redirection_to_another_number_is_not_followed(app: Application) -> None:
+    """What was allowed and priced is the number that was dialled, also within the trunk."""
     async with Carrier(app) as carrier:
         other = carrier.number()
         number = carrier.number(moved_to(f"sip:{other}@{carrier.trunk.address}"))
         await app.dial(number)
-        assert (await app.told(dest=number)).body["dial_status"] == "answered"
-        circle = carrier.number()
-        carrier.trunk.route(circle, moved_to(f"sip:{circle}@{carrier.trunk.address}"))
-        await app.dial(circle)
-        assert (await app.told(dest=circle)).body["dial_status"] == "failed"
-        assert len(carrier.trunk.invites()) == 4
+        assert (await app.told(dest=number)).body["dial_status"] == "failed"
+        assert len(carrier.trunk.invites()) == 1
+
+
+async def test_a_circle_of_redirections_ends(app: Application) -> None:
+    """The same number at the trunk's own address is tried once more, and then the dial failed."""
+    async with Carrier(app) as carrier:
+        number = carrier.number()
+        carrier.trunk.route(number, moved_to(f"sip:{number}@{carrier.trunk.address}"))
+        await app.dial(number)
+        assert (await app.told(dest=number)).body["dial_status"] == "failed"
+        assert len(carrier.trunk.invites()) == 2
 
 
 OPEN = ("+65", "+1", "+44", "+8")
