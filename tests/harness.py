@@ -31,6 +31,7 @@ from voiceblocks.workflows import manage_accounts
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 20.0
 NOTIFICATION_LIMIT_S = 15.0
+SETTLED_LIMIT_S = 5.0
 
 Option = str | bool | tuple[str, ...] | None
 "Value of an option of the command line, see `ServerProcess.cli`."
@@ -339,6 +340,15 @@ class Application:
         answer = await self.request("voice/query_status", txn_ref=txn_ref)
         assert answer["status"] == "success_ok", answer
         return answer
+
+    async def settled(self, txn_ref: str) -> dict[str, Any]:
+        """What `voice/query_status` says once the call is over, which must be soon."""
+        async with asyncio.timeout(SETTLED_LIMIT_S):
+            while True:
+                facts = await self.status_of(txn_ref)
+                if "debit" in facts:
+                    return facts
+                await asyncio.sleep(0.02)
 
     async def told(self, **match: str) -> ReceivedNotification:
         """The next notification that matches."""

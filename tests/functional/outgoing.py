@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import secrets
 from types import TracebackType
 from typing import Any, Self
 
-from tests.harness import Application, Option
+from sqlalchemy import Connection
+
+from tests.harness import Application
+from voiceblocks import ids
+from voiceblocks.accounts.secret_key import load_or_create
+from voiceblocks.database import trunks
+from voiceblocks.database.unit_of_work import Database
+from voiceblocks.system_clock import SystemClock
 from voiceblocks.testing.answering import Answer, Behaviour
 from voiceblocks.testing.fake_trunk import FakeTrunk
 from voiceblocks.testing.phone import PhoneCall
+from voiceblocks.trunks.model import CallerIn, DialledIn, DtmfMode, NumberFormat, Trunk
+from voiceblocks.workflows import change_account
 
 ARRIVAL_LIMIT_S = 10.0
 
@@ -33,26 +43,32 @@ class Carrier:
     Args:
         app: Who may call them.
         trunk: The far end; a plain one if omitted.
-        options: Of `trunk add`.
+        second_to: Another one, whose numbers this carries as well, where the other cannot.
+        options: Of `trunk add`, such as `username="us"`, `caller_in="pai"`, `sources=(…,)`.
     """
 
-    def __init__(self, app: Application, trunk: FakeTrunk | None = None, **options: Option) -> None:
+    def __init__(
+        self,
+        app: Application,
+        trunk: FakeTrunk | None = None,
+        *,
+        second_to: Carrier | None = None,
+        **options: Any,
+    ) -> None:
         self._app = app
-        self._options: dict[str, Any] = options
+        self._options = options
         self._count = itertools.count()
         number = next(_prefixes) % 100_000
         # An address of its own: our server knows a trunk's calls by where they come from.
         self.trunk = trunk or FakeTrunk(f"127.7.{number // 250 % 250}.{number % 250 + 1}")
-        self.prefix = f"+658{number:05d}"
+        self.prefix = second_to.prefix if second_to else f"+658{number:05d}"
         "Six digits behind the country code; two more make a number."
+        self.name = f"carrier{number}"
 
     async def __aenter__(self) -> Self:
         """Open its sockets, make the trunk, allow its numbers."""
         await self.trunk.__aenter__()
-        await self._app.server.add_trunk(
-            f"carrier{self.prefix[1:]}", self.trunk.address, prefix=(self.prefix,), **self._options
-        )
-        await self._app.allow(self.prefix)
+        await asyncio.to_thread(self._create)
         return self
 
     async def __aexit__(
@@ -73,3 +89,44 @@ class Carrier:
     async def call_to(self, number: str) -> PhoneCall:
         """Our server's next call to a number, as its phone has it."""
         return await self.trunk.incoming(ARRIVAL_LIMIT_S, number)
+
+    def _create(self) -> None:
+        """What `trunk add` and `account allow` do, without two processes for each test."""
+        server = self._app.server
+        key = load_or_create(server.data_dir / "secret.key")
+        trunk_id = ids.new_trunk_id()
+        options = dict(self._options)
+        password = options.pop("password", None)
+        for name, kind in _KINDS.items():
+            if name in options:
+                options[name] = kind(options[name])
+        trunk = Trunk(
+            id=trunk_id,
+            name=self.name,
+            address=f"sip:{self.trunk.address}",
+            sealed_password=password and key.seal(password, trunk_id),
+            key_id=password and key.key_id,
+            prefixes=(self.prefix,),
+            created_us=SystemClock().utc_us(),
+            **options,
+        )
+
+        def store(connection: Connection) -> None:
+            trunks.insert(connection, trunk)
+            change_account.allow_prefixes(
+                connection, account_id=self._app.account_id, prefixes=[self.prefix]
+            )
+
+        database = Database(server.database_url)
+        try:
+            database.run_sync(store)
+        finally:
+            database.close()
+
+
+_KINDS: dict[str, Any] = {
+    "number_format": NumberFormat,
+    "dialled_in": DialledIn,
+    "caller_in": CallerIn,
+    "dtmf": DtmfMode,
+}

@@ -39,6 +39,17 @@ class Disposition(StrEnum):
     FAILED = "failed"
 
 
+MOST_TELLING = (
+    Disposition.ANSWERED,
+    Disposition.NO_ANSWER,
+    Disposition.BUSY,
+    Disposition.REJECTED,
+    Disposition.CANCELLED,
+    Disposition.FAILED,
+)
+"Of several numbers that nobody answered, the outcome that comes first here is told."
+
+
 class Refusal(StrEnum):
     """Why an incoming call is not taken; decision 10 gives each its SIP answer."""
 

@@ -65,7 +65,14 @@ class Bridge:
 
 
 async def _relay_keys(source: CallLeg, target: CallLeg) -> None:
-    """Keys are no audio (RFC 4733, INFO), so a mix does not carry them."""
+    """
+    Keys are no audio (RFC 4733, INFO), so a mix does not carry them.
+
+    Where they are audio on both sides, it does: a second tone of ours would be a second key.
+    """
     while True:
         digit = await source.next_digit()
+        is_tone = digit.timestamp is not None and source.keys_are_tones
+        if is_tone and target.keys_are_tones:
+            continue
         target.send_digit(digit.key)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -42,6 +43,7 @@ from voiceblocks.sip.events import (
     OfferAnswered,
     OfferReceived,
     Progress,
+    RegistrationEvent,
 )
 from voiceblocks.sip.responses import REFUSALS
 from voiceblocks.sip.source_guard import SourceGuard
@@ -101,6 +103,7 @@ class CallEngine:
             on_event=self._on_event,
         )
         self._addresses = addresses
+        self._guard = guard
         self._rooms = Rooms(plane, config.max_room_participants)
         self._parts = EngineParts(
             endpoint=self._endpoint,
@@ -112,6 +115,8 @@ class CallEngine:
             media_address=config.media_address,
             sdp_ids=itertools.count(clock.utc_us() // 1_000_000),
         )
+        self.on_registration: Callable[[RegistrationEvent], None] = lambda event: None
+        "Told how registrations fare."
         self._by_session: dict[str, LiveCall] = {}
         self._arriving: dict[int, asyncio.Task[None]] = {}
         self._cancelled: set[int] = set()
@@ -126,6 +131,16 @@ class CallEngine:
     def live_calls(self) -> int:
         """Calls that are ringing or up."""
         return len(self._by_session)
+
+    @property
+    def rooms(self) -> int:
+        """Conference rooms with somebody in them."""
+        return len(self._rooms)
+
+    @property
+    def guard(self) -> SourceGuard:
+        """Who may send us SIP, for its counters."""
+        return self._guard
 
     @property
     def endpoint(self) -> SipEndpoint:
@@ -243,6 +258,9 @@ class CallEngine:
         if isinstance(event, InviteReceived):
             task = asyncio.get_running_loop().create_task(self._arrive(event))
             self._arriving[event.leg] = task
+            return
+        if isinstance(event, RegistrationEvent):
+            self.on_registration(event)
             return
         leg = self._parts.legs.get(getattr(event, "leg", -1))
         if leg is None:

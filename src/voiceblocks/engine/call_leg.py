@@ -170,6 +170,11 @@ class CallLeg(ABC):
         """The next digit that nobody took yet; may be cancelled without loss."""
         return await self.media.digits.next()
 
+    @property
+    def keys_are_tones(self) -> bool:
+        """Whether keys travel in its audio: neither by INFO nor as telephone-events."""
+        return self._dtmf is not DtmfMode.INFO and not self.media.agreed_on_events
+
     def send_digit(self, key: str) -> None:
         """Press a key towards the far end, by the way that it understands."""
         if self.state is not LegState.UP:

@@ -69,20 +69,26 @@ class _Ringing:
         self._opening: asyncio.Task[Bridge] | None = None
 
     async def converse(self) -> Outcome:
+        winner, was_joined = None, True
         try:
             winner = await self._ring()
-            if winner is None:
-                return Outcome(EndReason.COMPLETED, reached=self._legs.reached)
-            await self._talk(winner)
+            if winner is not None:
+                await self._talk(winner)
         except CallGone:
-            return Outcome(self._call.gone_reason, reached=self._legs.reached)
+            """The caller left while it rang."""
         except NOT_JOINED:
-            return Outcome(EndReason.COMPLETED, reached=Disposition.FAILED)
+            was_joined = False
         finally:
-            await self._close_bridge()
-            await self._legs.over()
+            try:
+                await self._close_bridge()
+            finally:
+                await self._legs.over()
         if self._call.has_gone:
-            return Outcome(self._call.gone_reason, reached=Disposition.ANSWERED)
+            return Outcome(self._call.gone_reason, reached=self._legs.reached)
+        if not was_joined:
+            return Outcome(EndReason.COMPLETED, reached=Disposition.FAILED)
+        if winner is None:
+            return Outcome(EndReason.COMPLETED, reached=self._legs.reached)
         return Outcome(EndReason.HANGUP, reached=Disposition.ANSWERED, ends_call=True)
 
     async def _ring(self) -> OutgoingLeg | None:

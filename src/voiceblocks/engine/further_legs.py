@@ -9,11 +9,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from voiceblocks.calls.events import (
+    MOST_TELLING,
     Disposition,
     EndReason,
     FurtherLegAnswered,
     FurtherLegEnded,
 )
+from voiceblocks.engine.call_leg import LegState
 from voiceblocks.engine.media.handles import MediaLeg
 from voiceblocks.engine.outgoing_leg import OutgoingLeg
 from voiceblocks.engine.parts import EngineParts
@@ -22,17 +24,6 @@ from voiceblocks.engine.runners.interfaces import CallGone
 from voiceblocks.log import get_logger
 
 _log = get_logger("leg")
-
-MOST_TELLING = (
-    Disposition.ANSWERED,
-    Disposition.NO_ANSWER,
-    Disposition.BUSY,
-    Disposition.REJECTED,
-    Disposition.CANCELLED,
-    Disposition.FAILED,
-)
-"Of several numbers that nobody answered, the outcome that comes first here is told."
-
 
 class FurtherLegs:
     """
@@ -76,7 +67,7 @@ class FurtherLegs:
         finally:
             for leg in self.legs:
                 if leg is not winner:
-                    leg.end(EndReason.COMPLETED)
+                    _give_up(leg)
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
@@ -87,7 +78,10 @@ class FurtherLegs:
     async def over(self) -> None:
         """Hang up what is left, tell all ends, and give the media back."""
         for leg in self.legs:
+            if self._answered is None:
+                _give_up(leg)
             leg.end(EndReason.COMPLETED)
+        for leg in self.legs:
             await leg.release()
             leg.forget()
         if self._answered is not None:
@@ -118,3 +112,11 @@ class FurtherLegs:
             _log.exception("dial_impossible", session=self._session_id)
             return False
         return True
+
+
+def _give_up(leg: OutgoingLeg) -> None:
+    """One that answered in the instant in which it lost talked to nobody, and costs nothing."""
+    if leg.state is LegState.UP:
+        leg.end(EndReason.COMPLETED)
+        leg.disposition = Disposition.CANCELLED
+    leg.end(EndReason.COMPLETED)

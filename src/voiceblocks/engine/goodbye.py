@@ -15,20 +15,23 @@ _log = get_logger("engine")
 def remember(endpoint: SipEndpoint, leg: int, flow: Flow) -> str:
     """Return all that a BYE after a restart needs, as text for the database."""
     snapshot = endpoint.run(lambda ua, _now: ua.snapshot(leg))
-    return json.dumps({"remote": list(flow.remote), "snapshot": snapshot})
+    # Only where we opened the connection does somebody listen at its other end.
+    transport = flow.transport if flow.connection == 0 else "udp"
+    facts = {"remote": list(flow.remote), "transport": transport, "snapshot": snapshot}
+    return json.dumps(facts)
 
 
 def say(endpoint: SipEndpoint, dialog: str) -> None:
     """
-    Send the BYE by UDP from our present socket.
+    Send the BYE from our present socket, or by a new connection to a trunk.
 
-    The connection of a call over TCP died with its process, and its far end knows by that.
-    What cannot be read is logged: the call is over in any case.
+    The connection of a call that came in over TCP died with its process, and its far end knows
+    by that; a carrier that we called does not. What cannot be read is logged: the call is over in any case.
     """
     try:
         facts = json.loads(dialog)
         host, port = facts["remote"]
-        flow = endpoint.flow_to(host, port)
+        flow = endpoint.flow_to(host, port, facts.get("transport", "udp"))
         endpoint.run(lambda ua, now: ua.bye_from_snapshot(facts["snapshot"], flow, now))
     except (ValueError, KeyError, TypeError, VoiceblocksError) as error:
         _log.warning("goodbye_impossible", error=type(error).__name__)

@@ -42,6 +42,9 @@ class LegEnd:
         """
         Wait for `awaitable`, which is cancelled if the leg ends first.
 
+        What was cancelled has stopped when this returns, so nothing that it had opened can
+        appear after the leg was tidied up.
+
         Raises:
             CallGone: If the leg ended first.
         """
@@ -53,5 +56,6 @@ class LegEnd:
                 return wanted.result()
             raise CallGone
         finally:
-            wanted.cancel()
             come.cancel()
+            if wanted.cancel():
+                await asyncio.wait({wanted})

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
+from voiceblocks.blocks.record import RecordCommand
 from voiceblocks.calls.events import (
     BlockFinished,
     CallAnswered,
@@ -86,7 +87,9 @@ class LiveCall:
 
     def start_block(self, plan: BlockPlan) -> None:
         """Run a block; the session's state table has seen to it that none but a hold runs."""
-        self._clocks.block_started(plan.run_id, getattr(plan.command, "max_duration_s", 0) or 0)
+        command = plan.command
+        longest_s = command.max_duration_s if isinstance(command, RecordCommand) else 0
+        self._clocks.block_started(plan.run_id, longest_s)
         self._superseded.set()
         self._superseded = asyncio.Event()
         self._block = self._loop.create_task(self._run_block(plan, self._block, self._superseded))
@@ -120,7 +123,7 @@ class LiveCall:
         if self.leg.state is not LegState.RINGING:
             return
         await self.leg.connect()
-        if self._max_duration_s is not None:
+        if self._max_duration_s is not None and not self.has_gone:
             self._duration = self._loop.call_later(
                 self._max_duration_s, lambda: self.end(EndReason.HANGUP)
             )
@@ -282,12 +285,13 @@ class LiveCall:
                 handler.on_call_ended(CallEnded(self.session_id, ended_us, self.leg.disposition))
             )
             for monitor in self._monitors:
-                await self.tell(
-                    handler.on_monitor_ended(await monitor.ended(self.session_id, ended_us))
-                )
+                await self.tell(self._tell_monitor(monitor, ended_us))
         finally:
             self._is_over.set()
             self._on_over(self)
+
+    async def _tell_monitor(self, monitor: Monitor, ended_us: int) -> None:
+        await self.parts.handler.on_monitor_ended(await monitor.ended(self.session_id, ended_us))
 
     def _too_old(self) -> None:
         _log.warning("call_reached_max_call_s", session=self.session_id)

@@ -60,6 +60,7 @@ class MediaSession:
         self._leg: MediaLeg | None = None
         self._our_offer: bytes | None = None
         self._codec = CODECS[0]
+        self._agreed_on_events = False
         self.digits = DigitInbox()
         self.on_lost: Callable[[], None] = lambda: None
         self.on_silent: Callable[[float], None] = lambda _silent_s: None
@@ -86,6 +87,11 @@ class MediaSession:
         leg = await self._open_leg(preview)
         negotiated = negotiate(self._offer, local=self._local(leg.address[1]))
         return negotiated.answer
+
+    @property
+    def agreed_on_events(self) -> bool:
+        """Whether keys travel as telephone-events (RFC 4733)."""
+        return self._agreed_on_events
 
     def accept_early(self, answer: bytes) -> None:
         """
@@ -229,13 +235,14 @@ class MediaSession:
     def _format(self, negotiated: Negotiated) -> Format:
         # Decision 18: a phone that sends events would be heard twice.
         by_tones = self._dtmf in (DtmfMode.AUTO, DtmfMode.INBAND)
+        self._agreed_on_events = negotiated.event_payload_type is not None
         return Format(
             codec=negotiated.codec,
             payload_type=negotiated.payload_type,
             event_payload_type=negotiated.event_payload_type,
             comfort_noise_payload_type=negotiated.comfort_noise_payload_type,
             ptime_ms=negotiated.ptime_ms,
-            listens_for_tones=by_tones and negotiated.event_payload_type is None,
+            listens_for_tones=by_tones and not self._agreed_on_events,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from voiceblocks.engine.call_engine import CallEngine
@@ -38,6 +38,16 @@ class EngineMetrics(Collector):
             "SIP transactions that are remembered; some outlive their leg by 32 s.",
             user_agent.transaction_count,
         )
+        yield GaugeMetricFamily(
+            "voiceblocks_rooms", "Conference rooms with somebody in them.", self._engine.rooms
+        )
+        guard = self._engine.guard
+        dropped = CounterMetricFamily(
+            "voiceblocks_sip_dropped", "Calls that got no answer.", labels=["reason"]
+        )
+        dropped.add_metric(["stranger"], guard.dropped_strangers)
+        dropped.add_metric(["too_fast"], guard.dropped_too_fast)
+        yield dropped
         media = GaugeMetricFamily(
             "voiceblocks_media_legs", "Open RTP legs of a media worker.", labels=["worker"]
         )

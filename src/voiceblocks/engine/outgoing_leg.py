@@ -85,11 +85,13 @@ class OutgoingLeg(CallLeg):
             async with asyncio.timeout(self.plan.ring_s):
                 await self.ending.unless(self._try_trunks())
         except TimeoutError:
-            self._try(lambda ua, now, handle: ua.hang_up(handle, now))
-            self._leave(EndReason.HANGUP, Disposition.NO_ANSWER)
+            # An answer may have come in the same instant: it counts.
+            self._give_up(Disposition.NO_ANSWER)
         except CallGone:
             raise
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Exception):
+                self._give_up(Disposition.FAILED)
             self.end(EndReason.HANGUP)
             raise
         if self.state is not LegState.UP:
@@ -105,8 +107,10 @@ class OutgoingLeg(CallLeg):
     def on_sip_progress(self, event: Progress) -> None:
         """A provisional response above 100."""
         self._life.set()
-        if event.status >= 180:
-            self._rang = True
+        if event.status == 183 and event.sdp is None:
+            # A gateway says that it works on it: nobody has noticed the call yet.
+            return
+        self._rang = True
         if event.sdp is not None and self.state is LegState.RINGING:
             try:
                 self.media.accept_early(event.sdp)
@@ -161,7 +165,14 @@ class OutgoingLeg(CallLeg):
         except (OSError, PeerError) as error:
             _log.warning("trunk_not_found", trunk=route.name, reason=str(error))
             return []
-        return [_Attempt(route, target) for target in targets]
+        reached = [target for target in targets if self._parts.reaches(target.host)]
+        if len(reached) < len(targets):
+            _log.warning(
+                "trunk_unreachable",
+                trunk=route.name,
+                reason="SIP listens on loopback only: set VOICEBLOCKS_SIP_LISTEN",
+            )
+        return [_Attempt(route, target) for target in reached]
 
     async def _place(self, attempt: _Attempt, *, patient: bool) -> Answered | CallFailed:
         """Send one INVITE; returns how it ended, with the leg up where it was answered."""
@@ -173,6 +184,9 @@ class OutgoingLeg(CallLeg):
             offer = await media.open()
         except CapacityExceeded:
             return CallFailed(0, 503, "no media worker has room", None)
+        if self.ending.has_come:
+            # In the instant in which an address was found: nobody would cancel the INVITE.
+            raise CallGone
         endpoint = self._parts.endpoint
         invite = build_invite(
             route,
@@ -207,7 +221,11 @@ class OutgoingLeg(CallLeg):
         try:
             await asyncio.wait_for(self._life.wait(), SHOWS_LIFE_S)
         except TimeoutError:
-            return False
+            # A proxy that said 100 is alive, however long the network behind it takes to ring.
+            handle = self._require_handle()
+            return self._life.is_set() or self._parts.endpoint.run(
+                lambda ua, _now: ua.was_heard(handle)
+            )
         return True
 
     def _take_answer(self, event: Answered) -> bool:
@@ -229,6 +247,11 @@ class OutgoingLeg(CallLeg):
             self._parts.legs.pop(handle, None)
         await self.release()
         self._media = None
+
+    def _give_up(self, disposition: Disposition) -> None:
+        if self.state is LegState.RINGING:
+            self._try(lambda ua, now, handle: ua.hang_up(handle, now))
+            self._leave(EndReason.HANGUP, disposition)
 
     def _give_up_ringing(self, reason: EndReason, status: int | None) -> Disposition:
         self._try(lambda ua, now, handle: ua.hang_up(handle, now))

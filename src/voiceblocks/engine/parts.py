@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from voiceblocks.calls.events import CallHandler
 from voiceblocks.clock import Clock
-from voiceblocks.engine.local_address import advertised_host
+from voiceblocks.engine.local_address import advertised_host, reaches
 from voiceblocks.engine.media.handles import MediaLeg
 from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.engine.media_session import MediaSession
@@ -45,6 +45,10 @@ class EngineParts:
     def contact_host(self, remote: str) -> str:
         """What SIP says of our address towards a peer."""
         return self.endpoint.advertised_host(remote)
+
+    def reaches(self, remote: str) -> bool:
+        """Whether our SIP socket can send there: one on loopback stays on this machine."""
+        return reaches(self.endpoint.address[0], remote)
 
     def local_host(self, remote: str) -> str:
         """Our address on the way to a peer."""

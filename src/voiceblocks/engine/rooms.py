@@ -69,6 +69,9 @@ class Rooms:
         """Most participants of a room."""
         return self._limit
 
+    def __len__(self) -> int:
+        return len(self._rooms)
+
     def size(self, key: RoomKey) -> int:
         """How many are in a room now; 0 where there is none."""
         room = self._rooms.get(key)

@@ -13,8 +13,10 @@ from typing import Protocol
 
 from voiceblocks.errors import PeerError
 from voiceblocks.log import get_logger
+from voiceblocks.sip.routing import is_address
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.sip.target import SipTarget
+from voiceblocks.sip.uri import SipUri
 from voiceblocks.trunks.model import Trunk, TrunkRoute
 
 _log = get_logger("trunks")
@@ -49,6 +51,7 @@ class TrunkAddresses:
         self._guard = guard
         self._trunks: tuple[Trunk, ...] = ()
         self._found: dict[str, tuple[str, ...]] = {}
+        self._networks: tuple[tuple[IPv4Network | IPv6Network, Trunk], ...] = ()
         self._refreshing: asyncio.Task[None] | None = None
 
     @property
@@ -59,7 +62,9 @@ class TrunkAddresses:
     def set_trunks(self, trunks: Sequence[Trunk]) -> None:
         """The trunks are these from now on."""
         self._trunks = tuple(trunk for trunk in trunks if trunk.disabled_us is None)
-        self._tell_guard()
+        known = {trunk.id for trunk in self._trunks}
+        self._found = {key: hosts for key, hosts in self._found.items() if key in known}
+        self._note_networks()
         self.stop()
         self._refreshing = asyncio.get_running_loop().create_task(self._refresh_often())
 
@@ -78,15 +83,19 @@ class TrunkAddresses:
         return await self._resolver.resolve(route.address)
 
     def trunk_of(self, source: str) -> Trunk | None:
-        """The trunk that a message from this address comes by."""
+        """
+        The trunk that a message from this address comes by.
+
+        Of several the one with the narrowest network, then the oldest: two trunks at one
+        address cannot be told apart.
+        """
         try:
             address = ip_address(source)
         except ValueError:
             return None
-        for trunk in self._trunks:
-            for network in self._networks_of(trunk):
-                if network.version == address.version and address in network:
-                    return trunk
+        for network, trunk in self._networks:
+            if network.version == address.version and address in network:
+                return trunk
         return None
 
     async def refresh(self) -> None:
@@ -99,18 +108,28 @@ class TrunkAddresses:
                 _log.warning("trunk_not_found", trunk=trunk.name, reason=str(error))
                 continue
             self._found[trunk.id] = tuple(dict.fromkeys(target.host for target in targets))
-        self._tell_guard()
+        self._note_networks()
 
     async def _refresh_often(self) -> None:
         while True:
-            await self.refresh()
+            try:
+                await self.refresh()
+            except Exception:  # noqa: BLE001 (logged; carriers that move must be found again)
+                _log.exception("trunks_not_refreshed")
             await asyncio.sleep(REFRESH_S)
 
-    def _networks_of(self, trunk: Trunk) -> list[IPv4Network | IPv6Network]:
-        texts = (*trunk.sources, *self._found.get(trunk.id, ()))
-        return [ip_network(text, strict=False) for text in texts]
+    def _note_networks(self) -> None:
+        found = [
+            (ip_network(text, strict=False), trunk)
+            for trunk in self._trunks
+            for text in (*trunk.sources, *_literal(trunk), *self._found.get(trunk.id, ()))
+        ]
+        found.sort(key=lambda pair: (-pair[0].prefixlen, pair[1].created_us, pair[1].name))
+        self._networks = tuple(found)
+        self._guard.set_trunk_networks([str(network) for network, _ in found])
 
-    def _tell_guard(self) -> None:
-        self._guard.set_trunk_networks(
-            [str(network) for trunk in self._trunks for network in self._networks_of(trunk)]
-        )
+
+def _literal(trunk: Trunk) -> tuple[str, ...]:
+    """An address that needs no look-up lets its calls in at once."""
+    host = SipUri.parse(trunk.address).address
+    return (host,) if is_address(host) else ()

@@ -35,6 +35,7 @@ from voiceblocks.engine.call_engine import CallEngine, EngineConfig
 from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.engine.media.salvage import salvage
 from voiceblocks.engine.metrics import EngineMetrics
+from voiceblocks.engine.registrations import Registrations
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.log import get_logger
 from voiceblocks.server.addresses import check_addresses
@@ -42,6 +43,7 @@ from voiceblocks.server.folders import lock_folder, make_folders
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.system_clock import SystemClock
+from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.deliver_notifications import NotificationDelivery
@@ -162,7 +164,11 @@ class Node:
             calls=self._engine,
             outbox=self._delivery,
         )
-        keep_trunks = KeepTrunks(self._database, [self._addresses])
+        self._registrations = Registrations(
+            self._engine.endpoint, self._addresses, lambda trunk: route_of(trunk, key)
+        )
+        self._engine.on_registration = self._registrations.on_event
+        keep_trunks = KeepTrunks(self._database, [self._addresses, self._registrations])
         await keep_trunks.look()
         await recovery.look()
         # Links of recovered recordings need the real port, applications must be able to
@@ -170,6 +176,7 @@ class Node:
         await self._public.start()
         await self._admin.start()
         await self._engine.start()
+        self._registrations.start()
         await recovery.settle_quiet()
         self._delivery.start()
         left_over = FinishLeftOver(
@@ -202,6 +209,7 @@ class Node:
     async def stop(self) -> None:
         """End what is left, with everything recorded so far kept and told."""
         self._draining = True
+        await self._registrations.stop()
         await self._engine.stop()
         # What it had not finished is left for the next start.
         for task in self._in_background:

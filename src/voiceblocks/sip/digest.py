@@ -157,15 +157,6 @@ class DigestClient:
         self._uses: dict[tuple[str, str], int] = {}
         self._known: dict[str, Challenge] = {}
 
-    def answer(self, request: SipRequest, response: SipResponse) -> tuple[str, str] | None:
-        """
-        Return the header that answers a 401 or 407.
-
-        `None` if we cannot answer it, or the same password was refused.
-        """
-        name = self.learn(request, response)
-        return None if name is None else (name, self._authorization(self._known[name], request))
-
     def learn(
         self, request: SipRequest, response: SipResponse, *, was_ahead: bool = False
     ) -> str | None:
@@ -179,7 +170,8 @@ class DigestClient:
                 its refusal may mean no more than that those are used up.
 
         Returns:
-            The name of the header that answers it; `None` as for `answer`.
+            The name of the header that answers it; `None` if we cannot answer it, or the same
+            password was refused.
         """
         asked, answered = (
             ("WWW-Authenticate", "Authorization")

@@ -199,6 +199,8 @@ class RegistrationEnded:
     id: int
 
 
+RegistrationEvent = RegistrationSucceeded | RegistrationFailed | RegistrationEnded
+
 Event = (
     InviteReceived
     | LegCancelled
@@ -214,8 +216,6 @@ Event = (
     | InfoReceived
     | ProbeAnswered
     | OptionsAnswered
-    | RegistrationSucceeded
-    | RegistrationFailed
-    | RegistrationEnded
+    | RegistrationEvent
     | LegEnded
 )

@@ -150,7 +150,8 @@ class OutgoingCalls:
     def _send_again(self, leg: Leg, headers: Sequence[tuple[str, str]], now: float) -> None:
         """Repeat the INVITE with changed headers: next CSeq, own branch (8.1.3.5)."""
         invite = SipRequest("INVITE", leg.invite.uri, leg.invite.headers.copy(), leg.invite.body)
-        for name, value in headers:
+        answers = () if leg.digest is None else leg.digest.ahead(invite)
+        for name, value in (*headers, *answers):
             invite.headers.set(name, value)
         invite.headers.set("Via", self._core.new_via(leg.flow))
         invite.headers.set("CSeq", f"{leg.invite.cseq.number + 1} INVITE")
@@ -271,11 +272,13 @@ class OutgoingCalls:
     def _on_refusal(self, leg: Leg, response: SipResponse, now: float) -> None:
         status = response.status
         if leg.state in _WAITING and leg.attempts < MAX_AUTH_ATTEMPTS:
-            if status in (401, 407):
-                answer = self._core.authorization(leg, leg.invite, response)
-                if answer is not None:
-                    self._send_again(leg, (answer,), now)
-                    return
+            if (
+                status in (401, 407)
+                and leg.digest is not None
+                and leg.digest.learn(leg.invite, response) is not None
+            ):
+                self._send_again(leg, (), now)
+                return
             min_se_s = read_min_se(response.headers)
             if status == 422 and min_se_s > leg.session_min_se_s:
                 leg.session_min_se_s = min_se_s

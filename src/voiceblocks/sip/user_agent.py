@@ -202,6 +202,10 @@ class UserAgent:
             credentials=credentials,
         )
 
+    def was_heard(self, leg: int) -> bool:
+        """Whether the peer has shown life: sent any response to the present INVITE of ours."""
+        return self._core.leg(leg).state is not LegState.CALLING
+
     def options(self, target: str, flow: Flow, now: float) -> int:
         """Ask a peer whether it is there; `OptionsAnswered` with the returned id follows."""
         number = self._core.next_handle()

@@ -194,22 +194,27 @@ class UserAgentCore:
 
         A re-INVITE reports each of its 2xx, repeated ones too.
         """
+        answered: set[int] = set()
 
-        def send(credentials: tuple[tuple[str, str], ...], attempts: int, at: float) -> None:
+        def send(attempts: int, at: float) -> None:
             flow = self.flow_for(leg, dialog)
             request = dialog.build_request(method, self.new_via(flow), body=body)
-            request.headers.extend((*self.user_agent_header(), *headers, *credentials))
+            request.headers.extend((*self.user_agent_header(), *headers))
+            if leg.digest is not None:
+                # A peer that challenged the INVITE will challenge this, too (22.3).
+                request.headers.extend(leg.digest.ahead(request))
 
             def on_response(response: SipResponse, now: float) -> None:
-                if response.status < 200:
+                status = response.status
+                if status < 200:
                     return
-                if response.status in (401, 407) and attempts < MAX_AUTH_ATTEMPTS:
-                    answer = self.authorization(leg, request, response)
-                    if answer is not None:
-                        kept = tuple(line for line in credentials if line[0] != answer[0])
-                        send((*kept, answer), attempts + 1, now)
+                if status in (401, 407) and leg.digest and attempts < MAX_AUTH_ATTEMPTS:
+                    was_ahead = status not in answered
+                    if leg.digest.learn(request, response, was_ahead=was_ahead) is not None:
+                        answered.add(status)
+                        send(attempts + 1, now)
                         return
-                on_final(response.status, response, now)
+                on_final(status, response, now)
 
             def on_failure(failure: Failure, now: float) -> None:
                 on_final(failure.value, None, now)
@@ -220,7 +225,7 @@ class UserAgentCore:
             if method == "INVITE":
                 leg.client = transaction
 
-        send((), 1, now)
+        send(1, now)
 
     def send_ack(
         self,
@@ -275,16 +280,6 @@ class UserAgentCore:
     def digest_client(self, credentials: tuple[str, str] | None) -> DigestClient | None:
         """What answers challenges with these credentials, if there are any."""
         return None if credentials is None else DigestClient(*credentials, self.random_text)
-
-    def authorization(
-        self, leg: Leg, request: SipRequest, response: SipResponse
-    ) -> tuple[str, str] | None:
-        """
-        Return the header that answers a 401 or 407.
-
-        `None` if we have no password, cannot answer, or the same password was refused.
-        """
-        return None if leg.digest is None else leg.digest.answer(request, response)
 
 
 def _ignore(status: int, response: SipResponse | None, now: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from voiceblocks.errors import RemoteSipError
+from voiceblocks.errors import ContractViolation, RemoteSipError
 from voiceblocks.sip.routing import DEFAULT_PORT
 from voiceblocks.sip.target import SipTarget
 from voiceblocks.sip.uri import SipUri, escaped_user
@@ -39,6 +39,16 @@ class InvitePlan:
     credentials: tuple[str, str] | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationPlan:
+    """The arguments of `UserAgent.register` that depend on the trunk."""
+
+    registrar: str
+    address: str
+    contact_user: str
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Redirection:
     """A contact of a 3xx that may be tried."""
@@ -61,14 +71,7 @@ def build_invite(route: TrunkRoute, dest: str, caller: str, host: str) -> Invite
         RemoteSipError: If the trunk's address is no SIP URI.
     """
     address = SipUri.parse(route.address)
-    # Only the domain is named: which server of it takes the call is DNS's business.
-    domain = address.host if address.port is None else f"{address.host}:{address.port}"
-    target = f"sip:{_written(route, dest)}@{domain}"
-    transport = address.parameters.get("transport")
-    uri = target if transport is None else f"{target};transport={transport}"
-    credentials = None
-    if route.username is not None and route.password is not None:
-        credentials = (route.username, route.password)
+    target = f"sip:{_written(route, dest)}@{_domain(address)}"
     ours = address.host if route.username is not None else host
     headers: list[tuple[str, str]] = []
     if caller == PRIVATE:
@@ -83,11 +86,35 @@ def build_invite(route: TrunkRoute, dest: str, caller: str, host: str) -> Invite
     if identity is not None and user is not None:
         headers.append((identity, f"<sip:{user}@{ours}>"))
     return InvitePlan(
-        request_uri=uri,
+        request_uri=target + _transport(address),
         from_=from_,
         to=f"<{target}>",
         headers=tuple(headers),
-        credentials=credentials,
+        credentials=_credentials(route),
+    )
+
+
+def build_registration(route: TrunkRoute) -> RegistrationPlan:
+    """
+    Return what a REGISTER to this trunk says.
+
+    The user name is also that of our Contact, so carriers that call it (and where it is a
+    number) say in the Request-URI what was dialled. A user name with a domain (`acme@example.net`)
+    is the whole address of record.
+
+    Raises:
+        ContractViolation: If the trunk has no user name.
+        RemoteSipError: If its address is no SIP URI.
+    """
+    if route.username is None:
+        raise ContractViolation(f"trunk {route.name} has no name to register")
+    address = SipUri.parse(route.address)
+    user, at, domain = route.username.partition("@")
+    return RegistrationPlan(
+        registrar=f"sip:{_domain(address)}{_transport(address)}",
+        address=f"sip:{escaped_user(user)}@{domain if at else address.host}",
+        contact_user=escaped_user(user),
+        credentials=_credentials(route),
     )
 
 
@@ -129,6 +156,22 @@ def _is_at(uri: SipUri, target: SipTarget) -> bool:
     transport = (uri.parameters.get("transport") or target.transport).lower()
     port = DEFAULT_PORT if uri.port is None else uri.port
     return SipTarget(uri.address, port, transport) == target
+
+
+def _domain(address: SipUri) -> str:
+    """Only the domain is named: which server of it takes a request is DNS's business."""
+    return address.host if address.port is None else f"{address.host}:{address.port}"
+
+
+def _transport(address: SipUri) -> str:
+    transport = address.parameters.get("transport")
+    return "" if transport is None else f";transport={transport}"
+
+
+def _credentials(route: TrunkRoute) -> tuple[str, str] | None:
+    if route.username is None or route.password is None:
+        return None
+    return route.username, route.password
 
 
 def _written(route: TrunkRoute, number: str) -> str:

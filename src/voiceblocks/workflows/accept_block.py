@@ -120,8 +120,8 @@ def accept_block(
         changes["room"] = room
     if event is not SessionEvent.HANGUP_FORCED:
         changes["run_id"] = None if is_over else run.id
-        if not isinstance(command, HoldCommand):
-            # A hold has nowhere to tell its end: that goes where the block before it said.
+        if not is_over and not isinstance(command, HoldCommand):
+            # These have nowhere to tell the call's end: that goes where the block before said.
             changes |= {
                 "last_block": command.block,
                 "last_notify_url": command.notify_url,

@@ -52,6 +52,7 @@ class KeepTrunks:
         """Take over what changed."""
         found = await self._database.run(trunks.list_trunks)
         if found != self._known:
-            self._known = found
             for user in self._users:
                 user.set_trunks(found)
+            # Last: who could not be told is told at the next look.
+            self._known = found

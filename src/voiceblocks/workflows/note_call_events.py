@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from voiceblocks.blocks.gather import GatherCommand
 from voiceblocks.blocks.monitor import MonitorCommand
 from voiceblocks.calls.events import (
+    MOST_TELLING,
     BlockFinished,
     CallAnswered,
     CallEnded,
@@ -124,26 +125,37 @@ def note_call_ended(connection: Connection, event: CallEnded) -> None:
             connection,
             ended,
             at_us=event.at_us,
-            specific=_specific_of(
-                ended.last_block, "", Disposition.ANSWERED if _was_dialled(ended) else None
-            ),
+            specific=_specific_of(ended.last_block, "", _reached_before(connection, ended)),
         )
 
 
-def _was_dialled(session: Session) -> bool:
-    """Whether the last that an application heard of is its own, answered dial."""
-    return session.last_block == "dial" and session.answered_us is not None
+def _reached_before(connection: Connection, session: Session) -> Disposition:
+    """How the last block, which is over, had reached its far end: as it was told then."""
+    if session.last_block == "transfer":
+        legs = further_legs.list_of_session(connection, session.id)
+        last = [leg for leg in legs if leg.created_us == legs[-1].created_us]
+        ends = [Disposition(leg.disposition) for leg in last if leg.disposition is not None]
+        # One to a room has no legs.
+        return min(ends, key=MOST_TELLING.index, default=Disposition.FAILED)
+    return _reached_at_all(session)
 
 
-def _specific_of(block: str, digits: str, reached: Disposition | None) -> list[tuple[str, str]]:
+def _reached_at_all(session: Session) -> Disposition:
+    """For a block that was cut off before it could say: by a caller who left, mostly."""
+    was_dialled = session.last_block == "dial" and session.answered_us is not None
+    return Disposition.ANSWERED if was_dialled else Disposition.CANCELLED
+
+
+def _specific_of(block: str, digits: str, reached: Disposition) -> list[tuple[str, str]]:
     """
     What only this kind of block tells.
 
-    Receivers read the length of a gather's digits unasked: they are there, however empty.
+    Receivers read the length of a gather's digits unasked, and the status of a dial or a
+    transfer: they are there, whatever cut the block off.
     """
     if block == GatherCommand.block:
         return [("digits", digits)]
-    return [] if reached is None else reached_parameters(block, reached.value)
+    return reached_parameters(block, reached.value)
 
 
 def _open_runs(connection: Connection, session: Session) -> list[BlockRun]:
@@ -168,7 +180,7 @@ def _finish_run(
     sessions.finish_run(connection, run.id, at_us, reason.value)
     if run.block in UNTOLD_BLOCKS:
         return session
-    specific = _specific_of(run.block, digits, reached)
+    specific = _specific_of(run.block, digits, reached or _reached_at_all(session))
     if run.block == MonitorCommand.block:
         _note_monitor_begun(connection, run, reason, has_audio=has_audio)
     elif run.recording_id is not None:

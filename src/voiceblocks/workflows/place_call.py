@@ -29,7 +29,6 @@ from voiceblocks.log import get_logger
 from voiceblocks.sessions.model import BlockRun, Direction, FurtherLeg, Session, SessionKind
 from voiceblocks.sessions.state import SessionState
 from voiceblocks.speech.interfaces import Clip
-from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_block import Dialled
 from voiceblocks.workflows.authorise_outgoing_call import (
     Authorised,
@@ -39,7 +38,9 @@ from voiceblocks.workflows.authorise_outgoing_call import (
 )
 from voiceblocks.workflows.call_control import CallControl, Outbox
 from voiceblocks.workflows.note_call_events import note_block_finished, note_call_ended
+from voiceblocks.workflows.plan_leg import plan_leg, usable_routes
 from voiceblocks.workflows.prepare_request import RequestPreparer
+from voiceblocks.workflows.write_down import write_down
 
 _log = get_logger("calls")
 
@@ -125,17 +126,8 @@ class PlaceCall:
         )
         if placed.second is None:
             raise ContractViolation("a call of one leg")
-        second = placed.second
         transfer = TransferPlan(
-            legs=(
-                OutgoingLegPlan(
-                    dest=second.leg.dest,
-                    caller=second.leg.caller,
-                    routes=tuple(route_of(trunk, self._key) for trunk in second.trunks),
-                    ring_s=RING_S,
-                    leg_id=second.leg.id,
-                ),
-            ),
+            legs=(plan_leg(placed.second, self._key, ring_s=RING_S),),
             ring_tone=tone,
             max_talk_s=command.max_duration_s,
         )
@@ -309,7 +301,7 @@ class PlaceCall:
             first_leg=OutgoingLegPlan(
                 dest=session.to_number,
                 caller=caller,
-                routes=tuple(route_of(trunk, self._key) for trunk in placed.allowed.trunks),
+                routes=usable_routes(placed.allowed.trunks, self._key),
                 ring_s=ring_s,
             ),
             block=BlockPlan(
@@ -350,7 +342,7 @@ class PlaceCall:
             )
             note_call_ended(connection, CallEnded(session_id, now_us, Disposition.FAILED))
 
-        await self._database.run(settle)
+        await write_down(self._database, settle)
         self._outbox.wake()
 
 

@@ -26,14 +26,14 @@ from voiceblocks.blocks.transfer import TransferCommand
 from voiceblocks.clock import Clock
 from voiceblocks.database import accounts, sessions
 from voiceblocks.database.unit_of_work import Database
-from voiceblocks.engine.plan import BlockPlan, OutgoingLegPlan, RoomKey, TransferPlan
+from voiceblocks.engine.plan import BlockPlan, RoomKey, TransferPlan
 from voiceblocks.errors import InvalidRequest
 from voiceblocks.sessions.errors import SessionEnded
 from voiceblocks.speech.interfaces import Clip
-from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_block import AcceptedBlock, accept_block
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.call_control import CallControl, Outbox
+from voiceblocks.workflows.plan_leg import plan_leg
 from voiceblocks.workflows.prepare_request import RequestPreparer
 
 
@@ -190,13 +190,7 @@ class SubmitBlock:
     ) -> TransferPlan:
         return TransferPlan(
             legs=tuple(
-                OutgoingLegPlan(
-                    dest=one.leg.dest,
-                    caller=one.leg.caller,
-                    routes=tuple(route_of(trunk, self._key) for trunk in one.trunks),
-                    ring_s=command.ring_time_s,
-                    leg_id=one.leg.id,
-                )
+                plan_leg(one, self._key, ring_s=command.ring_time_s)
                 for one in accepted.dialled
             ),
             room=None if accepted.room is None else RoomKey(app.id, accepted.room),

@@ -22,6 +22,7 @@ from voiceblocks.sip.target import SipTarget
 from voiceblocks.trunks.model import TrunkRoute
 
 SDP = b"v=0"
+UNREACHABLE = "203.0.113.1"
 RESPONSE: Any = None
 
 
@@ -56,6 +57,7 @@ class FakeCore:
         self.invites: list[tuple[str, str]] = []
         "Address and Request-URI of each."
         self.hung_up: list[int] = []
+        self.says_trying = False
 
     def run(self, command: Callable[[Any, float], Any]) -> Any:
         return command(self, 0.0)
@@ -73,6 +75,9 @@ class FakeCore:
 
     def hang_up(self, leg: int, _now: float) -> None:
         self.hung_up.append(leg)
+
+    def was_heard(self, _leg: int) -> bool:
+        return self.says_trying
 
     def snapshot(self, _leg: int) -> str:
         return "{}"
@@ -105,6 +110,9 @@ class FakeParts:
 
     def utc_us(self) -> int:
         return 1_000_000
+
+    def reaches(self, remote: str) -> bool:
+        return remote != UNREACHABLE
 
     def contact_host(self, _remote: str) -> str:
         return "127.0.0.1"
@@ -211,6 +219,17 @@ async def test_once_it_rang_no_other_way_is_tried() -> None:
     assert len(parts.core.invites) == 1
 
 
+async def test_an_address_that_cannot_be_sent_to_is_passed_over() -> None:
+    """SIP on loopback reaches no carrier: known at once, and not after the ring time."""
+    parts = FakeParts(one=[UNREACHABLE], two=["192.0.2.2"])
+    leg = a_leg(parts, "one", "two")
+    connecting = asyncio.create_task(leg.connect())
+    await settle()
+    leg.on_final(Answered(1, SDP, RESPONSE))
+    await connecting
+    assert [address for address, _uri in parts.core.invites] == ["192.0.2.2"]
+
+
 async def test_no_trunk_that_is_found_is_a_failure() -> None:
     """Names that lead nowhere: nobody was called."""
     parts = FakeParts()
@@ -235,6 +254,68 @@ async def test_a_silent_address_is_left_while_there_is_another(
     assert not connecting.done()
     leg.on_final(Answered(2, SDP, RESPONSE))
     await connecting
+
+
+async def test_a_trunk_that_is_trying_is_not_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 shows life: many a network takes longer than our patience until a phone rings."""
+    monkeypatch.setattr(outgoing_leg, "SHOWS_LIFE_S", 0.0)
+    parts = FakeParts(one=["192.0.2.1", "192.0.2.2"])
+    parts.core.says_trying = True
+    leg = a_leg(parts, "one")
+    connecting = asyncio.create_task(leg.connect())
+    await asyncio.sleep(0.01)
+    await settle()
+    assert len(parts.core.invites) == 1
+    leg.on_final(Answered(1, SDP, RESPONSE))
+    await connecting
+
+
+async def test_progress_without_sound_is_no_ringing() -> None:
+    """183 without SDP comes from a gateway, so what fails after it is tried by the next trunk."""
+    parts = FakeParts(one=["192.0.2.1"], two=["192.0.2.2"])
+    leg = a_leg(parts, "one", "two")
+    heard: list[bool] = []
+    leg.on_progress = lambda: heard.append(True)
+    connecting = asyncio.create_task(leg.connect())
+    await settle()
+    leg.on_sip_progress(Progress(1, 183, None))
+    leg.on_final(failed(503))
+    await settle()
+    assert len(parts.core.invites) == 2
+    assert not heard
+    leg.end(EndReason.HANGUP)
+    await gone(connecting)
+
+
+async def test_nobody_is_called_for_a_call_that_ended_while_a_name_was_looked_up() -> None:
+    """The address comes in the very instant of the end: no INVITE, and no media are left open."""
+    parts = FakeParts()
+    found: asyncio.Future[list[SipTarget]] = asyncio.get_running_loop().create_future()
+    parts.targets.targets = lambda _route: found  # type: ignore[assignment,method-assign]
+    leg = a_leg(parts, "one")
+    connecting = asyncio.create_task(leg.connect())
+    await settle()
+    found.set_result([SipTarget("192.0.2.1", 5060)])
+    leg.end(EndReason.HANGUP)
+    await gone(connecting)
+    await leg.release()
+    assert parts.core.invites == []
+    assert not any(media.is_open for media in parts.opened)
+
+
+async def test_a_trunk_that_cannot_be_called_at_all_is_a_failure() -> None:
+    """A fault of ours is `failed`, not a call that the application gave up."""
+    parts = FakeParts(one=["192.0.2.1"])
+
+    def broken(**_more: Any) -> int:
+        raise RuntimeError("a fault of ours")
+
+    parts.core.call = broken  # type: ignore[method-assign]
+    leg = a_leg(parts, "one")
+    with pytest.raises(RuntimeError):
+        await leg.connect()
+    assert leg.state is LegState.GONE
+    assert leg.disposition is Disposition.FAILED
 
 
 async def test_the_ring_time_ends_a_call_that_nobody_answers() -> None:
@@ -262,19 +343,22 @@ async def test_a_leg_that_is_ended_while_it_rings_is_cancelled() -> None:
 
 
 async def test_contacts_of_a_redirection_are_tried_on_the_trunk_only() -> None:
-    """A contact on a foreign host is never called, whatever the trunk says (decision 9)."""
-    parts = FakeParts(one=["192.0.2.1"])
+    """Another server of the trunk, for the number that was dialled; nothing else (decision 9)."""
+    parts = FakeParts(one=["192.0.2.1", "192.0.2.2"])
     leg = a_leg(parts, "one")
     connecting = asyncio.create_task(leg.connect())
     await settle()
+    there = "sip:+6591234567@192.0.2.2:5060"
     leg.on_final(
-        failed(302, "sip:+19005550000@evil.example", "sip:7@192.0.2.1:5060", "sip:8@198.51.100.1")
+        failed(302, "sip:+6591234567@evil.example", "sip:+19005550000@192.0.2.2:5060", there)
     )
     await settle()
-    assert parts.core.invites[1:] == [("192.0.2.1", "sip:7@192.0.2.1:5060")]
-    leg.on_final(failed(302, "sip:9@192.0.2.1"))
+    assert parts.core.invites[1:] == [("192.0.2.2", there)]
+    # A redirection is followed once.
+    leg.on_final(failed(302, "sip:+6591234567@192.0.2.1"))
     await gone(connecting)
     assert len(parts.core.invites) == 2
+    assert leg.disposition is Disposition.FAILED
 
 
 async def test_an_answer_without_usable_media_is_hung_up() -> None:

@@ -320,6 +320,39 @@ def test_challenged_bye_is_sent_again_with_credentials() -> None:
     agent.assert_nothing_left()
 
 
+def test_further_requests_answer_the_challenge_of_the_invite() -> None:
+    """BYE carries credentials at once, with the next count; a used-up nonce is replaced."""
+    agent = Agent()
+    leg, invite = place(agent, credentials=("alice", "secret"))
+    challenge = 'Digest realm="a", nonce="n1", qop="auth"'
+    _, second = agent.hear(response_to(invite, 401, headers=[("WWW-Authenticate", challenge)]))
+    agent.hear(response_to(second, 200, body=SDP))
+    agent.events()
+    agent.ua.hang_up(leg, agent.now)
+    (bye,) = agent.take()
+    assert 'nonce="n1"' in bye.headers.get("Authorization")
+    assert "nc=00000002" in bye.headers.get("Authorization")
+    challenge = challenge.replace("n1", "n2")
+    (again,) = agent.hear(response_to(bye, 401, headers=[("WWW-Authenticate", challenge)]))
+    assert "nc=00000001" in again.headers.get("Authorization")
+    assert agent.hear(response_to(again, 401, headers=[("WWW-Authenticate", challenge)])) == []
+    assert agent.event() == LegEnded(leg, EndCause.HUNG_UP)
+    agent.assert_nothing_left()
+
+
+def test_a_nonce_is_counted_over_both_challenges() -> None:
+    """The proxy sees its nonce a second time when the server asks: with the count 2."""
+    agent = Agent()
+    _, invite = place(agent, credentials=("alice", "secret"))
+    one = [("Proxy-Authenticate", 'Digest realm="p", nonce="1", qop="auth"')]
+    two = [("WWW-Authenticate", 'Digest realm="s", nonce="2", qop="auth"')]
+    _, second = agent.hear(response_to(invite, 407, headers=one))
+    _, third = agent.hear(response_to(second, 401, headers=two))
+    assert "nc=00000001" in second.headers.get("Proxy-Authorization")
+    assert "nc=00000002" in third.headers.get("Proxy-Authorization")
+    assert "nc=00000001" in third.headers.get("Authorization")
+
+
 def test_record_route_of_the_200_is_followed_in_reverse() -> None:
     """ACK and BYE carry the reversed route set, and go to its first hop."""
     agent = Agent()

@@ -6,10 +6,16 @@ import pytest
 
 from tests.unit.trunks.nouns import a_route, a_trunk
 from voiceblocks.accounts.tokens import SecretKey, UnreadableSecret
+from voiceblocks.errors import ContractViolation
 from voiceblocks.sip.target import SipTarget
 from voiceblocks.trunks.model import CallerIn, NumberFormat
 from voiceblocks.trunks.numbers import read, written
-from voiceblocks.trunks.outgoing import Redirection, allowed_contacts, build_invite
+from voiceblocks.trunks.outgoing import (
+    Redirection,
+    allowed_contacts,
+    build_invite,
+    build_registration,
+)
 from voiceblocks.trunks.route import route_of
 
 DEST = "+6591234567"
@@ -117,3 +123,30 @@ def test_the_route_of_a_trunk_has_its_password_in_clear() -> None:
     assert route_of(a_trunk(), key).password is None
     with pytest.raises(UnreadableSecret):
         route_of(trunk, SecretKey.generate())
+
+
+@pytest.mark.parametrize(
+    ("username", "aor", "contact_user"),
+    [
+        ("acme", "sip:acme@sip.carrier.example", "acme"),
+        ("acme@voip.example", "sip:acme@voip.example", "acme"),
+        ("+6531580000", "sip:+6531580000@sip.carrier.example", "+6531580000"),
+        ("a b", "sip:a%20b@sip.carrier.example", "a%20b"),
+    ],
+)
+def test_what_is_registered(username: str, aor: str, contact_user: str) -> None:
+    """The user name at the trunk's domain, or with a domain of its own."""
+    route = a_route(
+        address="sip:sip.carrier.example;transport=tcp", username=username, password="p"
+    )
+    plan = build_registration(route)
+    assert plan.registrar == "sip:sip.carrier.example;transport=tcp"
+    assert (plan.address, plan.contact_user) == (aor, contact_user)
+    assert plan.credentials == (username, "p")
+    assert "'p'" not in repr(plan)
+
+
+def test_nothing_to_register_without_a_name() -> None:
+    """The command line lets no such trunk through."""
+    with pytest.raises(ContractViolation):
+        build_registration(a_route())
