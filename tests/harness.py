@@ -229,7 +229,7 @@ class Application:
         self.sink = WebhookSink()
         self.number = f"+65{60_000_000 + next(_numbers) % 40_000_000}"
         self.app_id = ""
-        self.account_id = "" if beside is None else beside.account_id
+        self.account_id: str = "" if beside is None else beside.account_id
         self.access_token = ""
         self._credit = credit
         self._http: aiohttp.ClientSession | None = None

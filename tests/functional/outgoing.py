@@ -61,7 +61,7 @@ class Carrier:
         number = next(_prefixes) % 100_000
         # An address of its own: our server knows a trunk's calls by where they come from.
         self.trunk = trunk or FakeTrunk(f"127.7.{number // 250 % 250}.{number % 250 + 1}")
-        self.prefix = second_to.prefix if second_to else f"+658{number:05d}"
+        self.prefix: str = second_to.prefix if second_to else f"+658{number:05d}"
         "Six digits behind the country code; two more make a number."
         self.name = f"carrier{number}"
 

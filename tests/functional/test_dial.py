@@ -478,3 +478,14 @@ async def test_a_stopping_server_cancels_what_rings(data_dir: Path) -> None:
         check_unanswered(await app.told(session=refused["session"]), "failed", "failed")
         assert (await app.status_of(answer["txn_ref"]))["call_status_dest1"] == "unanswered"
         assert await server.stop() == 0
+
+
+async def test_a_trunk_of_the_command_line_is_used_at_once(app: Application) -> None:
+    """`trunk add` and `account allow` while the server runs: the next dial goes that way."""
+    async with FakeTrunk("127.6.0.1", default=Answer()) as trunk:
+        await app.allow("+3312")
+        await app.server.add_trunk("typed", trunk.address, prefix=("+3312",), number_format="plain")
+        await app.dial("+33123456789")
+        call = await trunk.incoming(10)
+        assert call.dialled == "33123456789"
+        assert (await app.told(ivr_block="dial")).body["dial_status"] == "answered"

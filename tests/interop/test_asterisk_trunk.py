@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from tests.harness import Application, ServerProcess
 from tests.interop import asterisk_trunk as numbers
 from tests.interop.asterisk_trunk import PASSWORD, TALKERS, USERNAME, AsteriskTrunk
 from tests.interop.peers import until
@@ -182,3 +184,29 @@ async def test_calls_to_us_directly_and_by_registration(trunk: AsteriskTrunk, ph
     assert (await client.register(PASSWORD, 0)).status == 200
     assert await trunk.contacts() == []
     client.close()
+
+
+async def test_our_server_registers_and_is_called(trunk: AsteriskTrunk, tmp_path: Path) -> None:
+    """Asterisk challenges, binds our Contact, sends a call there, and forgets it at our stop."""
+    server = await ServerProcess(tmp_path).start()
+    try:
+        await server.add_trunk(
+            "asterisk", trunk.address, username=USERNAME, password=PASSWORD, register=True
+        )
+        contact = f"sip:{USERNAME}@{server.sip}"
+
+        async def is_bound() -> bool:
+            return any(found.startswith(contact) for found in await trunk.contacts())
+
+        async with asyncio.timeout(LIMIT_S):
+            while not await is_bound():  # noqa: ASYNC110 (another process tells no events)
+                await asyncio.sleep(0.1)
+        async with Application(server) as app:
+            await trunk.call(app.number, caller="+6598760001")
+            told = await app.told(ivr_block="answer")
+            assert (told.body["to"], told.body["from"]) == (app.number, "+6598760001")
+            await trunk.call(app.number, caller="+6598760001", shown=False)
+            assert (await app.told(ivr_block="answer")).body["from"] == "private"
+    finally:
+        assert await server.stop() == 0
+    assert await trunk.contacts() == []

@@ -91,14 +91,13 @@ def create_admin_app(*, public_url: str, registry: CollectorRegistry) -> FastAPI
 
 def _functions(handlers: ApiHandlers) -> dict[str, ApiFunction]:
     """Every API below `/open`, by path."""
-    functions = block_functions(handlers.blocks)
-    if handlers.calls is not None:
-        functions |= start_functions(handlers.calls) | call_functions(handlers.calls)
-    if handlers.moderation is not None:
-        functions |= moderation_functions(handlers.moderation)
-    if handlers.queries is not None:
-        functions |= query_functions(handlers.queries)
-    return functions
+    return {
+        **block_functions(handlers.blocks),
+        **start_functions(handlers.calls),
+        **call_functions(handlers.calls),
+        **moderation_functions(handlers.moderation),
+        **query_functions(handlers.queries),
+    }
 
 
 class _RecordingEndpoint:

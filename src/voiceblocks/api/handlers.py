@@ -168,10 +168,9 @@ class ApiHandlers:
     """Everything that the public address serves."""
 
     blocks: BlockSubmitter
-    calls: CallPlacer | None = None
-    moderation: CallModeration | None = None
-    queries: CallQueries | None = None
-    "Where one of the last three is missing, its APIs are not served."
+    calls: CallPlacer
+    moderation: CallModeration
+    queries: CallQueries
     rate_limiter: RateLimiter
     recordings: RecordingSource
     readiness: Readiness

@@ -25,6 +25,15 @@ def advertised_host(bound: str, public: str, peer: str) -> str:
     return _source_address_towards(peer)
 
 
+def reaches(bound: str, peer: str) -> bool:
+    """Whether a socket bound there can send to `peer`: one on loopback stays on this machine."""
+    return bound in _WILDCARDS or not _is_loopback(bound) or _is_loopback(peer)
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host).is_loopback
+
+
 @functools.lru_cache(maxsize=4096)
 def _source_address_towards(peer: str) -> str:
     """Ask the routing table by connecting a UDP socket; no packet is sent."""

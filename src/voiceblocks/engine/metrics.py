@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from voiceblocks.engine.call_engine import CallEngine
 from voiceblocks.engine.media.plane import MediaPlane
+from voiceblocks.engine.registrations import Registrations, RegistrationState
 
 
 class EngineMetrics(Collector):
@@ -18,11 +19,13 @@ class EngineMetrics(Collector):
     Args:
         engine: The live calls and their SIP side.
         plane: The media side.
+        registrations: Ours with the trunks.
     """
 
-    def __init__(self, engine: CallEngine, plane: MediaPlane) -> None:
+    def __init__(self, engine: CallEngine, plane: MediaPlane, registrations: Registrations) -> None:
         self._engine = engine
         self._plane = plane
+        self._registrations = registrations
 
     def collect(self) -> Iterator[Metric]:
         """One family each for calls, legs, transactions and media legs."""
@@ -48,6 +51,14 @@ class EngineMetrics(Collector):
         dropped.add_metric(["stranger"], guard.dropped_strangers)
         dropped.add_metric(["too_fast"], guard.dropped_too_fast)
         yield dropped
+        registered = GaugeMetricFamily(
+            "voiceblocks_trunk_registered",
+            "Whether we are registered with a trunk that wants it.",
+            labels=["trunk"],
+        )
+        for name, state in self._registrations.states.items():
+            registered.add_metric([name], float(state is RegistrationState.REGISTERED))
+        yield registered
         media = GaugeMetricFamily(
             "voiceblocks_media_legs", "Open RTP legs of a media worker.", labels=["worker"]
         )

@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from voiceblocks.calls.events import CallHandler
 from voiceblocks.clock import Clock
-from voiceblocks.engine.local_address import advertised_host
+from voiceblocks.engine.local_address import advertised_host, reaches
 from voiceblocks.engine.media.handles import MediaLeg
 from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.engine.media_session import MediaSession
@@ -49,8 +48,7 @@ class EngineParts:
 
     def reaches(self, remote: str) -> bool:
         """Whether our SIP socket can send there: one on loopback stays on this machine."""
-        bound = self.endpoint.address[0]
-        return not _is_loopback(bound) or _is_loopback(remote)
+        return reaches(self.endpoint.address[0], remote)
 
     def local_host(self, remote: str) -> str:
         """Our address on the way to a peer."""
@@ -83,16 +81,3 @@ class EngineParts:
             dtmf=dtmf,
             beside=beside,
         )
-
-
-def _is_loopback(host: str) -> bool:
-    # SIP_LISTEN may be a name.
-    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from voiceblocks.engine.local_address import reaches
 from voiceblocks.engine.sip_endpoint import SipEndpoint
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.errors import PeerError
@@ -190,11 +191,19 @@ class Registrations:
         try:
             targets = await self._addresses.targets(route)
         except (PeerError, OSError) as error:
-            if kept.state is not RegistrationState.REGISTERED:
-                kept.state = RegistrationState.FAILED
             _log.warning("registrar_not_found", trunk=kept.trunk.name, reason=str(error))
-            return []
-        return [self._endpoint.flow_to(at.host, at.port, at.transport) for at in targets]
+            targets = []
+        bound = self._endpoint.address[0]
+        reached = [at for at in targets if reaches(bound, at.host)]
+        if len(reached) < len(targets):
+            _log.warning(
+                "trunk_unreachable",
+                trunk=kept.trunk.name,
+                reason="SIP listens on loopback only: set VOICEBLOCKS_SIP_LISTEN",
+            )
+        if not reached and kept.state is not RegistrationState.REGISTERED:
+            kept.state = RegistrationState.FAILED
+        return [self._endpoint.flow_to(at.host, at.port, at.transport) for at in reached]
 
     def _begin(self, kept: _Kept, route: TrunkRoute, flows: Sequence[Flow]) -> int:
         plan = build_registration(route)

@@ -137,6 +137,10 @@ class Node:
             outbox=self._delivery,
         )
         self._engine = self._make_engine(finish_recording, finish_monitor)
+        self._registrations = Registrations(
+            self._engine.endpoint, self._addresses, lambda trunk: route_of(trunk, key)
+        )
+        self._engine.on_registration = self._registrations.on_event
         requests = self._make_request_preparer(folders.downloads)
         self._make_http(
             ApiHandlers(
@@ -164,10 +168,6 @@ class Node:
             calls=self._engine,
             outbox=self._delivery,
         )
-        self._registrations = Registrations(
-            self._engine.endpoint, self._addresses, lambda trunk: route_of(trunk, key)
-        )
-        self._engine.on_registration = self._registrations.on_event
         keep_trunks = KeepTrunks(self._database, [self._addresses, self._registrations])
         await keep_trunks.look()
         await recovery.look()
@@ -300,7 +300,7 @@ class Node:
     def _make_http(self, handlers: ApiHandlers) -> None:
         settings = self._settings
         registry = CollectorRegistry()
-        registry.register(EngineMetrics(self._engine, self._plane))
+        registry.register(EngineMetrics(self._engine, self._plane, self._registrations))
         self._public = HttpServer(
             create_app(handlers, metrics=ApiMetrics(registry)),
             *parse_listen(settings.http_listen),

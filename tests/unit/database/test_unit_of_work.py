@@ -378,7 +378,8 @@ async def test_deadlock_is_run_again(database: Database, database_url: str) -> N
 
     answers = await asyncio.gather(database.run(lock("a", "b")), database.run(lock("b", "a")))
     assert answers == ["a", "b"]
-    assert len(attempts) == 3
+    # PostgreSQL may break the tie by ending both, and then meet them once more.
+    assert len(attempts) >= 3
 
 
 async def test_locked_by_another_process(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 
 from voiceblocks.engine.metrics import EngineMetrics
+from voiceblocks.engine.registrations import RegistrationState
 
 
 def test_counts_are_read_at_the_scrape() -> None:
@@ -22,7 +23,10 @@ def test_counts_are_read_at_the_scrape() -> None:
     workers = [SimpleNamespace(index=0, legs=4), SimpleNamespace(index=1, legs=5)]
     plane: Any = SimpleNamespace(stats=lambda: SimpleNamespace(workers=workers))
     registry = CollectorRegistry()
-    registry.register(EngineMetrics(engine, plane))
+    registrations: Any = SimpleNamespace(
+        states={"acme": RegistrationState.REGISTERED, "other": RegistrationState.FAILED}
+    )
+    registry.register(EngineMetrics(engine, plane, registrations))
     user_agent.leg_count = 6
     lines = generate_latest(registry).decode().splitlines()
     assert [line for line in lines if not line.startswith("#")] == [
@@ -32,6 +36,8 @@ def test_counts_are_read_at_the_scrape() -> None:
         "voiceblocks_rooms 1.0",
         'voiceblocks_sip_dropped_total{reason="stranger"} 8.0',
         'voiceblocks_sip_dropped_total{reason="too_fast"} 9.0',
+        'voiceblocks_trunk_registered{trunk="acme"} 1.0',
+        'voiceblocks_trunk_registered{trunk="other"} 0.0',
         'voiceblocks_media_legs{worker="0"} 4.0',
         'voiceblocks_media_legs{worker="1"} 5.0',
     ]

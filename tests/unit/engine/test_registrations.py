@@ -200,3 +200,10 @@ async def test_a_silent_registrar_does_not_keep_the_node_from_stopping() -> None
         began = SystemClock().monotonic()
         await kept.stop()
         assert SystemClock().monotonic() - began < 2 * registrations.LEAVE_LIMIT_S
+
+
+async def test_a_registrar_that_our_socket_cannot_reach() -> None:
+    """SIP on loopback reaches no carrier: the registration stands as failed at once."""
+    async with keeping(FakeResolver(SipTarget("203.0.113.1", 5060))) as kept:
+        kept.set_trunks([WANTED])
+        await until(lambda: kept.states["carrier"] is RegistrationState.FAILED)
