@@ -59,7 +59,7 @@ async def transferred(call: Call) -> list[Callable[[], Awaitable[None]]]:
     """A call whose transfer to two numbers was accepted, and what the engine tells next."""
     await call.answered()
     await call.world.database.run(
-        lambda c: allowed_prefixes.allow(c, call.app.account_id, "+6591")
+        lambda c: allowed_prefixes.insert(c, call.app.account_id, "+6591")
     )
     run = await call.accept(
         TransferCommand(

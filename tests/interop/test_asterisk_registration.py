@@ -38,13 +38,16 @@ async def contacts(trunk: AsteriskTrunk, *, some: bool) -> list[str]:
     return found
 
 
-async def test_registered_for_as_long_as_we_run(tmp_path: Path) -> None:
+async def test_registered_for_as_long_as_we_run(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """
     Renewed before it ends; calls come by it, national numbers read; taken back at the stop.
 
     The caller's number is made whole, too.
     """
-    async with AsteriskTrunk(tmp_path / "pbx", longest_s=REGISTERED_FOR_S) as trunk:
+    pbx = tmp_path_factory.mktemp("pbx")
+    async with AsteriskTrunk(pbx, longest_s=REGISTERED_FOR_S) as trunk:
         server = await ServerProcess(tmp_path / "server").start()
         await server.add_trunk(
             "carrier", trunk.address, username=USERNAME, password=PASSWORD, register=True,
@@ -73,10 +76,13 @@ async def test_registered_for_as_long_as_we_run(tmp_path: Path) -> None:
         await contacts(trunk, some=False)
 
 
-async def test_a_wrong_password_is_told(tmp_path: Path) -> None:
+async def test_a_wrong_password_is_told(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """The log names the trunk and the refusal, and not the password; a new one helps at once."""
     log = tmp_path / "server.log"
-    async with AsteriskTrunk(tmp_path / "pbx") as trunk:
+    pbx = tmp_path_factory.mktemp("pbx")
+    async with AsteriskTrunk(pbx) as trunk:
         server = await ServerProcess(tmp_path / "server", stderr=log).start()
         await server.add_trunk(
             "carrier", trunk.address, username=USERNAME, password="not-it", register=True
