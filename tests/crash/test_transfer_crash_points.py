@@ -8,9 +8,7 @@ recovery: run (look)   say_goodbye, say_goodbye   run (settle)   wake   run (tid
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -55,7 +53,7 @@ def world(database_url: str, tmp_path: Path) -> Iterator[World]:
     database.close()
 
 
-async def transferred(call: Call) -> list[Callable[[], Awaitable[None]]]:
+async def transferred(call: Call) -> Callable[[], Awaitable[None]]:
     """A call whose transfer to two numbers was accepted, and what the engine tells next."""
     await call.answered()
     await call.world.database.run(
@@ -86,9 +84,7 @@ async def transferred(call: Call) -> list[Callable[[], Awaitable[None]]]:
             FurtherLegEnded(session, winner.id, over_us, Disposition.ANSWERED)
         )
         await handler.on_block_finished(
-            BlockFinished(
-                session, run.id, EndReason.HANGUP, over_us, reached=Disposition.ANSWERED
-            )
+            BlockFinished(session, run.id, EndReason.HANGUP, over_us, reached=Disposition.ANSWERED)
         )
         await handler.on_call_ended(CallEnded(session, over_us, Disposition.ANSWERED))
 
@@ -114,12 +110,12 @@ async def test_dead_at_any_step(world: World) -> None:
                 except Killed:
                     continue
                 break
-            await check(world, call, died)
+            await check(world, call)
         if not died:
             return
 
 
-async def check(world: World, call: Call, died: bool) -> None:
+async def check(world: World, call: Call) -> None:
     """The state that every way must lead to."""
     facts = await world.database.run(lambda c: read_facts(c, call.session))
     legs = await world.database.run(lambda c: further_legs.list_of_session(c, call.session))

@@ -33,7 +33,7 @@ REGISTERED_FOR_S = 12
 async def contacts(trunk: AsteriskTrunk, *, some: bool) -> list[str]:
     """Wait until it knows where we are, or that we are nowhere."""
     async with asyncio.timeout(LIMIT_S):
-        while bool(found := await trunk.contacts()) is not some:
+        while bool(found := await trunk.contacts()) is not some:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     return found
 
@@ -63,7 +63,7 @@ async def test_registered_for_as_long_as_we_run(
             assert (answer.body["from"], answer.body["to"]) == ("+6598765432", app.number)
             await app.hang_up(answer.body["session"])
             await app.told(call_state="ended")
-            while time.monotonic() < began_s + REGISTERED_FOR_S + 2:  # noqa: ASYNC110
+            while time.monotonic() < began_s + REGISTERED_FOR_S + 2:
                 assert await trunk.contacts(), "the registration ran out"
                 await asyncio.sleep(0.3)
             await trunk.call(national, caller="98765433")
