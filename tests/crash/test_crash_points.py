@@ -176,6 +176,9 @@ class Nothing:
     async def beep(self) -> None:
         """No beep."""
 
+    async def ring_tone(self, _country: str) -> None:
+        """No ring tone."""
+
     async def check(self, _url: str) -> None:
         """Every URL will do."""
 

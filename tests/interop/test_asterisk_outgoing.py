@@ -188,7 +188,7 @@ async def test_keys_through_us(behind: Behind, app: Application, phone: Phone) -
     call, session = await waiting_for_a_block(app, phone)
     await app.transfer(session, numbers.LISTENS)
     async with asyncio.timeout(LIMIT_S):
-        while not await behind.trunk.command("core show channels concise"):
+        while not await behind.trunk.command("core show channels concise"):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     await listen({0: call}, seconds=2)
     for key in "2580":

@@ -60,6 +60,8 @@ class _LeftBehind:
     "Those that are not finished, in the order in which they are told."
     dialogs: tuple[str, ...]
     "Of all legs that were up: each far end gets its BYE."
+    connected: bool
+    "Whether somebody who was called for the caller had answered, even if they left again."
     alive_until_us: int
     "The last that is known of the call, apart from what it recorded at the end."
 
@@ -220,10 +222,12 @@ def _look(connection: Connection, node: str) -> list[_LeftBehind]:
         runs.sort(key=lambda run: run.id != session.run_id)
         unfinished = tuple(run for run in runs if run.finished_us is None)
         legs = further_legs.list_of_session(connection, session.id)
-        signs += [leg.ended_us or leg.answered_us or 0 for leg in legs]
+        # A leg that was answered lasted for a moment at least: that is a started minute.
+        signs += [leg.ended_us or (leg.answered_us or 0) + 1 for leg in legs]
         dialogs = [session.dialog, *(leg.dialog for leg in legs if leg.ended_us is None)]
         up = tuple(dialog for dialog in dialogs if dialog is not None)
-        found.append(_LeftBehind(session, unfinished, up, max(signs)))
+        connected = any(leg.answered_us is not None for leg in legs)
+        found.append(_LeftBehind(session, unfinished, up, connected, max(signs)))
     return found
 
 
@@ -259,7 +263,7 @@ def _reached(left: _LeftBehind, run: BlockRun) -> Disposition | None:
         case "dial":
             answered = left.session.answered_us is not None
         case "transfer":
-            answered = len(left.dialogs) > 1
+            answered = left.connected
         case _:
             return None
     return Disposition.ANSWERED if answered else Disposition.FAILED
