@@ -11,6 +11,7 @@ import pytest_asyncio
 from tests.functional.calls import ringing
 from tests.functional.connected.steps import ended, hear_each_other, talking
 from tests.functional.outgoing import Carrier
+from tests.functional.test_soak import alive
 from tests.harness import Application, ServerProcess
 from voiceblocks.testing.conversation import be_silent, listen, speak, until_heard
 from voiceblocks.testing.hearing import gaps, heard_audio, mouth_to_ear_s
@@ -46,6 +47,8 @@ async def test_legs_of_two_workers_meet_without_a_gap(app: Application, phone: P
         await app.told(ivr_block="play")
         calls.append(call)
         sessions.append(session)
+    legs = [count for name, count in (await alive(app)).items() if "media_legs" in name]
+    assert legs == [2, 2]
     for session in sessions[:3]:
         await app.transfer(session, "room:moving")
     # One continuous voice: a gap in it is told best where nobody else speaks.
