@@ -1,6 +1,6 @@
 """All benchmarks, one after the other: what this machine carries.
 
-    make bench          (about five minutes; leave the machine alone meanwhile)
+    make bench          (about seven minutes; leave the machine alone meanwhile)
 
 Figures worth keeping go into `RESULTS.md` with date, machine and command.
 """
@@ -18,6 +18,8 @@ COMMANDS = [
     ["-m", "benchmarks.media_worker", "--calls", "100", "300", "600"],
     ["-m", "benchmarks.finish_key", "--seconds", "5", "120"],
     ["-m", "benchmarks.database_commits"],
+    ["-m", "benchmarks.bridges_and_rooms"],
+    ["-m", "benchmarks.bridge_delay"],
 ]
 
 
