@@ -31,7 +31,7 @@ FATES: tuple[Behaviour, ...] = (Answer(), Answer(rings=0.1), RingForever(), BUSY
 
 async def leaves(call: PhoneCall, after_s: float) -> None:
     """Hang up at that instant, whatever state the call is in, and see it end."""
-    await asyncio.sleep(after_s)
+    await asyncio.sleep(after_s)  # the instant is the test
     call.hang_up()
     async with asyncio.timeout(20):
         await call.ended()

@@ -139,7 +139,7 @@ async def test_who_joins_disturbs_nobody(app: Application, phone: Phone) -> None
     await in_room(people)
     listening = asyncio.get_running_loop().create_task(listen(people, seconds=2.5))
     third, _told = await enters(app, phone, "calm")
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5)  # time for the others to hear the third
     third.hang_up()
     await ended(third)
     heard = await listening

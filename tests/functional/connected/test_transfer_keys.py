@@ -47,7 +47,7 @@ async def press(call: PhoneCall, keys: str) -> None:
     """As telephone-events, with pauses that people make."""
     for key in keys:
         await call.media.press(key)
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.25)  # a person pauses between keys
 
 
 async def says(expected: str, heard: object, call: PhoneCall) -> None:
@@ -59,7 +59,7 @@ async def says(expected: str, heard: object, call: PhoneCall) -> None:
                 await asyncio.sleep(0.05)
     except TimeoutError:
         pass
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(0.4)  # silence is asserted: no key comes twice
     assert heard(call) == expected
 
 
@@ -137,5 +137,5 @@ async def test_a_trunk_that_wants_info(app: Application, phone: Phone, by_info: 
     await says("5#", infos, far)
     for key in "68":
         far.send_info(key)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # a person pauses between keys
     await says("68", events_of, call)

@@ -104,7 +104,7 @@ async def test_no_tone_before_it_rings(app: Application, phone: Phone, carrier: 
         pass
     far.answer()
     await far.answered()
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1)  # packets that were on their way
     afterwards = (await listen({0: call}, seconds=1.0))[0]
     assert rms_dbfs(afterwards) < -60
 
@@ -196,9 +196,9 @@ async def test_hold_and_resume_of_the_far_end(
     people = {0: call, 1: far}
     far.hold()
     await far.renegotiated()
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1)  # packets that were on their way
     packets = len(far.media.heard)
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5)  # silence is what is asserted
     assert len(far.media.heard) - packets <= 1
     far.resume()
     await far.renegotiated()
@@ -237,7 +237,7 @@ async def test_another_packet_length_in_the_conversation(
     for ptime_ms in (30, 20):
         changing.reinvite(ptime_ms=ptime_ms)
         await changing.renegotiated()
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # packets that were on their way
         heard = await listen(people, seconds=0.6)
         assert who_hears_whom(heard) == {0: {1}, 1: {0}}
         assert gaps(heard[0], 1, longer_than_ms=40) == gaps(heard[1], 0, longer_than_ms=40) == []
