@@ -14,6 +14,7 @@ from tests.functional.calls import waiting_for_a_block
 from tests.functional.outgoing import Carrier
 from tests.harness import Application, ServerProcess
 from voiceblocks.testing.answering import RingForever
+from voiceblocks.testing.conversation import listen
 from voiceblocks.testing.phone import Phone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -136,11 +137,13 @@ async def test_a_call_that_is_not_on_hold(app: Application, phone: Phone) -> Non
 
 async def test_a_second_monitor(app: Application, phone: Phone) -> None:
     """`error_monitor_in_progress`; the call goes on."""
-    _call, session = await waiting_for_a_block(app, phone)
+    call, session = await waiting_for_a_block(app, phone)
     await app.monitor(session)
     await app.told(ivr_block="monitor")
     again = await status(app, "ivr/middle/monitor", session=session)
     assert again == "error_monitor_in_progress"
+    # A monitor that had no time to record anything has failed, as its notification says.
+    await listen({0: call}, seconds=0.3)
     await app.hang_up(session)
     await app.told(ivr_block="hangup")
     told = await app.told(ivr_block="monitor", call_state="ended")

@@ -26,6 +26,7 @@ allow={codecs}
 dtmf_mode=rfc4733
 direct_media=no
 from_user=+6591234567
+from_domain=127.0.0.1
 media_address=127.0.0.1
 bind_rtp_to_media_address=yes
 """,

@@ -99,10 +99,7 @@ class Ears:
         columns.ear[slot] = True
         self._flat[slot * RING : (slot + 1) * RING] = ABSENT
         self.played[:, slot] = 0
-        packet = int(columns.samples[slot]) or 2 * BLOCK
-        jitter = float(columns.jitter[slot])
-        extra = round(jitter * JITTER_FACTOR) if jitter >= _LEAST_JITTER else 0
-        self.delay[slot] = min(packet + extra, MAX_DELAY)
+        self.delay[slot] = self._least_delay(np.array([slot]))[0]
         self.concealed[slot] = 0
         self._missing[slot] = LONGEST
         self._spare[slot] = _NEVER_LATE
@@ -210,6 +207,14 @@ class Ears:
         offsets = (ends[:, None] + np.arange(-BLOCK, 0)) & _MASK
         return self._flat[(slots * RING)[:, None] + offsets]
 
+    def _least_delay(self, slots: Indexes) -> Indexes:
+        """A packet, and what its leg's packets spread."""
+        packet = self._columns.samples[slots]
+        packet = np.where(packet > 0, np.maximum(packet, BLOCK), 2 * BLOCK)
+        jitter = self._columns.jitter[slots]
+        spread = np.where(jitter < _LEAST_JITTER, 0, np.rint(jitter * JITTER_FACTOR))
+        return np.minimum(packet + spread.astype(np.int64), MAX_DELAY)
+
     def _adapt(self, slots: Indexes) -> Indexes | None:
         """Change delays; returns the indexes of those that changed."""
         spare = self._spare[slots]
@@ -218,10 +223,12 @@ class Ears:
             return None
         late = spare < 0
         delay = self.delay[slots]
-        packet = np.maximum(self._columns.samples[slots], BLOCK)
-        grown = np.minimum(delay - spare + _MARGIN, MAX_DELAY)
+        least = self._least_delay(slots)
+        # One late packet shows that there is jitter, and RFC 3550's figure how much: what grew
+        # by the lateness of each would lose several packets on its way there.
+        grown = np.minimum(np.maximum(delay - spare + _MARGIN, least), MAX_DELAY)
         known = over & (spare < _NEVER_LATE)
-        excess = np.maximum(np.minimum((spare - _SPARE + 1) // 2, delay - packet), 0)
+        excess = np.maximum(np.minimum((spare - _SPARE + 1) // 2, delay - least), 0)
         wanted = np.where(late, 0, np.where(known, excess, self._wanted[slots]))
         turn = over | late
         self._spare[slots[turn]] = _NEVER_LATE
