@@ -30,10 +30,10 @@ from tests.harness import Application, ServerProcess
 from voiceblocks.testing.phone import Phone, PhoneCall
 
 WORDS = (
-    "please your account number order delivery tomorrow morning office station because welcome "
-    "thank calling minutes customer service payment balance address package appointment doctor "
-    "press one two three four five six seven eight nine for the and of to in with from after"
-).split()
+    "please account number order delivery tomorrow morning office station because welcome thank",
+    "calling minutes customer service payment balance address package appointment doctor press",
+    "one two three four five six seven eight nine for the and of to in with from after",
+)
 SOUND_LIMIT_S = 10.0
 QUIET_PACKETS = 5
 "The last prompt's packets have arrived when so many were silent."
@@ -41,9 +41,10 @@ QUIET_PACKETS = 5
 
 def sentence(characters: int, chance: random.Random) -> str:
     """A sentence that nobody has said before, of exactly this length."""
+    words = " ".join(WORDS).split()
     text = ""
     while len(text) < characters:
-        text += chance.choice(WORDS) + " "
+        text += chance.choice(words) + " "
     return text[: characters - 1].capitalize().replace(" .", "e.") + "."
 
 
