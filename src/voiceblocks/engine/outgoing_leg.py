@@ -178,6 +178,7 @@ class OutgoingLeg(CallLeg):
         """Send one INVITE; returns how it ended, with the leg up where it was answered."""
         route, target = attempt.route, attempt.target
         self._dtmf = route.dtmf
+        self._trunk_id = route.trunk_id
         try:
             media = self._parts.new_media(
                 target.host, offer=None, dtmf=route.dtmf, beside=self._beside

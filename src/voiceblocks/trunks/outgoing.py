@@ -90,7 +90,7 @@ def build_invite(route: TrunkRoute, dest: str, caller: str, host: str) -> Invite
         from_=from_,
         to=f"<{target}>",
         headers=tuple(headers),
-        credentials=_credentials(route),
+        credentials=route.credentials,
     )
 
 
@@ -114,7 +114,7 @@ def build_registration(route: TrunkRoute) -> RegistrationPlan:
         registrar=f"sip:{_domain(address)}{_transport(address)}",
         address=f"sip:{escaped_user(user)}@{domain if at else address.host}",
         contact_user=escaped_user(user),
-        credentials=_credentials(route),
+        credentials=route.credentials,
     )
 
 
@@ -166,12 +166,6 @@ def _domain(address: SipUri) -> str:
 def _transport(address: SipUri) -> str:
     transport = address.parameters.get("transport")
     return "" if transport is None else f";transport={transport}"
-
-
-def _credentials(route: TrunkRoute) -> tuple[str, str] | None:
-    if route.username is None or route.password is None:
-        return None
-    return route.username, route.password
 
 
 def _written(route: TrunkRoute, number: str) -> str:
