@@ -72,19 +72,19 @@ def build_invite(route: TrunkRoute, dest: str, caller: str, host: str) -> Invite
     """
     address = SipUri.parse(route.address)
     target = f"sip:{_written(route, dest)}@{_domain(address)}"
-    ours = address.host if route.username is not None else host
+    customer, domain = _customer(route, address)
     headers: list[tuple[str, str]] = []
     if caller == PRIVATE:
         headers.append(("Privacy", "id"))
         from_ = _ANONYMOUS
         # What the carrier knows of us already, so that it can tell whose call it is.
-        user = None if route.username is None else escaped_user(route.username)
+        user = customer
     else:
         user = _written(route, caller)
-        from_ = f"<sip:{user}@{ours}>"
+        from_ = f"<sip:{user}@{domain or host}>"
     identity = _IDENTITY_HEADERS.get(route.caller_in)
     if identity is not None and user is not None:
-        headers.append((identity, f"<sip:{user}@{ours}>"))
+        headers.append((identity, f"<sip:{user}@{domain or host}>"))
     return InvitePlan(
         request_uri=target + _transport(address),
         from_=from_,
@@ -109,11 +109,11 @@ def build_registration(route: TrunkRoute) -> RegistrationPlan:
     if route.username is None:
         raise ContractViolation(f"trunk {route.name} has no name to register")
     address = SipUri.parse(route.address)
-    user, at, domain = route.username.partition("@")
+    user, domain = _customer(route, address)
     return RegistrationPlan(
         registrar=f"sip:{_domain(address)}{_transport(address)}",
-        address=f"sip:{escaped_user(user)}@{domain if at else address.host}",
-        contact_user=escaped_user(user),
+        address=f"sip:{user}@{domain}",
+        contact_user=user or "",
         credentials=route.credentials,
     )
 
@@ -156,6 +156,14 @@ def _is_at(uri: SipUri, target: SipTarget) -> bool:
     transport = (uri.parameters.get("transport") or target.transport).lower()
     port = DEFAULT_PORT if uri.port is None else uri.port
     return SipTarget(uri.address, port, transport) == target
+
+
+def _customer(route: TrunkRoute, address: SipUri) -> tuple[str | None, str | None]:
+    """Our user and domain at a trunk that knows us by name, which may hold both (`a@b.example`)."""
+    if route.username is None:
+        return None, None
+    user, _, domain = route.username.partition("@")
+    return escaped_user(user), domain or address.host
 
 
 def _domain(address: SipUri) -> str:
