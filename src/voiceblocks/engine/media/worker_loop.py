@@ -87,8 +87,7 @@ class Inbox:
             # poll() and epoll count whole milliseconds only.
             if not select.select([self._fd], [], [], delay)[0]:
                 break
-            self._take()
-            if self._first is not None and isinstance(self._first[0], _OBEYED_AT_ONCE):
+            if isinstance(self._take(), _OBEYED_AT_ONCE):
                 self._obey()
         delay = deadline - time.monotonic()
         if delay > 0:
@@ -97,9 +96,7 @@ class Inbox:
     def obey_all(self) -> bool:
         """Obey what waits; `False` once there is nobody left to obey."""
         for _command in range(MAX_COMMANDS_PER_TICK):
-            if self._first is None and self._is_open:
-                self._take()
-            if self._first is None:
+            if self._first is None and self._is_open and self._take() is None:
                 break
             self._obey()
         return self._is_open
@@ -108,20 +105,22 @@ class Inbox:
         """Give up our own descriptor."""
         os.close(self._fd)
 
-    def _take(self) -> None:
+    def _take(self) -> m.WorkerCommand | None:
+        """Receive the next command, if there is one, and keep it as the first."""
         try:
             received = self._channel.receive()
         except BlockingIOError:
-            return
+            return None
         if received is None or isinstance(received[0], m.Shutdown):
             self._is_open = False
-        else:
-            self._first = received
+            return None
+        self._first = received
+        return received[0]
 
     def _obey(self) -> None:
-        assert self._first is not None
-        (command, fds), self._first = self._first, None
-        self._worker.obey(command, fds)
+        if self._first is not None:
+            (command, fds), self._first = self._first, None
+            self._worker.obey(command, fds)
 
 
 def run(channel: ipc.Channel[m.WorkerCommand], outbox: Outbox, worker: Worker) -> None:
