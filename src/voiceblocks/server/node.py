@@ -41,6 +41,7 @@ from voiceblocks.engine.registrations import Registrations
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.log import get_logger
 from voiceblocks.server.addresses import check_addresses
+from voiceblocks.server.cache_limits import download_cache_limits, prompt_cache_limits
 from voiceblocks.server.folders import lock_folder, make_folders
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
@@ -105,7 +106,9 @@ class Node:
         salvaged: dict[str, int] = {}
         for rings in (*folders.earlier_rings, folders.rings):
             salvaged |= await asyncio.to_thread(salvage, rings, folders.spools)
-        self._render = RenderPool(folders.prompts, folders.work)
+        self._render = RenderPool(
+            folders.prompts, folders.work, cache_limits=prompt_cache_limits(settings)
+        )
         self._plane = MediaPlane(
             workers=settings.effective_media_workers,
             ring_dir=folders.rings,
@@ -268,7 +271,14 @@ class Node:
 
     def _make_request_preparer(self, downloads: Path) -> RequestPreparer:
         return RequestPreparer(
-            PromptPreparer(self._render, AudioDownloader(self._http, downloads)),
+            PromptPreparer(
+                self._render,
+                AudioDownloader(
+                    self._http,
+                    downloads,
+                    cache_max_bytes=download_cache_limits(self._settings).max_bytes,
+                ),
+            ),
             self._render,
             NotifyUrlCheck(self._http, self._clock),
         )

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from voiceblocks.adapters.cache_folder import CacheLimits
 from voiceblocks.adapters.espeak import voice_name
 from voiceblocks.adapters.render.cache import ClipCache, hash_file, key_of
+from voiceblocks.adapters.render.cache_keeper import CacheKeeper
 from voiceblocks.adapters.render.lane import Answer, JobFailedError, Lane
 from voiceblocks.adapters.render.messages import (
     Abandon,
@@ -37,8 +38,6 @@ from voiceblocks.recordings.interfaces import EncodedRecording
 from voiceblocks.speech.interfaces import Clip
 
 SAMPLES_PER_MS = 8
-CACHE_MAX_BYTES = 2 << 30
-"Of both laws together: 37 hours of prompts."
 _FINISHES_AT_ONCE = 1000
 # The engine's own limits end a hanging text first, twice if its process dies in between.
 _SPEECH_LIMIT_S = 60.0
@@ -56,15 +55,13 @@ class RenderPool:
         cache_dir: For prompts; may be shared by processes, survives restarts.
         work_dir: Where finished MP3s appear, the receiver's to move or delete. Used by
             this pool alone: part files in it are deleted at the start.
-        cache_max_bytes: At the start, what was unused longest goes when there is more.
-            While the node runs nothing is deleted, since clips must stay.
+        cache_limits: What is unused longest goes, but nothing that is in use.
     """
 
     def __init__(
-        self, cache_dir: Path, work_dir: Path, *, cache_max_bytes: int = CACHE_MAX_BYTES
+        self, cache_dir: Path, work_dir: Path, *, cache_limits: CacheLimits | None = None
     ) -> None:
         self._cache = ClipCache(cache_dir)
-        self._cache_max_bytes = cache_max_bytes
         self._followed: dict[str, Follow] = {}
         self._finishing: dict[str, tuple[Finish, asyncio.Future[Answer]]] = {}
         self._rendering: dict[str, asyncio.Future[Answer]] = {}
@@ -74,6 +71,9 @@ class RenderPool:
         )
         self._speech = Lane("speech", cache_dir)
         self._files = Lane("files", cache_dir)
+        self._keeper = CacheKeeper(
+            self._cache, self._files, self._numbers, cache_limits or CacheLimits()
+        )
 
     @property
     def lanes(self) -> tuple[Lane, Lane, Lane]:
@@ -92,15 +92,16 @@ class RenderPool:
         Raises:
             StartupError: If one does not.
         """
-        await asyncio.to_thread(self._cache.prune, self._cache_max_bytes, time.time())
         try:
             await asyncio.gather(*(lane.start() for lane in self.lanes))
         except BaseException:
             await self.stop()
             raise
+        self._keeper.start()
 
     async def stop(self) -> None:
         """End the children; what is unfinished fails."""
+        await self._keeper.stop()
         await asyncio.gather(*(lane.stop() for lane in self.lanes))
 
     def follow(self, name: str, spool_path: Path) -> None:

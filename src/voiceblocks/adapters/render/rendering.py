@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
 
 from voiceblocks import ipc
+from voiceblocks.adapters.cache_folder import CacheLimits, sweep
 from voiceblocks.adapters.espeak import EspeakEngine, find_engine
 from voiceblocks.adapters.render.audio_files import read_audio_file
 from voiceblocks.adapters.render.cache import ClipCache
@@ -20,6 +22,7 @@ from voiceblocks.adapters.render.messages import (
     RenderFile,
     RenderHoldMusic,
     RenderSpeech,
+    SweepCache,
     ToChild,
 )
 from voiceblocks.audio import tones
@@ -52,13 +55,16 @@ class RenderLoop:
         self._channel.send(Ready(engine_version=self._engine.version if self._engine else ""))
         while (received := self._channel.receive()) is not None:
             message = received[0]
-            if isinstance(message, Render):
+            if isinstance(message, Render | SweepCache):
                 self._channel.send(self._answer(message))
 
-    def _answer(self, job: Render) -> Rendered | Failed:
+    def _answer(self, job: Render | SweepCache) -> Rendered | Failed:
         try:
+            if isinstance(job, SweepCache):
+                limits = CacheLimits(job.max_bytes, job.max_age_s)
+                sweep(self._cache.folder, limits, time.time())
             # Another process may have made it since the asker looked.
-            if self._cache.find(job.key) is None:
+            elif self._cache.find(job.key) is None:
                 self._cache.store(job.key, self._render(job))
         except (SynthesisError, UnreadableAudio) as error:
             return Failed(job=job.job, reason=str(error))
