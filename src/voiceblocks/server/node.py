@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 from pathlib import Path
@@ -16,10 +17,11 @@ from prometheus_client import CollectorRegistry
 
 from voiceblocks.accounts.secret_key import load_keys, load_or_create
 from voiceblocks.accounts.tokens import SecretKey
+from voiceblocks.adapters import audio_download
 from voiceblocks.adapters.audio_download import AudioDownloader
 from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
-from voiceblocks.adapters.recording_store import open_recording_store
+from voiceblocks.adapters.recording_copies import open_recording_copies
 from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.adapters.sip_resolver import SipResolver
 from voiceblocks.adapters.webhook_client import WebhookClient
@@ -46,7 +48,9 @@ from voiceblocks.system_clock import SystemClock
 from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
+from voiceblocks.workflows.delete_recording import EraseRecording
 from voiceblocks.workflows.deliver_notifications import NotificationDelivery
+from voiceblocks.workflows.expire_recordings import ExpireRecordings
 from voiceblocks.workflows.finish_left_over import FinishLeftOver
 from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
@@ -59,6 +63,7 @@ from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.query_calls import QueryCalls
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
 from voiceblocks.workflows.serve_recording import ServeRecording, link_signer
+from voiceblocks.workflows.settle_stores import SettleStores
 from voiceblocks.workflows.sign_notifications import newest_token
 from voiceblocks.workflows.submit_block import SubmitBlock
 
@@ -112,7 +117,7 @@ class Node:
             cname=f"voiceblocks@node-{settings.node}",
         )
         await asyncio.gather(self._render.start(), self._plane.start())
-        store = open_recording_store(settings.effective_recordings_url)
+        store = open_recording_copies(settings.effective_recordings_url, folders.recordings)
         self._http = GuardedHttp(settings.effective_private_targets)
         self._delivery = NotificationDelivery(
             self._database,
@@ -126,6 +131,20 @@ class Node:
             store=store,
             spool_dir=folders.spools,
             sign_link=link_signer(key, self._public_url, settings.link_ttl_s, self._clock),
+        )
+        self._stores = SettleStores(
+            database=self._database,
+            node=settings.node,
+            store=store,
+            erase=EraseRecording(
+                store=store,
+                spool_path=finish_recording.spool_path,
+                purges=(
+                    self._render.purge_audio_file,
+                    functools.partial(audio_download.purge, folders.downloads),
+                ),
+            ),
+            clock=self._clock,
         )
         self._guard = SourceGuard(
             [str(network) for network in settings.accept_calls_from], INVITES_PER_S, INVITE_BURST
@@ -156,6 +175,7 @@ class Node:
                     store=store,
                     keys=load_keys(settings.effective_secret_key_file),
                     clock=self._clock,
+                    redirect_s=settings.link_redirect_s,
                 ),
                 readiness=self._not_ready_because,
             )
@@ -182,9 +202,16 @@ class Node:
         left_over = FinishLeftOver(
             database=self._database, finish_recording=finish_recording, clock=self._clock
         )
+        expire = ExpireRecordings(
+            database=self._database,
+            default_days=settings.keep_recordings_days,
+            clock=self._clock,
+        )
         self._in_background = {
             asyncio.create_task(recovery.finish_recordings()),
             asyncio.create_task(left_over.run()),
+            asyncio.create_task(self._stores.run()),
+            asyncio.create_task(expire.run()),
             asyncio.create_task(keep_trunks.run()),
         }
 
