@@ -8,9 +8,9 @@ from typing import Final
 
 from voiceblocks.ids import RecordingId
 
-FIRST_PAUSE_S: Final = 5.0
+FIRST_PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 3600.0
-"Nothing is given up: after the first hours a task is tried once an hour, for ever."
+"Nothing is given up: after some hours a task is tried once an hour, for ever."
 
 
 class StoreTaskKind(StrEnum):

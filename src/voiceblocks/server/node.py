@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from voiceblocks.accounts.secret_key import load_keys, load_or_create
 from voiceblocks.accounts.tokens import SecretKey
@@ -41,6 +41,7 @@ from voiceblocks.engine.metrics import EngineMetrics
 from voiceblocks.engine.registrations import Registrations
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.log import get_logger
+from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.folders import lock_folder, make_folders
 from voiceblocks.settings import Settings, parse_listen
@@ -333,6 +334,15 @@ class Node:
         settings = self._settings
         registry = CollectorRegistry()
         registry.register(EngineMetrics(self._engine, self._plane, self._registrations))
+        waiting = Gauge(
+            "voiceblocks_store_tasks",
+            "Recordings that a store has still to take or to let go.",
+            ["task"],
+            registry=registry,
+        )
+        for kind in StoreTaskKind:
+            count = functools.partial(self._stores.n_waiting, kind)
+            waiting.labels(kind.value).set_function(count)
         self._public = HttpServer(
             create_app(handlers, metrics=ApiMetrics(registry)),
             *parse_listen(settings.http_listen),

@@ -40,6 +40,7 @@ AT_ONCE: Final = 4
 LONGEST_SILENCE_S: Final = 300.0
 "Between two attempts to find a store that is away."
 _ERROR_MAX = 500
+_ALWAYS_US: Final = 2**62
 
 
 class SettleStores:
@@ -69,8 +70,11 @@ class SettleStores:
         self._erase = erase
         self._clock = clock
         self._n_silent = 0
-        self.waiting: dict[StoreTaskKind, int] = {}
-        "Tasks that are not done, as of the last look; for metrics."
+        self._waiting: dict[StoreTaskKind, int] = {}
+
+    def n_waiting(self, kind: StoreTaskKind) -> float:
+        """How many tasks of a kind were not done at the last look; for metrics."""
+        return float(self._waiting.get(kind, 0))
 
     async def run(self) -> None:
         """Go on for ever; cancel it to stop, and whatever was not done is done later."""
@@ -85,8 +89,7 @@ class SettleStores:
 
     async def once(self) -> float:
         """Try what is due; returns the seconds until it is worth trying again."""
-        limit = 1 if self._n_silent else AT_ONCE
-        due = await self._database.run(lambda connection: self._look(connection, limit))
+        due = await self._database.run(self._look)
         if not due:
             return PERIOD_S
         done = await asyncio.gather(*(self._carry_out(task) for task in due))
@@ -98,9 +101,12 @@ class SettleStores:
             await self._write(store_tasks.make_due, self._node, self._clock.utc_us())
         return 0.0
 
-    def _look(self, connection: Connection, limit: int) -> list[StoreTask]:
-        self.waiting = store_tasks.count(connection, self._node)
-        return store_tasks.list_due(connection, self._node, self._clock.utc_us(), limit)
+    def _look(self, connection: Connection) -> list[StoreTask]:
+        self._waiting = store_tasks.count(connection, self._node)
+        if self._n_silent:
+            # Whether the store is back is found out by this one's pause, not by the tasks' own.
+            return store_tasks.list_due(connection, self._node, _ALWAYS_US, 1)
+        return store_tasks.list_due(connection, self._node, self._clock.utc_us(), AT_ONCE)
 
     async def _carry_out(self, task: StoreTask) -> bool:
         recording = await self._database.run(

@@ -1,7 +1,5 @@
 """Local disk first, S3 later: over a real S3 server, and a wire to it that fails."""
 
-# ruff: noqa: ASYNC240 (tests may touch small files)
-
 from __future__ import annotations
 
 import hashlib
