@@ -38,12 +38,10 @@ FORMAT_VERSION = "1"
 _BEGIN, _END, _PAD = "^", "$", "_"
 _LANGUAGE_SWITCH = re.compile(r"\([^)]*\)")
 # How Piper's voices were taught punctuation, whatever the script's own is.
-_PUNCTUATION = {mark: "." for mark in ".。।॥…"}
-_PUNCTUATION |= {mark: "," for mark in ",，、"}
-_PUNCTUATION |= {"?": "?", "？": "?", "!": "!", "！": "!"}
-_PUNCTUATION |= {":": ":", "：": ":", ";": ";", "；": ";"}
+_PUNCTUATION = {mark: mark for mark in ".,?!:;"} | {"。": ".", "।": ".", "॥": ".", "、": ","}
 _SENTENCE_ENDS = frozenset(".?!")
-_SENTENCE = re.compile(r"[^.?!。।॥？！]*[.?!。।॥？！]+|[^.?!。।॥？！]+")
+_ENDS = ".?!。।॥\uff1f\uff01"
+_SENTENCE = re.compile(f"[^{_ENDS}]*[{_ENDS}]+|[^{_ENDS}]+")
 _ABBREVIATIONS = frozenset({"mr", "mrs", "ms", "dr", "st", "prof"})
 _MAX_RATE_HZ = 192_000
 
@@ -266,7 +264,9 @@ def join_clauses(clauses: Sequence[Clause]) -> Iterator[str]:
     before = ""
     for ipa, piece in clauses:
         words = (before + piece).split()
-        mark = _PUNCTUATION.get(piece.rstrip()[-1:], "")
+        # NFKC: full-width marks are the common ones.
+        last = unicodedata.normalize("NFKC", piece.rstrip()[-1:])[-1:]
+        mark = _PUNCTUATION.get(last, "")
         is_abbreviation = bool(words) and words[-1].rstrip(".").lower() in _ABBREVIATIONS
         if is_abbreviation and mark == ".":
             mark = ""

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from voiceblocks.accounts.secret_key import load_keys, load_or_create
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.adapters.audio_download import AudioDownloader
+from voiceblocks.adapters.fallback_speech import SpeechMetrics
 from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
 from voiceblocks.adapters.recording_store import open_recording_store
@@ -42,6 +43,7 @@ from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.log import get_logger
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.folders import lock_folder, make_folders
+from voiceblocks.server.speech import speech_setup
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.system_clock import SystemClock
@@ -105,7 +107,9 @@ class Node:
         salvaged: dict[str, int] = {}
         for rings in (*folders.earlier_rings, folders.rings):
             salvaged |= await asyncio.to_thread(salvage, rings, folders.spools)
-        self._render = RenderPool(folders.prompts, folders.work)
+        self._http = GuardedHttp(settings.effective_private_targets)
+        speech = speech_setup(settings, self._http)
+        self._render = RenderPool(folders.prompts, folders.work, speech=speech)
         self._plane = MediaPlane(
             workers=settings.effective_media_workers,
             ring_dir=folders.rings,
@@ -116,7 +120,6 @@ class Node:
         )
         await asyncio.gather(self._render.start(), self._plane.start())
         store = open_recording_store(settings.effective_recordings_url)
-        self._http = GuardedHttp(settings.effective_private_targets)
         self._delivery = NotificationDelivery(
             self._database,
             WebhookClient(self._http),
@@ -307,13 +310,18 @@ class Node:
         settings = self._settings
         registry = CollectorRegistry()
         registry.register(EngineMetrics(self._engine, self._plane, self._registrations))
+        registry.register(SpeechMetrics(self._render.speech))
         self._public = HttpServer(
             create_app(handlers, metrics=ApiMetrics(registry)),
             *parse_listen(settings.http_listen),
             trusted_proxies=[str(network) for network in settings.trusted_proxies],
         )
         self._admin = HttpServer(
-            create_admin_app(public_url=settings.public_url or "/", registry=registry),
+            create_admin_app(
+                public_url=settings.public_url or "/",
+                registry=registry,
+                speakers_of=self._render.speakers_of,
+            ),
             *parse_listen(settings.admin_listen),
         )
 

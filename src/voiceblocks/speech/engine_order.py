@@ -8,7 +8,7 @@ engine that is left out does not speak the language at all.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -26,13 +26,16 @@ class EngineOrder:
     """An order of engines for each language."""
 
     default: tuple[str, ...] = ENGINES
-    by_language: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    by_language: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     "By code as the table spells it."
 
     def of(self, language: Language) -> tuple[str, ...]:
         """The engines to ask for a language, in turn."""
         family = language.code.partition("-")[0]
         return self.by_language.get(language.code) or self.by_language.get(family, self.default)
+
+
+DEFAULT_ORDER: Final = EngineOrder()
 
 
 def parse_engine_order(text: str) -> EngineOrder:
@@ -42,7 +45,7 @@ def parse_engine_order(text: str) -> EngineOrder:
     Raises:
         ValueError: With a sentence that says what to write.
     """
-    default = ENGINES
+    default: tuple[str, ...] = ENGINES
     by_language: dict[str, tuple[str, ...]] = {}
     for entry in filter(None, (piece.strip() for piece in text.split(";"))):
         code, is_language, engines = entry.rpartition("=")

@@ -40,7 +40,7 @@ from voiceblocks.blocks.msg import AUDIO_EXTENSIONS
 from voiceblocks.errors import ContractViolation, EncodeError, SynthesisError, UnreadableAudio
 from voiceblocks.log import get_logger
 from voiceblocks.recordings.interfaces import EncodedRecording
-from voiceblocks.speech.engine_order import EngineOrder
+from voiceblocks.speech.engine_order import DEFAULT_ORDER, EngineOrder
 from voiceblocks.speech.interfaces import Clip, SpeechEngine
 from voiceblocks.speech.languages import Language
 
@@ -61,7 +61,7 @@ _log = get_logger("render")
 class SpeechSetup:
     """Which engines speak beside espeak-ng, and who is asked first."""
 
-    order: EngineOrder = EngineOrder()
+    order: EngineOrder = DEFAULT_ORDER
     voices_dir: Path | None = None
     "Of Piper's voices; looked at when the pool starts."
     server: tuple[OpenAiServer, GuardedHttp] | None = None
@@ -78,7 +78,7 @@ class RenderPool:
             this pool alone: part files in it are deleted at the start.
         cache_max_bytes: At the start, what was unused longest goes when there is more.
             While the node runs nothing is deleted, since clips must stay.
-        speech: Who speaks.
+        speech: Who speaks; espeak-ng alone if omitted.
     """
 
     def __init__(
@@ -87,8 +87,9 @@ class RenderPool:
         work_dir: Path,
         *,
         cache_max_bytes: int = CACHE_MAX_BYTES,
-        speech: SpeechSetup = SpeechSetup(),
+        speech: SpeechSetup | None = None,
     ) -> None:
+        speech = speech or SpeechSetup()
         self._cache = ClipCache(cache_dir)
         self._cache_max_bytes = cache_max_bytes
         self._followed: dict[str, Follow] = {}
