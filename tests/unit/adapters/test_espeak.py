@@ -77,7 +77,9 @@ def command(tmp_path: Path) -> EspeakCommand:
 
 
 @pytest.mark.parametrize("gender", ["female", "male"])
-@pytest.mark.parametrize("code", [language.code for language in LANGUAGES if language.espeak is not Grade.NOT])
+@pytest.mark.parametrize(
+    "code", [language.code for language in LANGUAGES if language.espeak is not Grade.NOT]
+)
 def test_every_language_has_both_voices(engine: EspeakEngine, code: str, gender: str) -> None:
     """Each language that we say is spoken makes sound in both voices."""
     samples, rate_hz = engine.synthesize("12", voice_name(code, gender))

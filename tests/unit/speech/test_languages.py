@@ -48,7 +48,9 @@ def test_the_languages_of_the_original_and_its_region_are_spoken(code: str) -> N
         assert check_spoken([part], by_espeak) == (part,)
 
 
-@pytest.mark.parametrize("code", ["ja", "th", "tl", "fil", "tlh", "xx", "english", "zh-", "-", "z h", "\u212ao"])
+@pytest.mark.parametrize(
+    "code", ["ja", "th", "tl", "fil", "tlh", "xx", "english", "zh-", "-", "z h", "\u212ao"]
+)
 def test_other_languages_have_their_status(code: str) -> None:
     """What is unknown, and what no voice here speaks, is error_msg_invalid_language."""
     with pytest.raises(InvalidRequest, match=r"\Aerror_msg_invalid_language\Z"):
@@ -156,7 +158,8 @@ def test_codes_that_rows_name_exist() -> None:
     ("code", "text", "readable"),
     [
         ("en", "Hello", True), ("en", "你好", False), ("en", "привет", False), ("en", "42!", True),
-        ("en", "Mr 王", True), ("zh", "你好", True), ("zh", "hello", True), ("zh", "ありがとう", False),
+        ("en", "Mr 王", True), ("zh", "你好", True), ("zh", "hello", True),
+        ("zh", "ありがとう", False),
         ("ko", "안녕", True), ("ru", "привет", True), ("de", "γεια", False), ("el", "γεια", True),
         ("en", "Ａ", True), ("hi", "नमस्ते", True), ("ta", "வணக்கம்", True), ("en", "", True),
     ],
