@@ -218,6 +218,8 @@ class _Voice:
         # Here, and not at the top: it takes a third of a second and 40 MB.
         import onnxruntime
 
+        # Microsoft's builds may have some; Linux's have none today.
+        onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
