@@ -6,7 +6,7 @@ import io
 import struct
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import soundfile
@@ -36,7 +36,7 @@ class SpeechServer:
         elsewhere: Where it redirects to, if anywhere.
     """
 
-    FREQUENCIES_HZ = {"low": 500.0, "high": 900.0}
+    FREQUENCIES_HZ: ClassVar = {"low": 500.0, "high": 900.0}
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
@@ -89,9 +89,7 @@ class SpeechServer:
     def _audio(self, text: str, voice: str) -> bytes:
         if self.form == "junk":
             return b"not audio"
-        samples = tone(
-            (self.FREQUENCIES_HZ[voice],), 50 * len(text), -9, sample_rate_hz=RATE_HZ
-        )
+        samples = tone((self.FREQUENCIES_HZ[voice],), 50 * len(text), -9, sample_rate_hz=RATE_HZ)
         if self.form == "silence":
             samples = np.zeros_like(samples)
         # As real ones do, some silence around.

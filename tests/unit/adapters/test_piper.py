@@ -142,9 +142,10 @@ def test_phonemes_come_from_espeak(tmp_path: Path, espeak: EspeakEngine) -> None
     engine = PiperEngine(tmp_path, espeak)
     assert engine.version == espeak.version
     (one, _), (two, _) = engine.synthesize("one", "v"), engine.synthesize("one. One", "v")
-    # wˈʌn is four phonemes and a full stop one.
+    # The word is four phonemes and a full stop one.
     assert len(one) == (2 + 2 * 4 + 1) * PHONEME_SAMPLES
-    assert len(two) == 2 * len(one) + 2 * PHONEME_SAMPLES + int(piper.SENTENCE_PAUSE_S * RATE_HZ)
+    pause = int(piper.SENTENCE_PAUSE_S * RATE_HZ)
+    assert len(two) == 2 * len(one) + 2 * PHONEME_SAMPLES + pause
 
 
 def test_a_voice_of_many_speaks_as_its_default(tmp_path: Path) -> None:
@@ -197,10 +198,7 @@ def test_voices_in_memory_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_one_thread_and_no_import_before_it_speaks(tmp_path: Path) -> None:
-    """
-    The network runs in the thread that asks, whatever the number of cores; and a process
-    that only looks at a folder has not loaded onnxruntime.
-    """
+    """The network runs in the thread that asks; looking at a folder loads no onnxruntime."""
     write_voice(tmp_path, "v")
     code = (
         "import sys, os, pathlib\n"
@@ -233,9 +231,7 @@ def test_one_thread_and_no_import_before_it_speaks(tmp_path: Path) -> None:
         ([], []),
     ],
 )  # fmt: skip
-def test_clauses_become_sentences(
-    clauses: list[tuple[str, str]], sentences: list[str]
-) -> None:
+def test_clauses_become_sentences(clauses: list[tuple[str, str]], sentences: list[str]) -> None:
     """Punctuation of any script is what voices were taught; titles end no sentence."""
     assert list(join_clauses(clauses)) == sentences
 

@@ -50,7 +50,7 @@ def test_orders(setting: str, code: str, engines: tuple[str, ...]) -> None:
 )
 def test_orders_that_are_wrong(setting: str, sentence: str) -> None:
     """What cannot be meant says what to write."""
-    with pytest.raises(ValueError, match="write|our languages|empty") as caught:
+    with pytest.raises(ValueError, match=r"write|our languages|empty") as caught:
         parse_engine_order(setting)
     assert sentence in str(caught.value)
 
@@ -80,7 +80,7 @@ def test_voices_of_a_server(setting: str, code: str, gender: str, voice: str | N
 @pytest.mark.parametrize("setting", ["", ",", "nova", "ja=", "=nova", "ja=a/b/c", "xx=a", "ja=a/"])
 def test_voices_that_are_wrong(setting: str) -> None:
     """What cannot be meant is a ValueError with a sentence."""
-    with pytest.raises(ValueError, match="such as|our languages"):
+    with pytest.raises(ValueError, match=r"such as|our languages"):
         parse_server_voices(setting)
 
 
