@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     "For one text; after it the next engine is asked."
     link_ttl_s: int = Field(default=31_536_000, ge=1)
     "Life of a recording's link."
+    link_redirect_s: int = Field(default=0, ge=0, le=604_800)
+    "Readers are sent on to the remote store with a link good for so long; 0: served from here."
     rate_limit_ivr: int = Field(default=600, ge=1)
     "Blocks and calls per minute, application and API."
     rate_limit_query: int = Field(default=60, ge=1)

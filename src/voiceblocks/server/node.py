@@ -14,15 +14,16 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from voiceblocks.accounts.secret_key import load_keys, load_or_create
 from voiceblocks.accounts.tokens import SecretKey
+from voiceblocks.adapters import audio_download
 from voiceblocks.adapters.audio_download import AudioDownloader
 from voiceblocks.adapters.fallback_speech import SpeechMetrics
 from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
-from voiceblocks.adapters.recording_store import open_recording_store
+from voiceblocks.adapters.recording_copies import open_recording_copies
 from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.adapters.sip_resolver import SipResolver
 from voiceblocks.adapters.webhook_client import WebhookClient
@@ -42,6 +43,7 @@ from voiceblocks.engine.registrations import Registrations
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.errors import VoiceblocksError
 from voiceblocks.log import get_logger
+from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.folders import lock_folder, make_folders
 from voiceblocks.server.speech import speech_setup
@@ -52,7 +54,9 @@ from voiceblocks.trunks.model import Trunk, TrunkRoute
 from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
+from voiceblocks.workflows.delete_recording import EraseRecording
 from voiceblocks.workflows.deliver_notifications import NotificationDelivery
+from voiceblocks.workflows.expire_recordings import ExpireRecordings
 from voiceblocks.workflows.finish_left_over import FinishLeftOver
 from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
@@ -65,6 +69,7 @@ from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.query_calls import QueryCalls
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
 from voiceblocks.workflows.serve_recording import ServeRecording, link_signer
+from voiceblocks.workflows.settle_stores import SettleStores
 from voiceblocks.workflows.sign_notifications import newest_token
 from voiceblocks.workflows.submit_block import SubmitBlock
 
@@ -120,7 +125,7 @@ class Node:
             cname=f"voiceblocks@node-{settings.node}",
         )
         await asyncio.gather(self._render.start(), self._plane.start())
-        store = open_recording_store(settings.effective_recordings_url)
+        store = open_recording_copies(settings.effective_recordings_url, folders.recordings)
         self._delivery = NotificationDelivery(
             self._database,
             WebhookClient(self._http),
@@ -133,6 +138,20 @@ class Node:
             store=store,
             spool_dir=folders.spools,
             sign_link=link_signer(key, self._public_url, settings.link_ttl_s, self._clock),
+        )
+        self._stores = SettleStores(
+            database=self._database,
+            node=settings.node,
+            store=store,
+            erase=EraseRecording(
+                store=store,
+                spool_path=finish_recording.spool_path,
+                purges=(
+                    self._render.purge_audio_file,
+                    functools.partial(audio_download.purge, folders.downloads),
+                ),
+            ),
+            clock=self._clock,
         )
         self._guard = SourceGuard(
             [str(network) for network in settings.accept_calls_from], INVITES_PER_S, INVITE_BURST
@@ -164,6 +183,7 @@ class Node:
                     store=store,
                     keys=load_keys(settings.effective_secret_key_file),
                     clock=self._clock,
+                    redirect_s=settings.link_redirect_s,
                 ),
                 readiness=self._not_ready_because,
             )
@@ -195,9 +215,16 @@ class Node:
         left_over = FinishLeftOver(
             database=self._database, finish_recording=finish_recording, clock=self._clock
         )
+        expire = ExpireRecordings(
+            database=self._database,
+            default_days=settings.keep_recordings_days,
+            clock=self._clock,
+        )
         self._in_background = {
             asyncio.create_task(recovery.finish_recordings()),
             asyncio.create_task(left_over.run()),
+            asyncio.create_task(self._stores.run()),
+            asyncio.create_task(expire.run()),
             asyncio.create_task(self._keep_trunks.run()),
         }
 
@@ -321,6 +348,15 @@ class Node:
         registry = CollectorRegistry()
         registry.register(EngineMetrics(self._engine, self._plane, self._registrations))
         registry.register(SpeechMetrics(self._render.speech))
+        waiting = Gauge(
+            "voiceblocks_store_tasks",
+            "Recordings that a store has still to take or to let go.",
+            ["task"],
+            registry=registry,
+        )
+        for kind in StoreTaskKind:
+            count = functools.partial(self._stores.n_waiting, kind)
+            waiting.labels(kind.value).set_function(count)
         self._public = HttpServer(
             create_app(handlers, metrics=ApiMetrics(registry)),
             *parse_listen(settings.http_listen),
