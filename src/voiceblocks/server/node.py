@@ -20,6 +20,7 @@ from voiceblocks.accounts.secret_key import load_keys, load_or_create
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.adapters import audio_download
 from voiceblocks.adapters.audio_download import AudioDownloader
+from voiceblocks.adapters.fallback_speech import SpeechMetrics
 from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
 from voiceblocks.adapters.recording_copies import open_recording_copies
@@ -46,6 +47,7 @@ from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.cache_limits import download_cache_limits, prompt_cache_limits
 from voiceblocks.server.folders import lock_folder, make_folders
+from voiceblocks.server.speech import speech_setup
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.system_clock import SystemClock
@@ -112,8 +114,12 @@ class Node:
         salvaged: dict[str, int] = {}
         for rings in (*folders.earlier_rings, folders.rings):
             salvaged |= await asyncio.to_thread(salvage, rings, folders.spools)
+        self._http = GuardedHttp(settings.effective_private_targets)
         self._render = RenderPool(
-            folders.prompts, folders.work, cache_limits=prompt_cache_limits(settings)
+            folders.prompts,
+            folders.work,
+            cache_limits=prompt_cache_limits(settings),
+            speech=speech_setup(settings, self._http),
         )
         self._plane = MediaPlane(
             workers=settings.effective_media_workers,
@@ -125,7 +131,6 @@ class Node:
         )
         await asyncio.gather(self._render.start(), self._plane.start())
         store = open_recording_copies(settings.effective_recordings_url, folders.recordings)
-        self._http = GuardedHttp(settings.effective_private_targets)
         self._delivery = NotificationDelivery(
             self._database,
             WebhookClient(self._http),
@@ -354,6 +359,7 @@ class Node:
         settings = self._settings
         registry = CollectorRegistry()
         registry.register(EngineMetrics(self._engine, self._plane, self._registrations))
+        registry.register(SpeechMetrics(self._render.speech))
         waiting = Gauge(
             "voiceblocks_store_tasks",
             "Recordings that a store has still to take or to let go.",
@@ -369,7 +375,11 @@ class Node:
             trusted_proxies=[str(network) for network in settings.trusted_proxies],
         )
         self._admin = HttpServer(
-            create_admin_app(public_url=settings.public_url or "/", registry=registry),
+            create_admin_app(
+                public_url=settings.public_url or "/",
+                registry=registry,
+                speakers_of=self._render.speakers_of,
+            ),
             *parse_listen(settings.admin_listen),
         )
 
