@@ -53,10 +53,11 @@ class RecordingDownloads:
             return _text(HTTPStatus.INTERNAL_SERVER_ERROR, "The recording cannot be read now.")
         if file is None:
             return _text(HTTPStatus.NOT_FOUND, "There is no such recording.")
-        return _answer(request, file)
+        return answer_file(request, file)
 
 
-def _answer(request: Request, file: RecordingFile) -> Response:
+def answer_file(request: Request, file: RecordingFile) -> Response:
+    """Answer GET or HEAD with a recording, or the part of it that was asked for."""
     etag = f'"{file.sha256}"' if file.sha256 else None
     modified_s = file.last_modified_us // 1_000_000
     headers = {
