@@ -47,7 +47,7 @@ def _length(duration_ms: int | None) -> str:
     if duration_ms is None:
         return _NONE
     minutes, ms = divmod(duration_ms, 60_000)
-    return f"{minutes}:{ms // 1000:02d}"
+    return f"{minutes}:{ms / 1000:04.1f}"
 
 
 def _size(size_bytes: int | None) -> str:
@@ -96,7 +96,7 @@ def page(
 ) -> Response:
     """Return a page; every value is escaped."""
     html = _ENVIRONMENT.get_template(template).render(visitor=visitor, **values)
-    return HTMLResponse(html, status, SECURE)
+    return HTMLResponse(html, int(status), SECURE)
 
 
 def sorry(visitor: Visitor | None, status: HTTPStatus, sentence: str) -> Response:
@@ -106,4 +106,4 @@ def sorry(visitor: Visitor | None, status: HTTPStatus, sentence: str) -> Respons
 
 def go_to(path: str) -> Response:
     """Send the browser on, after a form too."""
-    return RedirectResponse(path, HTTPStatus.SEE_OTHER, SECURE)
+    return RedirectResponse(path, int(HTTPStatus.SEE_OTHER), SECURE)
