@@ -38,8 +38,9 @@ async def test_a_link_works_once_then_the_password(
     page: Page, server: ServerProcess, browser: Browser
 ) -> None:
     """
-    The link lets its holder choose a password and dies; sign-out ends the visit; the password
-    lets them in again; five wrong ones lock the door, and a new link opens it.
+    The link lets its holder choose a password and dies; then the password lets them in.
+
+    Five wrong ones lock the door, and a new link opens it.
     """
     made = await server.cli("user", "add", "olivia", operator=True)
     link = f"http://{server.admin}/console/{made['url'].partition('/console/')[2]}"
@@ -72,9 +73,7 @@ async def test_a_link_works_once_then_the_password(
 async def test_a_newcomer_finds_the_recording_of_their_call(
     page: Page, server: ServerProcess, app: Application, phone: Phone
 ) -> None:
-    """
-    Without a reload the call, and then its recording, appear; it plays, seeks, and has a waveform.
-    """
+    """Without a reload call and recording appear; it plays, seeks, and has a waveform."""
     await sign_in(page, server, "newcomer", operator=True)
     began = time.monotonic()
     call, _session = await recording(app, phone)
