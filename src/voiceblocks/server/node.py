@@ -40,6 +40,7 @@ from voiceblocks.engine.metrics import EngineMetrics
 from voiceblocks.engine.registrations import Registrations
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.log import get_logger
+from voiceblocks.notifications.retry import RetrySchedule
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.folders import lock_folder, make_folders
 from voiceblocks.settings import Settings, parse_listen
@@ -49,10 +50,11 @@ from voiceblocks.trunks.model import Trunk, TrunkRoute
 from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
-from voiceblocks.workflows.deliver_notifications import NotificationDelivery
+from voiceblocks.workflows.deliver_notifications import DeliveryLimits, NotificationDelivery
 from voiceblocks.workflows.finish_left_over import FinishLeftOver
 from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
+from voiceblocks.workflows.forget_attempts import ForgetAttempts
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.keep_trunks import KeepTrunks
 from voiceblocks.workflows.moderate_call import ModerateCall
@@ -123,6 +125,8 @@ class Node:
             self._clock,
             newest_token(key),
             on_first_attempt=lambda session_id, _at_us: self._engine.application_told(session_id),
+            limits=DeliveryLimits(in_flight_per_host=settings.notify_requests_per_host),
+            schedule=RetrySchedule(settings.notify_retry_pauses_s, settings.notify_retry_jitter),
         )
         finish_recording = FinishRecording(
             encoder=self._render,
@@ -188,6 +192,9 @@ class Node:
             asyncio.create_task(recovery.finish_recordings()),
             asyncio.create_task(left_over.run()),
             asyncio.create_task(keep_trunks.run()),
+            asyncio.create_task(
+                ForgetAttempts(self._database, self._clock, settings.keep_attempts_days).run()
+            ),
         }
 
     def ready_line(self) -> str:

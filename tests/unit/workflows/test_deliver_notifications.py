@@ -27,17 +27,18 @@ from tests.unit.notifications.outbox import (
 )
 from voiceblocks.adapters.guarded_http import GuardedHttp, IpNetwork
 from voiceblocks.adapters.webhook_client import WebhookClient
-from voiceblocks.database import notifications
+from voiceblocks.database import notification_attempts, notifications
 from voiceblocks.database.migrate import upgrade
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import AdapterError
 from voiceblocks.notifications.interfaces import WebhookResult
 from voiceblocks.notifications.model import Notification
 from voiceblocks.notifications.retry import LASTING_PAUSES_S, LIVE_OFFSETS_S
-from voiceblocks.notifications.signature import HEADER, verifies
 from voiceblocks.notifications.state import NotificationState as S
 from voiceblocks.system_clock import SystemClock
 from voiceblocks.testing.webhook_sink import ReceivedNotification, WebhookSink
+from voiceblocks.webhook_signatures import HOIIO_HEADER as HEADER
+from voiceblocks.webhook_signatures import hoiio_holds as verifies
 from voiceblocks.workflows.deliver_notifications import DeliveryLimits, NotificationDelivery
 
 T = TypeVar("T")
@@ -197,7 +198,7 @@ async def test_what_an_application_gets(scene: Scene) -> None:
     assert sent.headers["X-Voiceblocks-Timestamp"] == str(START_US // SECOND_US)
     found = await scene.find(made.id)
     assert (found.state, found.attempt_count, found.settled_us) == (S.DELIVERED, 1, START_US)
-    (attempt,) = await scene.run(lambda c: notifications.list_attempts(c, made.id))
+    (attempt,) = await scene.run(lambda c: notification_attempts.list_of(c, made.id))
     assert (attempt.number, attempt.http_status, attempt.started_us) == (1, 200, START_US)
 
 
@@ -283,7 +284,7 @@ async def test_a_block_accepted_while_the_request_is_in_flight(scene: Scene) -> 
         1,
         "digits=blanked",
     )
-    attempts = await scene.run(lambda c: notifications.list_attempts(c, made.id))
+    attempts = await scene.run(lambda c: notification_attempts.list_of(c, made.id))
     assert [attempt.http_status for attempt in attempts] == [503]
     await scene.round(after_s=60)
     assert scene.application.events == ["evt_A_1", "evt_A_2"]
@@ -333,7 +334,7 @@ async def test_without_a_token_nothing_is_sent(scene: Scene) -> None:
     await scene.round(after_s=1)
     (sent,) = scene.application.sent
     assert verifies(sent.body, "token0000000000b", sent.headers[HEADER])
-    attempts = await scene.run(lambda c: notifications.list_attempts(c, made.id))
+    attempts = await scene.run(lambda c: notification_attempts.list_of(c, made.id))
     assert [a.error for a in attempts] == ["no_access_token", None]
 
 
@@ -353,7 +354,7 @@ async def test_one_unreadable_token_stops_nobody_else(scene: Scene) -> None:
     await scene.delivery._send_due()
     await scene.quiet()
     assert scene.application.events == ["evt_B_1"]
-    (attempt,) = await scene.run(lambda c: notifications.list_attempts(c, first.id))
+    (attempt,) = await scene.run(lambda c: notification_attempts.list_of(c, first.id))
     assert attempt.error == "no_access_token"
 
 
@@ -389,7 +390,7 @@ async def test_an_unreadable_url_is_a_failed_attempt(scene: Scene) -> None:
     await scene.add("B")
     await scene.round()
     assert scene.application.events == ["evt_B_1"]
-    (attempt,) = await scene.run(lambda c: notifications.list_attempts(c, made.id))
+    (attempt,) = await scene.run(lambda c: notification_attempts.list_of(c, made.id))
     assert attempt.error == "target_refused: not an address"
 
 
