@@ -53,8 +53,16 @@ class HostHealth:
         self._chance = chance
         self._hosts: dict[str, _Host] = {}
 
-    def room(self, name: str, *, urgent: bool, now_us: int) -> int:
-        """How many more requests may leave for this host now."""
+    def room(self, name: str, *, urgent: bool, now_us: int, leaving: int = 0) -> int:
+        """
+        How many more requests may leave for this host now.
+
+        Args:
+            name: The host's.
+            urgent: For calls that live, or for what waits.
+            now_us: The present.
+            leaving: Requests that are about to leave for hosts in trouble.
+        """
         host = self._hosts.get(name)
         if host is None:
             host = _Host()
@@ -64,7 +72,7 @@ class HostHealth:
             most = self._per_host - busy
             late_most = max(1, self._per_host * 3 // 4) - host.late
             return max(0, most if urgent else min(most, late_most))
-        if self._troubled() >= self._troubled_limit:
+        if self._troubled() + leaving >= self._troubled_limit:
             return 0
         if urgent:
             return max(0, max(1, self._per_host // _URGENT_SHARE) - host.urgent)

@@ -147,7 +147,8 @@ def _take(
         return _Taken(0, None)
     if first_us > now_us:
         return _Taken(0, health.next_us(one.host, first_us, urgent=urgent))
-    room = health.room(one.host, urgent=urgent, now_us=now_us) - already
+    leaving = sum(1 for other in found if health.in_trouble(other.host))
+    room = health.room(one.host, urgent=urgent, now_us=now_us, leaving=leaving) - already
     most -= already
     taken: list[Notification] = []
     if min(room, most) > 0:

@@ -214,11 +214,12 @@ class NotificationDelivery:
             task = asyncio.create_task(self._deliver(departure))
             self._in_flight.add(task)
             task.add_done_callback(partial(self._on_return, departure.notification))
-        if self._back:
+        if self._back or claimed.gone:
+            # Also what waited behind something that was given up.
             return 0.0
         if claimed.due_us is None:
             return self._limits.poll_s
-        if claimed.due_us <= now_us and (claimed.departures or claimed.gone):
+        if claimed.due_us <= now_us and claimed.departures:
             return 0.0
         # Never quite zero: what is due but was not claimed is held by somebody else.
         wait_s = (claimed.due_us - self._clock.utc_us()) / _SECOND_US
