@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from voiceblocks.cli import accounts, calls, notifications, phone, recordings, trunks, users
+from voiceblocks.cli import (
+    accounts,
+    calls,
+    maintenance,
+    notifications,
+    phone,
+    recordings,
+    trunks,
+    users,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,3 +36,12 @@ app.add_typer(phone.app, name="phone")
 @app.command("serve", context_settings={"ignore_unknown_options": True})
 def serve() -> None:
     """Run a node in the foreground (see `voiceblocks serve --help`)."""
+
+
+for command in (
+    maintenance.doctor,
+    maintenance.backup,
+    maintenance.restore,
+    maintenance.upgrade,
+):
+    app.command()(command)
