@@ -46,8 +46,10 @@ from voiceblocks.engine.registrations import Registrations
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.errors import VoiceblocksError
 from voiceblocks.log import get_logger
+from voiceblocks.notifications.retry import RetrySchedule
 from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.server.addresses import check_addresses
+from voiceblocks.server.cache_limits import download_cache_limits, prompt_cache_limits
 from voiceblocks.server.folders import lock_folder, make_folders
 from voiceblocks.server.health import health_of
 from voiceblocks.server.speech import speech_setup
@@ -59,11 +61,12 @@ from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.delete_recording import EraseRecording
-from voiceblocks.workflows.deliver_notifications import NotificationDelivery
+from voiceblocks.workflows.deliver_notifications import DeliveryLimits, NotificationDelivery
 from voiceblocks.workflows.expire_recordings import ExpireRecordings
 from voiceblocks.workflows.finish_left_over import FinishLeftOver
 from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
+from voiceblocks.workflows.forget_attempts import ForgetAttempts
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.keep_trunks import KeepTrunks
 from voiceblocks.workflows.moderate_call import ModerateCall
@@ -120,8 +123,12 @@ class Node:
         for rings in (*folders.earlier_rings, folders.rings):
             salvaged |= await asyncio.to_thread(salvage, rings, folders.spools)
         self._http = GuardedHttp(settings.effective_private_targets)
-        speech = speech_setup(settings, self._http)
-        self._render = RenderPool(folders.prompts, folders.work, speech=speech)
+        self._render = RenderPool(
+            folders.prompts,
+            folders.work,
+            cache_limits=prompt_cache_limits(settings),
+            speech=speech_setup(settings, self._http),
+        )
         self._plane = MediaPlane(
             workers=settings.effective_media_workers,
             ring_dir=folders.rings,
@@ -138,6 +145,8 @@ class Node:
             self._clock,
             newest_token(key),
             on_first_attempt=lambda session_id, _at_us: self._engine.application_told(session_id),
+            limits=DeliveryLimits(in_flight_per_host=settings.notify_requests_per_host),
+            schedule=RetrySchedule(settings.notify_retry_pauses_s, settings.notify_retry_jitter),
         )
         sign_link = link_signer(key, self._public_url, settings.link_ttl_s, self._clock)
         finish_recording = FinishRecording(
@@ -250,6 +259,9 @@ class Node:
             asyncio.create_task(self._stores.run()),
             asyncio.create_task(expire.run()),
             asyncio.create_task(self._keep_trunks.run()),
+            asyncio.create_task(
+                ForgetAttempts(self._database, self._clock, settings.keep_attempts_days).run()
+            ),
         }
 
     def ready_line(self) -> str:
@@ -332,7 +344,14 @@ class Node:
 
     def _make_request_preparer(self, downloads: Path) -> RequestPreparer:
         return RequestPreparer(
-            PromptPreparer(self._render, AudioDownloader(self._http, downloads)),
+            PromptPreparer(
+                self._render,
+                AudioDownloader(
+                    self._http,
+                    downloads,
+                    cache_max_bytes=download_cache_limits(self._settings).max_bytes,
+                ),
+            ),
             self._render,
             NotifyUrlCheck(self._http, self._clock),
         )
