@@ -28,6 +28,7 @@ from voiceblocks.api.handlers import ApiHandlers
 from voiceblocks.api.http_server import HttpServer
 from voiceblocks.api.metrics import ApiMetrics
 from voiceblocks.api.rate_limits import InMemoryRateLimiter
+from voiceblocks.calls.events import EndReason
 from voiceblocks.database.migrate import upgrade
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.engine.call_clocks import CallLimits
@@ -52,6 +53,7 @@ from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.keep_trunks import KeepTrunks
+from voiceblocks.workflows.meter_calls import MeterCalls
 from voiceblocks.workflows.moderate_call import ModerateCall
 from voiceblocks.workflows.place_call import PlaceCall
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
@@ -136,6 +138,11 @@ class Node:
             finish_recording=finish_recording,
             outbox=self._delivery,
         )
+        self._meter = MeterCalls(
+            database=self._database,
+            end_call=lambda session_id: self._engine.end_call(session_id, EndReason.CREDIT_USED_UP),
+            clock=self._clock,
+        )
         self._engine = self._make_engine(finish_recording, finish_monitor)
         self._registrations = Registrations(
             self._engine.endpoint, self._addresses, lambda trunk: route_of(trunk, key)
@@ -211,6 +218,7 @@ class Node:
         self._draining = True
         await self._registrations.stop()
         await self._engine.stop()
+        await self._meter.stop()
         # What it had not finished is left for the next start.
         for task in self._in_background:
             task.cancel()
@@ -253,6 +261,7 @@ class Node:
                 encoder=self._render,
                 finish_recording=finish_recording,
                 finish_monitor=finish_monitor,
+                meter=self._meter,
                 outbox=self._delivery,
             ),
             clock=self._clock,

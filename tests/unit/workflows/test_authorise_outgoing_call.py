@@ -20,7 +20,7 @@ from tests.unit.database.nouns import (
     an_application,
 )
 from voiceblocks import ids
-from voiceblocks.billing.model import Charge, Tariff
+from voiceblocks.billing.model import Charge, Price, Tariff
 from voiceblocks.database import (
     accounts,
     allowed_prefixes,
@@ -127,7 +127,7 @@ async def test_what_is_allowed_goes_out(database: Database) -> None:
         return ask(connection)
 
     assert await database.run(happen) == Authorised(
-        dest=DEST, caller=REGISTERED, rate=Thousandths(35), trunks=(CARRIER,)
+        dest=DEST, caller=REGISTERED, price=Price(Thousandths(35)), trunks=(CARRIER,)
     )
 
 
@@ -451,7 +451,7 @@ async def test_spending_is_capped_when_all_come_at_once(database: Database) -> N
     async def one() -> str:
         def happen(connection: Connection) -> str:
             allowed = ask(connection)
-            dialled(connection, state=SessionState.EXECUTING, rate=allowed.rate)
+            dialled(connection, state=SessionState.EXECUTING, rate=allowed.price.rate)
             return allowed.dest
 
         try:
