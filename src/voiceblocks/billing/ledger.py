@@ -87,7 +87,7 @@ def income(
     return _entries(purse, moves, transaction_id, kind, note, at_us)
 
 
-def balances_of(account_id: str, entries: Iterable[LedgerEntry]) -> Balances:
+def balances_after(account_id: str, entries: Iterable[LedgerEntry]) -> Balances:
     """Return what the books of an account hold after these entries."""
     held = {points_book(account_id): 0, bonus_book(account_id): 0}
     for entry in entries:

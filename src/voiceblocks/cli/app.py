@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from voiceblocks.cli import accounts, calls, notifications, phone, recordings, trunks
+from voiceblocks.cli import (
+    accounts,
+    calls,
+    ledger,
+    notifications,
+    phone,
+    recordings,
+    tariffs,
+    trunks,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +29,8 @@ app.add_typer(calls.app, name="calls")
 app.add_typer(recordings.app, name="recordings")
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(trunks.app, name="trunk")
+app.add_typer(tariffs.app, name="tariff")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(phone.app, name="phone")
 
 

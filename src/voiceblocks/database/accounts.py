@@ -28,7 +28,9 @@ _tokens, _numbers = schema.access_tokens, schema.numbers
 # Accounts
 
 _ACCOUNT = select_by_id(_accounts)
-_ACCOUNT_LOCKED = _ACCOUNT.with_for_update()
+# Rows that refer to an account (a charge) hold a key-share lock on it in PostgreSQL: with the
+# stronger FOR UPDATE, two who had inserted one and then lock the account would wait for each other.
+_ACCOUNT_LOCKED = _ACCOUNT.with_for_update(key_share=True)
 _ACCOUNTS = select(_accounts).order_by(_accounts.c.created_us, _accounts.c.id)
 _CHANGE_CREDIT = (
     _accounts.update()

@@ -7,15 +7,17 @@ call's start need not add up years of entries. Nothing else changes them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from voiceblocks import ids
 from voiceblocks.accounts.model import Account
-from voiceblocks.billing.ledger import Purse, balances_of, income, payment
+from voiceblocks.billing.ledger import Purse, balances_after, income, payment
 from voiceblocks.billing.model import EntryKind, LedgerEntry
 from voiceblocks.database import accounts, ledger, sessions
 from voiceblocks.errors import ContractViolation
-from voiceblocks.money import Thousandths, format_amount
+from voiceblocks.money import NOTHING, Thousandths, format_amount
 
 
 def pay(
@@ -42,23 +44,28 @@ def pay(
     )
 
 
-def receive(
+def adjust(
     connection: Connection,
     account_id: str,
     amount: Thousandths,
     *,
-    transaction_id: str,
     kind: EntryKind,
     note: str,
     at_us: int,
-) -> bool:
-    """Give `amount` (0 or more) to an account; as above."""
-    purse = _purse(_locked(connection, account_id))
-    return _enter(
-        connection,
-        account_id,
-        income(purse, amount, transaction_id=transaction_id, kind=kind, note=note, at_us=at_us),
+) -> None:
+    """Enter what the operator gives, or takes from the points where `amount` is negative."""
+    purse = replace(_purse(_locked(connection, account_id)), bonus=NOTHING)
+    is_taken = amount < 0
+    enter = payment if is_taken else income
+    entries = enter(
+        purse,
+        Thousandths(abs(amount)),
+        transaction_id=ids.new_payment_id(),
+        kind=EntryKind.ADJUSTMENT if is_taken else kind,
+        note=note,
+        at_us=at_us,
     )
+    _enter(connection, account_id, entries)
 
 
 def available(connection: Connection, account: Account) -> Thousandths:
@@ -102,7 +109,7 @@ def _enter(connection: Connection, account_id: str, entries: Sequence[LedgerEntr
         return True
     if not ledger.enter_once(connection, entries):
         return False
-    change = balances_of(account_id, entries)
+    change = balances_after(account_id, entries)
     accounts.change_credit(
         connection,
         account_id,
