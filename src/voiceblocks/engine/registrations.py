@@ -177,7 +177,7 @@ class Registrations:
                     handle = self._begin(kept, route, flows)
                 elif flows and handle is not None:
                     again = handle
-                    self._endpoint.try_run(lambda ua, _: ua.reroute_registration(again, flows))  # noqa: B023
+                    self._endpoint.try_run(lambda ua, _: ua.registrations.reroute(again, flows))  # noqa: B023
                 # Each success and failure is a time to look whether the registrar has moved.
                 await _next(kept, NOT_FOUND_PAUSE_S if not flows else None)
         except Exception:  # noqa: BLE001 (of this trunk; the others go on)
@@ -208,7 +208,7 @@ class Registrations:
     def _begin(self, kept: _Kept, route: TrunkRoute, flows: Sequence[Flow]) -> int:
         plan = build_registration(route)
         handle = self._endpoint.run(
-            lambda ua, now: ua.register(
+            lambda ua, now: ua.registrations.register(
                 registrar=plan.registrar,
                 address=plan.address,
                 contact_user=plan.contact_user,
@@ -222,7 +222,7 @@ class Registrations:
 
     async def _leave(self, kept: _Kept, handle: int) -> None:
         try:
-            if self._endpoint.try_run(lambda ua, now: ua.unregister(handle, now)):
+            if self._endpoint.try_run(lambda ua, now: ua.registrations.unregister(handle, now)):
                 async with asyncio.timeout(LEAVE_LIMIT_S):
                     while not isinstance(await kept.news.get(), RegistrationEnded):
                         pass

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -44,6 +46,7 @@ from voiceblocks.server.folders import lock_folder, make_folders
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.system_clock import SystemClock
+from voiceblocks.trunks.model import Trunk, TrunkRoute
 from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
@@ -143,10 +146,9 @@ class Node:
             end_call=lambda session_id: self._engine.end_call(session_id, EndReason.CREDIT_USED_UP),
             clock=self._clock,
         )
-        self._engine = self._make_engine(finish_recording, finish_monitor)
-        self._registrations = Registrations(
-            self._engine.endpoint, self._addresses, lambda trunk: route_of(trunk, key)
-        )
+        open_route = functools.partial(route_of, key=key)
+        self._engine = self._make_engine(finish_recording, finish_monitor, open_route)
+        self._registrations = Registrations(self._engine.endpoint, self._addresses, open_route)
         self._engine.on_registration = self._registrations.on_event
         requests = self._make_request_preparer(folders.downloads)
         self._make_http(
@@ -237,7 +239,10 @@ class Node:
         os.close(self._lock)
 
     def _make_engine(
-        self, finish_recording: FinishRecording, finish_monitor: FinishMonitor
+        self,
+        finish_recording: FinishRecording,
+        finish_monitor: FinishMonitor,
+        open_route: Callable[[Trunk], TrunkRoute],
     ) -> CallEngine:
         settings = self._settings
         host, port = parse_listen(settings.sip_listen)
@@ -267,6 +272,7 @@ class Node:
             clock=self._clock,
             guard=self._guard,
             addresses=self._addresses,
+            open_route=open_route,
         )
 
     def _make_request_preparer(self, downloads: Path) -> RequestPreparer:

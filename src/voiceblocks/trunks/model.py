@@ -87,3 +87,10 @@ class TrunkRoute:
     number_format: NumberFormat = NumberFormat.E164
     caller_in: CallerIn = CallerIn.FROM
     dtmf: DtmfMode = DtmfMode.AUTO
+
+    @property
+    def credentials(self) -> tuple[str, str] | None:
+        """User name and password for challenges, where there are both."""
+        if self.username is None or self.password is None:
+            return None
+        return self.username, self.password

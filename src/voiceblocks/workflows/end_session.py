@@ -37,11 +37,12 @@ def end_session(
 
     A charge has one id a leg, so it is written once whatever is repeated.
     """
-    billed_us = billed_until(session, ended_us)
-    minutes = billed_minutes(session.answered_us, billed_us)
-    debits = {1: metered_legs(session, ())[0].cost_by(billed_us)} | {
-        leg.number: _settle_leg(connection, session, leg, ended_us)
-        for leg in further_legs.list_of_session(connection, session.id)
+    legs = further_legs.list_of_session(connection, session.id)
+    billed_us = billed_until(connection, session, legs, ended_us)
+    own_us = min(ended_us, billed_us)
+    minutes = billed_minutes(session.answered_us, own_us)
+    debits = {1: metered_legs(session, ())[0].cost_by(own_us)} | {
+        leg.number: _settle_leg(connection, leg, ended_us, billed_us) for leg in legs
     }
     debit = Thousandths(sum(debits.values()))
     ended = replace(
@@ -80,11 +81,11 @@ def end_session(
 
 
 def _settle_leg(
-    connection: Connection, session: Session, leg: FurtherLeg, ended_us: int
+    connection: Connection, leg: FurtherLeg, ended_us: int, billed_us: int
 ) -> Thousandths:
     """Write down how a further leg ended, where nobody did, and what it cost."""
     leg_ended_us = ended_us if leg.ended_us is None else leg.ended_us
-    debit = leg_meter(leg).cost_by(billed_until(session, leg_ended_us))
+    debit = leg_meter(leg).cost_by(min(leg_ended_us, billed_us))
     answered = leg.answered_us is not None
     how = Disposition.ANSWERED if answered else Disposition.CANCELLED
     further_legs.update(

@@ -93,7 +93,22 @@ def renew_or_end(connection: Connection, session_id: str, now_us: int) -> Hold |
     return hold
 
 
-def billed_until(session: Session, ended_us: int) -> int:
-    """The end of a call, or a leg, as far as it is billed: what was not held is not charged."""
-    paid_us = session.paid_until_us
-    return ended_us if paid_us is None else min(ended_us, paid_us)
+def billed_until(
+    connection: Connection, session: Session, legs: Sequence[FurtherLeg], ended_us: int
+) -> int:
+    """
+    Return until when the legs of a call that ended are billed.
+
+    Where it lasted longer than its hold (the database, or the whole machine, stood still), the
+    account pays for that too, if it can; where its credit was used up, nobody does.
+    """
+    ends = [ended_us, *(leg.ended_us for leg in legs if leg.ended_us is not None)]
+    paid_us, last_us = session.paid_until_us, max(ends)
+    if paid_us is None or last_us <= paid_us:
+        return last_us
+    account = accounts.find_account_for_update(connection, session.account_id)
+    if account is None or session.credit_ended_us is not None:
+        return paid_us
+    cost = sum(leg.cost_by(last_us) for leg in metered_legs(session, legs))
+    spare = max(NOTHING, available(connection, account))
+    return last_us if cost <= session.held + spare else paid_us

@@ -49,9 +49,9 @@ def cost(rate: int, block_s: int, answered_us: int | None, until_us: int) -> int
     return thousandths + (1 if rest else 0)
 
 
-def owed(session: Session, legs: list[FurtherLeg]) -> dict[str, int]:
-    """The charges that an ended call must have, by their ids; free legs have none."""
-    end_us, paid_us = session.ended_us, session.paid_until_us
+def owed(session: Session, legs: list[FurtherLeg], paid_us: int | None = None) -> dict[str, int]:
+    """The charges that an ended call must have if it was paid so far; free legs have none."""
+    end_us = session.ended_us
     assert end_us is not None
 
     def until(us: int) -> int:
@@ -212,7 +212,9 @@ class Books(RuleBasedStateMachine):
                 continue
             legs = list(self.calls.legs(connection, session_id))
             assert session.held == 0
-            assert paid == owed(session, legs)
+            in_full, as_held = owed(session, legs), owed(session, legs, session.paid_until_us)
+            # Nothing is charged beyond the hold where the credit was used up.
+            assert paid == as_held or (session.credit_ended_us is None and paid == in_full)
             assert session.debit == sum(paid.values())
             # What was seen alive is paid for: a crash loses less than a minute of it.
             if session.answered_us is not None and session.rate and session.metered_us:

@@ -23,10 +23,10 @@ def database(database_url: str) -> Iterator[Database]:
     opened.close()
 
 
-def begun(connection: Connection) -> tuple[BilledCalls, SessionId]:
+def begun(connection: Connection, credit: int = 1000) -> tuple[BilledCalls, SessionId]:
     """An incoming call that was just answered."""
     calls = BilledCalls()
-    calls.prepare(connection, 1000)
+    calls.prepare(connection, credit)
     session_id = calls.comes_in(connection)
     assert isinstance(session_id, str)
     calls.answered(connection, SessionId(session_id))
@@ -50,6 +50,22 @@ def test_a_call_is_billed_until_it_was_last_seen(
         calls.crash(connection)
         assert calls.session(connection, session_id).debit == minutes * 20
         assert calls.account(connection).credit == 1000 - minutes * 20
+
+    database.run_sync(happen)
+
+
+@pytest.mark.parametrize(("credit", "debit"), [(1000, 100), (100, 100), (99, 20)])
+def test_a_call_that_outlived_its_meter_is_paid_where_the_credit_does(
+    database: Database, credit: int, debit: int
+) -> None:
+    """The machine stood still for minutes: either all of it is paid, or what was held."""
+
+    def happen(connection: Connection) -> None:
+        calls, session_id = begun(connection, credit)
+        calls.clock.now_us += 250 * SECOND_US
+        calls.ended(connection, session_id)
+        assert calls.session(connection, session_id).debit == debit
+        assert calls.account(connection).credit == credit - debit
 
     database.run_sync(happen)
 
