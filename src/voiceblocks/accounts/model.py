@@ -42,6 +42,8 @@ class Account:
     "Blocks and calls per minute, application and API; `None`: what the settings say."
     rate_limit_query: int | None = None
     "The same of everything else that is asked."
+    recordings_quota_bytes: int | None = None
+    "What its stored recordings may take up; `None`: what the settings say."
     created_us: int
 
 
@@ -52,6 +54,8 @@ class Application:
     id: AppId
     account_id: AccountId
     name: str
+    keep_recordings_days: int | None = None
+    "Days that a recording is kept, 0 for ever; `None`: what the settings say."
     revoked_us: int | None = None
     "Since when it may no longer do anything."
     created_us: int

@@ -6,6 +6,7 @@ import typer
 
 from voiceblocks.cli import (
     accounts,
+    cache,
     calls,
     ledger,
     notifications,
@@ -13,6 +14,7 @@ from voiceblocks.cli import (
     recordings,
     tariffs,
     trunks,
+    users,
 )
 
 app = typer.Typer(
@@ -28,9 +30,11 @@ app.add_typer(accounts.number, name="number")
 app.add_typer(calls.app, name="calls")
 app.add_typer(recordings.app, name="recordings")
 app.add_typer(notifications.app, name="notifications")
+app.add_typer(cache.app, name="cache")
 app.add_typer(trunks.app, name="trunk")
 app.add_typer(tariffs.app, name="tariff")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(users.app, name="user")
 app.add_typer(phone.app, name="phone")
 
 

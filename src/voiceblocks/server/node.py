@@ -14,14 +14,16 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from voiceblocks.accounts.secret_key import load_keys, load_or_create
 from voiceblocks.accounts.tokens import SecretKey
+from voiceblocks.adapters import audio_download
 from voiceblocks.adapters.audio_download import AudioDownloader
+from voiceblocks.adapters.fallback_speech import SpeechMetrics
 from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
-from voiceblocks.adapters.recording_store import open_recording_store
+from voiceblocks.adapters.recording_copies import open_recording_copies
 from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.adapters.sip_resolver import SipResolver
 from voiceblocks.adapters.webhook_client import WebhookClient
@@ -30,7 +32,10 @@ from voiceblocks.api.handlers import ApiHandlers
 from voiceblocks.api.http_server import HttpServer
 from voiceblocks.api.metrics import ApiMetrics
 from voiceblocks.api.rate_limits import InMemoryRateLimiter
+from voiceblocks.api.recordings import answer_file
 from voiceblocks.calls.events import EndReason
+from voiceblocks.console.app import create_console
+from voiceblocks.console.handlers import ConsoleHandlers
 from voiceblocks.database.migrate import upgrade
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.engine.call_clocks import CallLimits
@@ -40,9 +45,14 @@ from voiceblocks.engine.media.salvage import salvage
 from voiceblocks.engine.metrics import EngineMetrics
 from voiceblocks.engine.registrations import Registrations
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
+from voiceblocks.errors import VoiceblocksError
 from voiceblocks.log import get_logger
+from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.server.addresses import check_addresses
+from voiceblocks.server.cache_limits import download_cache_limits, prompt_cache_limits
 from voiceblocks.server.folders import lock_folder, make_folders
+from voiceblocks.server.health import health_of
+from voiceblocks.server.speech import speech_setup
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.system_clock import SystemClock
@@ -50,7 +60,9 @@ from voiceblocks.trunks.model import Trunk, TrunkRoute
 from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
+from voiceblocks.workflows.delete_recording import EraseRecording
 from voiceblocks.workflows.deliver_notifications import NotificationDelivery
+from voiceblocks.workflows.expire_recordings import ExpireRecordings
 from voiceblocks.workflows.finish_left_over import FinishLeftOver
 from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
@@ -64,6 +76,9 @@ from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.query_calls import QueryCalls
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
 from voiceblocks.workflows.serve_recording import ServeRecording, link_signer
+from voiceblocks.workflows.settle_stores import SettleStores
+from voiceblocks.workflows.show_to_people import ShowToPeople
+from voiceblocks.workflows.sign_in import SignIn
 from voiceblocks.workflows.sign_notifications import newest_token
 from voiceblocks.workflows.submit_block import SubmitBlock
 
@@ -107,7 +122,13 @@ class Node:
         salvaged: dict[str, int] = {}
         for rings in (*folders.earlier_rings, folders.rings):
             salvaged |= await asyncio.to_thread(salvage, rings, folders.spools)
-        self._render = RenderPool(folders.prompts, folders.work)
+        self._http = GuardedHttp(settings.effective_private_targets)
+        self._render = RenderPool(
+            folders.prompts,
+            folders.work,
+            cache_limits=prompt_cache_limits(settings),
+            speech=speech_setup(settings, self._http),
+        )
         self._plane = MediaPlane(
             workers=settings.effective_media_workers,
             ring_dir=folders.rings,
@@ -117,8 +138,7 @@ class Node:
             cname=f"voiceblocks@node-{settings.node}",
         )
         await asyncio.gather(self._render.start(), self._plane.start())
-        store = open_recording_store(settings.effective_recordings_url)
-        self._http = GuardedHttp(settings.effective_private_targets)
+        store = open_recording_copies(settings.effective_recordings_url, folders.recordings)
         self._delivery = NotificationDelivery(
             self._database,
             WebhookClient(self._http),
@@ -126,11 +146,26 @@ class Node:
             newest_token(key),
             on_first_attempt=lambda session_id, _at_us: self._engine.application_told(session_id),
         )
+        sign_link = link_signer(key, self._public_url, settings.link_ttl_s, self._clock)
         finish_recording = FinishRecording(
             encoder=self._render,
             store=store,
             spool_dir=folders.spools,
-            sign_link=link_signer(key, self._public_url, settings.link_ttl_s, self._clock),
+            sign_link=sign_link,
+        )
+        self._stores = SettleStores(
+            database=self._database,
+            node=settings.node,
+            store=store,
+            erase=EraseRecording(
+                store=store,
+                spool_path=finish_recording.spool_path,
+                purges=(
+                    self._render.purge_audio_file,
+                    functools.partial(audio_download.purge, folders.downloads),
+                ),
+            ),
+            clock=self._clock,
         )
         self._guard = SourceGuard(
             [str(network) for network in settings.accept_calls_from], INVITES_PER_S, INVITE_BURST
@@ -148,9 +183,33 @@ class Node:
         )
         open_route = functools.partial(route_of, key=key)
         self._engine = self._make_engine(finish_recording, finish_monitor, open_route)
-        self._registrations = Registrations(self._engine.endpoint, self._addresses, open_route)
+        self._registrations = Registrations(
+            self._engine.endpoint, self._addresses, open_route, self._clock, settings.node
+        )
         self._engine.on_registration = self._registrations.on_event
         requests = self._make_request_preparer(folders.downloads)
+        serve_recording = functools.partial(
+            ServeRecording,
+            database=self._database,
+            store=store,
+            keys=load_keys(settings.effective_secret_key_file),
+            clock=self._clock,
+        )
+        console = ConsoleHandlers(
+            sign_in=SignIn(self._database, self._clock),
+            show=ShowToPeople(self._database),
+            health=health_of(
+                self._engine,
+                self._plane,
+                self._registrations,
+                folders.root,
+                self._not_ready_because,
+            ),
+            sign_link=sign_link,
+            # Its pages may play only what comes from here.
+            recordings=serve_recording(redirect_s=0),
+            answer_file=answer_file,
+        )
         self._make_http(
             ApiHandlers(
                 blocks=self._make_submit_block(key, requests),
@@ -160,14 +219,10 @@ class Node:
                 rate_limiter=InMemoryRateLimiter(
                     settings.rate_limit_ivr, settings.rate_limit_query
                 ),
-                recordings=ServeRecording(
-                    database=self._database,
-                    store=store,
-                    keys=load_keys(settings.effective_secret_key_file),
-                    clock=self._clock,
-                ),
+                recordings=serve_recording(redirect_s=settings.link_redirect_s),
                 readiness=self._not_ready_because,
-            )
+            ),
+            console,
         )
         recovery = RecoverAfterCrash(
             database=self._database,
@@ -177,8 +232,13 @@ class Node:
             calls=self._engine,
             outbox=self._delivery,
         )
-        keep_trunks = KeepTrunks(self._database, [self._addresses, self._registrations])
-        await keep_trunks.look()
+        self._keep_trunks = KeepTrunks(
+            self._database,
+            [self._addresses, self._registrations],
+            self._registrations,
+            settings.node,
+        )
+        await self._keep_trunks.look()
         await recovery.look()
         # Links of recovered recordings need the real port, applications must be able to
         # answer their notifications, and calls come last.
@@ -191,10 +251,17 @@ class Node:
         left_over = FinishLeftOver(
             database=self._database, finish_recording=finish_recording, clock=self._clock
         )
+        expire = ExpireRecordings(
+            database=self._database,
+            default_days=settings.keep_recordings_days,
+            clock=self._clock,
+        )
         self._in_background = {
             asyncio.create_task(recovery.finish_recordings()),
             asyncio.create_task(left_over.run()),
-            asyncio.create_task(keep_trunks.run()),
+            asyncio.create_task(self._stores.run()),
+            asyncio.create_task(expire.run()),
+            asyncio.create_task(self._keep_trunks.run()),
         }
 
     def ready_line(self) -> str:
@@ -225,6 +292,8 @@ class Node:
         for task in self._in_background:
             task.cancel()
         await asyncio.wait(self._in_background)
+        with contextlib.suppress(OSError, VoiceblocksError):
+            await self._keep_trunks.forget()
         self._addresses.stop()
         await self._delivery.stop(LAST_NOTIFICATIONS_S)
         await self._public.stop()
@@ -277,7 +346,14 @@ class Node:
 
     def _make_request_preparer(self, downloads: Path) -> RequestPreparer:
         return RequestPreparer(
-            PromptPreparer(self._render, AudioDownloader(self._http, downloads)),
+            PromptPreparer(
+                self._render,
+                AudioDownloader(
+                    self._http,
+                    downloads,
+                    cache_max_bytes=download_cache_limits(self._settings).max_bytes,
+                ),
+            ),
             self._render,
             NotifyUrlCheck(self._http, self._clock),
         )
@@ -312,17 +388,32 @@ class Node:
             dials_per_minute=settings.dials_per_minute,
         )
 
-    def _make_http(self, handlers: ApiHandlers) -> None:
+    def _make_http(self, handlers: ApiHandlers, console: ConsoleHandlers) -> None:
         settings = self._settings
         registry = CollectorRegistry()
         registry.register(EngineMetrics(self._engine, self._plane, self._registrations))
+        registry.register(SpeechMetrics(self._render.speech))
+        waiting = Gauge(
+            "voiceblocks_store_tasks",
+            "Recordings that a store has still to take or to let go.",
+            ["task"],
+            registry=registry,
+        )
+        for kind in StoreTaskKind:
+            count = functools.partial(self._stores.n_waiting, kind)
+            waiting.labels(kind.value).set_function(count)
         self._public = HttpServer(
             create_app(handlers, metrics=ApiMetrics(registry)),
             *parse_listen(settings.http_listen),
             trusted_proxies=[str(network) for network in settings.trusted_proxies],
         )
         self._admin = HttpServer(
-            create_admin_app(public_url=settings.public_url or "/", registry=registry),
+            create_admin_app(
+                public_url=settings.public_url or "/",
+                registry=registry,
+                console=create_console(console),
+                speakers_of=self._render.speakers_of,
+            ),
             *parse_listen(settings.admin_listen),
         )
 
