@@ -312,20 +312,38 @@ notifications = Table(
     Column("app_id", String(16), ForeignKey("applications.id"), nullable=False),
     Column("block", String(12), nullable=False),
     Column("url", Text, nullable=False),
+    # `host:port` of the URL: what is claimed is shared out among hosts.
+    Column("host", Text, nullable=False),
+    # Whether its call lives: such a one waits for no others of its host.
+    Column("urgent", Boolean, nullable=False),
     # Form-encoded parameters without those of the URL; the same at every attempt.
     Column("parameters", Text, nullable=False),
     # Whether it is kept for days once the call has ended (record, monitor, ended).
     Column("lasting", Boolean, nullable=False),
     Column("state", String(12), nullable=False),
     Column("attempt_count", Integer, nullable=False),
+    # How many of them came before an operator had it sent again.
+    Column("attempts_before", Integer, nullable=False),
     Column("first_attempt_us", BigInteger),
     Column("next_attempt_us", BigInteger, nullable=False),
     Column("claimed_until_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
     Column("settled_us", BigInteger),
     UniqueConstraint("session_id", "sequence"),
-    Index(None, "state", "next_attempt_us"),
+    # Finds each waiting host, and what is due first of it, whatever waits for the others.
+    Index(None, "state", "host", "urgent", "next_attempt_us"),
     Index(None, "created_us", "id"),
+)
+
+# URLs whose servers said that they are gone (410): an application's, exactly as it gave them.
+stopped_urls = Table(
+    "stopped_urls",
+    metadata,
+    # Hash of application and URL, since URLs are long.
+    Column("id", String(64), primary_key=True),
+    Column("app_id", String(16), ForeignKey("applications.id"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("stopped_us", BigInteger, nullable=False),
 )
 
 notification_attempts = Table(
@@ -338,6 +356,8 @@ notification_attempts = Table(
     Column("http_status", Integer),
     Column("error", Text),
     Column("answer", Text),
+    # Old ones are forgotten.
+    Index(None, "started_us"),
 )
 
 # Exactly one row for each leg that was billed; the primary key makes it so.

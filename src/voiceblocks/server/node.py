@@ -47,6 +47,7 @@ from voiceblocks.engine.registrations import Registrations
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.errors import VoiceblocksError
 from voiceblocks.log import get_logger
+from voiceblocks.notifications.retry import RetrySchedule
 from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.cache_limits import download_cache_limits, prompt_cache_limits
@@ -61,11 +62,12 @@ from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.delete_recording import EraseRecording
-from voiceblocks.workflows.deliver_notifications import NotificationDelivery
+from voiceblocks.workflows.deliver_notifications import DeliveryLimits, NotificationDelivery
 from voiceblocks.workflows.expire_recordings import ExpireRecordings
 from voiceblocks.workflows.finish_left_over import FinishLeftOver
 from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
+from voiceblocks.workflows.forget_attempts import ForgetAttempts
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.keep_trunks import KeepTrunks
 from voiceblocks.workflows.meter_calls import MeterCalls
@@ -145,6 +147,8 @@ class Node:
             self._clock,
             newest_token(key),
             on_first_attempt=lambda session_id, _at_us: self._engine.application_told(session_id),
+            limits=DeliveryLimits(in_flight_per_host=settings.notify_requests_per_host),
+            schedule=RetrySchedule(settings.notify_retry_pauses_s, settings.notify_retry_jitter),
         )
         sign_link = link_signer(key, self._public_url, settings.link_ttl_s, self._clock)
         finish_recording = FinishRecording(
@@ -262,6 +266,9 @@ class Node:
             asyncio.create_task(self._stores.run()),
             asyncio.create_task(expire.run()),
             asyncio.create_task(self._keep_trunks.run()),
+            asyncio.create_task(
+                ForgetAttempts(self._database, self._clock, settings.keep_attempts_days).run()
+            ),
         }
 
     def ready_line(self) -> str:
