@@ -64,6 +64,7 @@ from voiceblocks.workflows.finish_recording import FinishedRecording, FinishReco
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
+from voiceblocks.workflows.request_parts import RequestParts
 from voiceblocks.workflows.submit_block import SubmitBlock
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -209,13 +210,15 @@ class Call:
         """Have a block accepted."""
         nothing = cast("Any", Nothing())
         submit = SubmitBlock(
-            database=self.world.database,
-            key=self.world.key,
-            requests=RequestPreparer(nothing, nothing, nothing),
-            calls=cast("Any", self.world),
-            outbox=self.world,
-            rules=OutgoingRules(node="1", max_calls_per_account=8),
-            clock=self.world.clock,
+            RequestParts(
+                database=self.world.database,
+                key=self.world.key,
+                requests=RequestPreparer(nothing, nothing, nothing),
+                calls=cast("Any", self.world),
+                outbox=self.world,
+                rules=OutgoingRules(node="1", max_calls_per_account=8),
+                clock=self.world.clock,
+            )
         )
         await submit.submit(self.app, command)
         runs = await self.world.database.run(lambda c: sessions.list_runs(c, self.session))

@@ -9,6 +9,7 @@ from voiceblocks.cli import (
     cache,
     calls,
     ledger,
+    maintenance,
     notifications,
     phone,
     recordings,
@@ -41,3 +42,12 @@ app.add_typer(phone.app, name="phone")
 @app.command("serve", context_settings={"ignore_unknown_options": True})
 def serve() -> None:
     """Run a node in the foreground (see `voiceblocks serve --help`)."""
+
+
+for command in (
+    maintenance.doctor,
+    maintenance.backup,
+    maintenance.restore,
+    maintenance.upgrade,
+):
+    app.command()(command)

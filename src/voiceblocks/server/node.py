@@ -77,6 +77,7 @@ from voiceblocks.workflows.prepare_prompts import PromptPreparer
 from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.query_calls import QueryCalls
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
+from voiceblocks.workflows.request_parts import RequestParts
 from voiceblocks.workflows.serve_recording import ServeRecording, link_signer
 from voiceblocks.workflows.settle_stores import SettleStores
 from voiceblocks.workflows.show_to_people import ShowToPeople
@@ -191,7 +192,7 @@ class Node:
             self._engine.endpoint, self._addresses, open_route, self._clock, settings.node
         )
         self._engine.on_registration = self._registrations.on_event
-        requests = self._make_request_preparer(folders.downloads)
+        parts = self._make_request_parts(key, self._make_request_preparer(folders.downloads))
         serve_recording = functools.partial(
             ServeRecording,
             database=self._database,
@@ -216,8 +217,8 @@ class Node:
         )
         self._make_http(
             ApiHandlers(
-                blocks=self._make_submit_block(key, requests),
-                calls=self._make_place_call(key, requests),
+                blocks=SubmitBlock(parts),
+                calls=PlaceCall(parts),
                 queries=QueryCalls(self._database, self._clock),
                 moderation=ModerateCall(self._database, self._engine),
                 rate_limiter=InMemoryRateLimiter(
@@ -365,19 +366,8 @@ class Node:
             NotifyUrlCheck(self._http, self._clock),
         )
 
-    def _make_submit_block(self, key: SecretKey, requests: RequestPreparer) -> SubmitBlock:
-        return SubmitBlock(
-            database=self._database,
-            key=key,
-            requests=requests,
-            calls=self._engine,
-            outbox=self._delivery,
-            rules=self._outgoing_rules(),
-            clock=self._clock,
-        )
-
-    def _make_place_call(self, key: SecretKey, requests: RequestPreparer) -> PlaceCall:
-        return PlaceCall(
+    def _make_request_parts(self, key: SecretKey, requests: RequestPreparer) -> RequestParts:
+        return RequestParts(
             database=self._database,
             key=key,
             requests=requests,
@@ -393,6 +383,7 @@ class Node:
             node=settings.node,
             max_calls_per_account=settings.max_calls_per_account,
             dials_per_minute=settings.dials_per_minute,
+            dest1_sees_dest2=settings.call_dest1_sees == "dest2",
         )
 
     def _make_http(self, handlers: ApiHandlers, console: ConsoleHandlers) -> None:

@@ -49,6 +49,8 @@ class OutgoingRules:
     node: str
     max_calls_per_account: int
     dials_per_minute: int = DIALS_PER_MINUTE
+    dest1_sees_dest2: bool = True
+    "In `voice/call`; else what the account shows where a request has no caller_id."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
