@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
+from voiceblocks.blocks.recording_shape import RecordingShape
+from voiceblocks.recordings.interfaces import AudioHealth
+
 
 class Follow(msgspec.Struct, frozen=True, tag="follow"):
     """Encode this spool as it grows. Not answered."""
@@ -16,6 +19,7 @@ class Follow(msgspec.Struct, frozen=True, tag="follow"):
     spool_path: str
     heard_path: str | None = None
     "The right channel's, where the recording is stereo."
+    shape: RecordingShape = RecordingShape()
 
 
 class Finish(msgspec.Struct, frozen=True, tag="finish"):
@@ -27,6 +31,9 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
     n_samples: int
     heard_path: str | None = None
     "As in `Follow`."
+    shape: RecordingShape = RecordingShape()
+    finish_key: str | None = None
+    "What ended it: the recording ends where that is heard to begin."
 
 
 class Abandon(msgspec.Struct, frozen=True, tag="abandon"):
@@ -84,13 +91,14 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
 
 class Encoded(msgspec.Struct, frozen=True, tag="encoded"):
-    """An MP3 is finished and on disk."""
+    """A recording is finished and on disk."""
 
     job: int
     path: str
     size_bytes: int
     sha256: str
     n_samples: int
+    health: AudioHealth
 
 
 class Rendered(msgspec.Struct, frozen=True, tag="rendered"):
