@@ -36,6 +36,8 @@ class Application:
     id: AppId
     account_id: AccountId
     name: str
+    silences_keys: bool = False
+    "Whether keys that are heard in its recordings become silence."
     revoked_us: int | None = None
     "Since when it may no longer do anything."
     created_us: int

@@ -57,7 +57,9 @@ def decode_frames(data: bytes, n_lead: int) -> NDArray[np.int16]:
         for offset, header in mp3.split_frames(data)[:_MUTED_FRAMES]:
             start = offset + mp3.HEADER_BYTES
             # No sound. The second reaches back as far as can be, so that a decoder keeps the first.
-            side_info = bytes([_FARTHEST_BACK if offset else 0]).ljust(header.side_info_bytes, b"\0")
+            side_info = bytes([_FARTHEST_BACK if offset else 0]).ljust(
+                header.side_info_bytes, b"\0"
+            )
             frames[start : start + header.side_info_bytes] = side_info
     try:
         with soundfile.SoundFile(io.BytesIO(frames)) as file:

@@ -17,7 +17,8 @@ from voiceblocks.errors import InvalidRequest, RequestRefused, StoreError
 from voiceblocks.log import get_logger
 
 # What our names are made of; no dot at the start and no slash, so no path is left.
-_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}\.mp3\Z", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}\.(mp3|wav)\Z", re.ASCII)
+_CONTENT_TYPES: Final = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 
 # Whoever has the link has the recording: it must not spread by caches and referrers.
 _PRIVATE: Final = {
@@ -53,10 +54,10 @@ class RecordingDownloads:
             return _text(HTTPStatus.INTERNAL_SERVER_ERROR, "The recording cannot be read now.")
         if file is None:
             return _text(HTTPStatus.NOT_FOUND, "There is no such recording.")
-        return _answer(request, file)
+        return _answer(request, file, _CONTENT_TYPES[name.rpartition(".")[2]])
 
 
-def _answer(request: Request, file: RecordingFile) -> Response:
+def _answer(request: Request, file: RecordingFile, content_type: str) -> Response:
     etag = f'"{file.sha256}"' if file.sha256 else None
     modified_s = file.last_modified_us // 1_000_000
     headers = {
@@ -85,7 +86,7 @@ def _answer(request: Request, file: RecordingFile) -> Response:
                 content_range=f"bytes */{file.size_bytes}",
             )
         headers["content-range"] = f"bytes {wanted.start}-{wanted.end - 1}/{file.size_bytes}"
-    headers["content-type"] = "audio/mpeg"
+    headers["content-type"] = content_type
     headers["content-length"] = str(wanted.end - wanted.start)
     if request.method == "HEAD":
         return Response(headers=headers)

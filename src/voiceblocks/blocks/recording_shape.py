@@ -15,3 +15,7 @@ class RecordingShape:
     "Whether silence before the first and after the last sound is left out."
     silences_keys: bool = False
     "Whether keys that are heard become silence (PINs, card numbers)."
+
+
+PLAIN = RecordingShape()
+"An MP3 of all that was said."

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from voiceblocks.blocks.recording_shape import RecordingShape
-
-PLAIN = RecordingShape()
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 
 
 @dataclass(frozen=True, slots=True)

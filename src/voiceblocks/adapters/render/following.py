@@ -21,9 +21,9 @@ from voiceblocks.adapters.render.recorded_file import RecordedFile
 from voiceblocks.adapters.render.spooled_audio import OneSpool, SpooledAudio, TwoSpools
 from voiceblocks.audio.heard_keys import LOOKED_AT, where_key_begins
 from voiceblocks.audio.silence import is_sound, mean_squares
-from voiceblocks.blocks.recording_shape import RecordingShape
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 from voiceblocks.errors import StoreError
-from voiceblocks.recordings.interfaces import PLAIN, AudioHealth
+from voiceblocks.recordings.interfaces import AudioHealth
 from voiceblocks.recordings.spool import SLOT_SAMPLES
 
 TRAIL_SLOTS = 25
@@ -150,9 +150,7 @@ class Following:
         _sync(self._part)
         self._part.replace(self._target)
         health = AudioHealth(written.level_dbfs, written.silent_ms, self._absent_slots * SLOT_MS)
-        return Finished(
-            self._target, written.size_bytes, written.sha256, written.n_samples, health
-        )
+        return Finished(self._target, written.size_bytes, written.sha256, written.n_samples, health)
 
     def discard(self) -> None:
         """Throw away what was encoded; the next step begins anew."""

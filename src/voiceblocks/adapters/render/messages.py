@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from voiceblocks.blocks.recording_shape import RecordingShape
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 from voiceblocks.recordings.interfaces import AudioHealth
 
 
@@ -19,7 +19,7 @@ class Follow(msgspec.Struct, frozen=True, tag="follow"):
     spool_path: str
     heard_path: str | None = None
     "The right channel's, where the recording is stereo."
-    shape: RecordingShape = RecordingShape()
+    shape: RecordingShape = PLAIN
 
 
 class Finish(msgspec.Struct, frozen=True, tag="finish"):
@@ -31,7 +31,7 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
     n_samples: int
     heard_path: str | None = None
     "As in `Follow`."
-    shape: RecordingShape = RecordingShape()
+    shape: RecordingShape = PLAIN
     finish_key: str | None = None
     "What ended it: the recording ends where that is heard to begin."
 

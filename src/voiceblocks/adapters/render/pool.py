@@ -32,9 +32,9 @@ from voiceblocks.adapters.render.messages import (
 )
 from voiceblocks.audio.ring_tones import ring_tone_of
 from voiceblocks.blocks.msg import AUDIO_EXTENSIONS
-from voiceblocks.blocks.recording_shape import RecordingShape
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 from voiceblocks.errors import ContractViolation, EncodeError, SynthesisError, UnreadableAudio
-from voiceblocks.recordings.interfaces import PLAIN, EncodedRecording
+from voiceblocks.recordings.interfaces import EncodedRecording
 from voiceblocks.speech.interfaces import Clip
 
 SAMPLES_PER_MS = 8

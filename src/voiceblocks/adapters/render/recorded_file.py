@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -39,7 +41,9 @@ class Writer(Protocol):
         ...
 
 
-_WRITERS = {"mp3": Mp3Writer, "wav": WavWriter}
+_WRITERS: Mapping[str, Callable[[Path, int], Writer]] = MappingProxyType(
+    {"mp3": Mp3Writer, "wav": WavWriter}
+)
 
 
 @dataclass(frozen=True, slots=True)
