@@ -84,6 +84,16 @@ def new_recording_id() -> RecordingId:
     return RecordingId("rec-" + secrets.token_hex(16))
 
 
+def new_act_id() -> str:
+    """What somebody did to a recording."""
+    return "act_" + random_text(16)
+
+
+def new_link_id() -> str:
+    """A link that is good once."""
+    return random_text(20)
+
+
 def new_notification_id() -> NotificationId:
     """The stable event id of a notification."""
     return NotificationId("evt_" + random_text(20))

@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Network = IPv4Network | IPv6Network
@@ -80,8 +80,26 @@ class Settings(BaseSettings):
     "Empty means `file://DATA_DIR/recordings`; or `s3://bucket/prefix`, `gs://`, `az://`."
     allow_private_targets: Annotated[tuple[Network, ...] | None, NoDecode] = None
     "Private networks that notify_url and `<url>` may reach; loopback while HTTP_LISTEN is."
+    speech_engines: str = ""
+    "Order in which `piper`, `openai` and `espeak-ng` are asked; see docs/speech.md."
+    voices_dir: Path | None = None
+    "Of Piper voices; empty means `DATA_DIR/voices`."
+    openai_speech_url: str = ""
+    "Base of a speech server, such as `https://api.openai.com/v1`; empty means none."
+    openai_speech_key: SecretStr = SecretStr("")
+    "Its key; better in a file."
+    openai_speech_key_file: Path | None = None
+    "A file with its key."
+    openai_speech_model: str = "tts-1"
+    "Its model; part of the cache's keys."
+    openai_speech_voices: str = ""
+    "Which of its voices speaks which language, such as `*=nova/onyx`."
+    openai_speech_timeout_s: float = Field(default=10, gt=0, le=60)
+    "For one text; after it the next engine is asked."
     link_ttl_s: int = Field(default=31_536_000, ge=1)
     "Life of a recording's link."
+    link_redirect_s: int = Field(default=0, ge=0, le=604_800)
+    "Readers are sent on to the remote store with a link good for so long; 0: served from here."
     rate_limit_ivr: int = Field(default=600, ge=1)
     "Blocks and calls per minute, application and API."
     rate_limit_query: int = Field(default=60, ge=1)
@@ -164,6 +182,11 @@ class Settings(BaseSettings):
     def effective_secret_key_file(self) -> Path:
         """`SECRET_KEY_FILE`, or `secret.key` in the data folder."""
         return self.secret_key_file or self.root / "secret.key"
+
+    @property
+    def effective_voices_dir(self) -> Path:
+        """`VOICES_DIR`, or `voices` in the data folder."""
+        return self.voices_dir or self.root / "voices"
 
     @property
     def effective_media_workers(self) -> int:

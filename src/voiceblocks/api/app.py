@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -19,6 +21,7 @@ from voiceblocks.api.metrics import ApiMetrics
 from voiceblocks.api.recordings import RecordingDownloads
 from voiceblocks.api.reference import openapi_document, reference_page
 from voiceblocks.api.voice import call_functions, moderation_functions, query_functions
+from voiceblocks.speech.languages import Language
 
 _ONLY_OWN_STYLE = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -59,22 +62,27 @@ def create_app(handlers: ApiHandlers, *, metrics: ApiMetrics | None = None) -> F
     return app
 
 
-def create_admin_app(*, public_url: str, registry: CollectorRegistry) -> FastAPI:
+def create_admin_app(
+    *,
+    public_url: str,
+    registry: CollectorRegistry,
+    speakers_of: Callable[[Language], Mapping[str, str]],
+) -> FastAPI:
     """
     The operator's application: `/docs`, `/openapi.json` and `/metrics`.
 
     Args:
         public_url: Base of the public addresses, for the reference page.
         registry: The metrics that are shown.
+        speakers_of: Who speaks a language now, engine by gender; for the reference page.
     """
     app = _bare_app("Voiceblocks administration")
     document = openapi_document(public_url)
-    page = reference_page(public_url)
 
     @app.get("/docs")
     async def docs() -> Response:
         return HTMLResponse(
-            page,
+            reference_page(public_url, speakers_of),
             headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"},
         )
 

@@ -51,10 +51,26 @@ class RecordingDownloads:
             return _text(HTTPStatus.FORBIDDEN, str(refused))
         except StoreError as error:
             self._log.error("recording_not_opened", name=name, reason=str(error))
-            return _text(HTTPStatus.INTERNAL_SERVER_ERROR, "The recording cannot be read now.")
+            return _text(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The recording cannot be read now; try again in a minute.",
+                retry_after="60",
+            )
         if file is None:
             return _text(HTTPStatus.NOT_FOUND, "There is no such recording.")
-        return _answer(request, file, _CONTENT_TYPES[name.rpartition(".")[2]])
+        content_type = _CONTENT_TYPES[name.rpartition(".")[2]]
+        if file.redirect_url is not None:
+            headers = {**_PRIVATE, "location": file.redirect_url}
+            return Response(status_code=HTTPStatus.TEMPORARY_REDIRECT, headers=headers)
+        if file.is_once:
+            return _whole(request, file, content_type)
+        return _answer(request, file, content_type)
+
+
+def _whole(request: Request, file: RecordingFile, content_type: str) -> Response:
+    """There is no second request in which a reader could get the rest."""
+    headers = {**_PRIVATE, "accept-ranges": "none", "content-type": content_type}
+    return _bytes(request, file, ByteRange(0, file.size_bytes), HTTPStatus.OK, headers)
 
 
 def _answer(request: Request, file: RecordingFile, content_type: str) -> Response:
@@ -63,6 +79,7 @@ def _answer(request: Request, file: RecordingFile, content_type: str) -> Respons
     headers = {
         **_PRIVATE,
         "accept-ranges": "bytes",
+        "content-type": content_type,
         "last-modified": formatdate(modified_s, usegmt=True),
     }
     if etag is not None:
@@ -86,7 +103,16 @@ def _answer(request: Request, file: RecordingFile, content_type: str) -> Respons
                 content_range=f"bytes */{file.size_bytes}",
             )
         headers["content-range"] = f"bytes {wanted.start}-{wanted.end - 1}/{file.size_bytes}"
-    headers["content-type"] = content_type
+    return _bytes(request, file, wanted, status, headers)
+
+
+def _bytes(
+    request: Request,
+    file: RecordingFile,
+    wanted: ByteRange,
+    status: HTTPStatus,
+    headers: dict[str, str],
+) -> Response:
     headers["content-length"] = str(wanted.end - wanted.start)
     if request.method == "HEAD":
         return Response(headers=headers)

@@ -85,7 +85,7 @@ FORMAT = Parameter(
     "format",
     _read_format,
     ("error_invalid_format",),
-    "Extension. `mp3` (if omitted) or `wav` (16 bit, 8 kHz, ten times the size).",
+    "Extension. `mp3` (if omitted) or `wav` (16 bit, 8 kHz, five times the size).",
 )
 
 BEEP = Parameter(

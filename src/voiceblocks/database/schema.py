@@ -42,6 +42,7 @@ accounts = Table(
     Column("registered_number", String(20)),
     Column("dials_per_minute", Integer),
     Column("spend_per_day", BigInteger),
+    Column("recordings_quota_bytes", BigInteger),
     Column("created_us", BigInteger, nullable=False),
 )
 
@@ -61,6 +62,7 @@ applications = Table(
     Column("name", Text, nullable=False),
     # Whether keys become silence in its recordings.
     Column("silences_keys", Boolean, nullable=False),
+    Column("keep_recordings_days", Integer),
     Column("revoked_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
 )
@@ -203,11 +205,60 @@ recordings = Table(
     Column("is_one_way", Boolean),
     Column("trims_silence", Boolean, nullable=False),
     Column("silences_keys", Boolean, nullable=False),
+    # The longest that it may become, for the room that it needs on disk.
+    Column("limit_s", Integer),
+    # Counts how often its links were revoked; each link carries the number of its time.
+    Column("link_revision", Integer, nullable=False),
+    # Since when it may not be deleted.
+    Column("held_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
     Column("ready_us", BigInteger),
+    # Since when it is in the remote store, and not on local disk any more.
+    Column("uploaded_us", BigInteger),
     Column("deleted_us", BigInteger),
     Index(None, "state"),
     Index(None, "session_id"),
+    # What an account has stored, and what of an application is too old.
+    Index(None, "app_id", "state", "ready_us"),
+)
+
+# What a store has still to do: at most one thing for a recording, the last one decided.
+store_tasks = Table(
+    "store_tasks",
+    metadata,
+    Column("recording_id", String(48), ForeignKey("recordings.id"), primary_key=True),
+    Column("kind", String(8), nullable=False),
+    # Whose disk has the file.
+    Column("node", String(16), nullable=False),
+    Column("attempt_count", Integer, nullable=False),
+    Column("next_attempt_us", BigInteger, nullable=False),
+    Column("last_error", Text),
+    Column("created_us", BigInteger, nullable=False),
+    Index(None, "node", "next_attempt_us"),
+)
+
+# Who deleted, held, released a recording or revoked its links, when and why.
+recording_acts = Table(
+    "recording_acts",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("recording_id", String(48), ForeignKey("recordings.id"), nullable=False),
+    Column("act", String(12), nullable=False),
+    Column("done_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Index(None, "recording_id", "at_us"),
+)
+
+# One-time links that were used, kept until they would have expired.
+used_links = Table(
+    "used_links",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("recording_id", String(48), ForeignKey("recordings.id"), nullable=False),
+    Column("used_us", BigInteger, nullable=False),
+    Column("expires_s", BigInteger, nullable=False),
+    Index(None, "expires_s"),
 )
 
 # The transactional outbox: one row a notification, however many attempts.
@@ -283,4 +334,17 @@ trunks = Table(
     Column("dtmf", String(12), nullable=False),
     Column("disabled_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
+)
+
+# How each node's registrations stand; see `trunks.model.TrunkRegistration`. A trunk that is
+# removed leaves its row until its node writes anew.
+trunk_registrations = Table(
+    "trunk_registrations",
+    metadata,
+    Column("node", String(32), primary_key=True),
+    Column("trunk_id", String(32), primary_key=True),
+    Column("state", String(12), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger),
 )

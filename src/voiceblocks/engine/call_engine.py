@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from voiceblocks.calls.events import AcceptedCall, CallHandler, EndReason, IncomingCall, Refusal
 from voiceblocks.clock import Clock
-from voiceblocks.engine import goodbye
 from voiceblocks.engine.call_clocks import CallLimits
 from voiceblocks.engine.call_leg import CallLeg
+from voiceblocks.engine.goodbye import Goodbyes
 from voiceblocks.engine.incoming_leg import IncomingLeg
 from voiceblocks.engine.live_call import LiveCall
 from voiceblocks.engine.media.plane import MediaPlane
@@ -44,15 +44,20 @@ from voiceblocks.sip.events import (
     OfferReceived,
     Progress,
     RegistrationEvent,
+    StrayAnswer,
 )
 from voiceblocks.sip.responses import REFUSALS
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.trunks.incoming import read_numbers
-from voiceblocks.trunks.model import DtmfMode, Trunk
+from voiceblocks.trunks.model import DtmfMode, Trunk, TrunkRoute
 
 _log = get_logger("engine")
 
 STOP_LIMIT_S = 15.0
+
+LAST_ANSWERS_S = 4.0
+"""How long a stopping node waits until far ends have answered its BYEs and CANCELs, and until
+those that have not said anything yet can be cancelled: each was sent four times by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class CallEngine:
         clock: For time stamps and the SIP core's `now`.
         guard: Who may send us SIP at all.
         addresses: Where the trunks are.
+        open_route: Gives a trunk with its password in clear.
     """
 
     def __init__(
@@ -89,6 +95,7 @@ class CallEngine:
         clock: Clock,
         guard: SourceGuard,
         addresses: TrunkAddresses,
+        open_route: Callable[[Trunk], TrunkRoute],
     ) -> None:
         self._config = config
         self._plane = plane
@@ -103,6 +110,7 @@ class CallEngine:
             on_event=self._on_event,
         )
         self._addresses = addresses
+        self._goodbyes = Goodbyes(self._endpoint, addresses, open_route)
         self._guard = guard
         self._rooms = Rooms(plane, config.max_room_participants)
         self._parts = EngineParts(
@@ -163,7 +171,7 @@ class CallEngine:
 
     async def stop(self, limit_s: float = STOP_LIMIT_S) -> None:
         """
-        End all calls with what was recorded so far, then close the sockets.
+        End all calls with what was recorded so far, hear that the far ends know, close the sockets.
 
         Args:
             limit_s: How long the database may take to be told. What it was not told by then
@@ -180,6 +188,8 @@ class CallEngine:
                 await asyncio.gather(*(call.over() for call in calls))
         if self._by_session:
             _log.warning("stopped_with_untold_calls", calls=len(self._by_session))
+        if not await self._endpoint.settled(LAST_ANSWERS_S):
+            _log.info("stopped_with_silent_peers")
         await self._endpoint.stop()
 
     # Commands from the workflows
@@ -241,7 +251,7 @@ class CallEngine:
 
     def say_goodbye(self, dialog: str) -> None:
         """Send the BYE of a call that an earlier process had answered (decision 12)."""
-        goodbye.say(self._endpoint, dialog)
+        self._goodbyes.say(dialog)
 
     # Events of the SIP core
 
@@ -261,6 +271,9 @@ class CallEngine:
             return
         if isinstance(event, RegistrationEvent):
             self.on_registration(event)
+            return
+        if isinstance(event, StrayAnswer):
+            self._goodbyes.refuse(event)
             return
         leg = self._parts.legs.get(getattr(event, "leg", -1))
         if leg is None:

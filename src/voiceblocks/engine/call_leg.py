@@ -60,6 +60,7 @@ class CallLeg(ABC):
         self._dtmf = dtmf
         self._handle: int | None = None
         self._media: MediaSession | None = None
+        self._trunk_id: str | None = None
         self.state = LegState.RINGING
         self.ending = LegEnd()
         self.disposition = Disposition.NO_ANSWER
@@ -205,7 +206,7 @@ class CallLeg(ABC):
         """The 200 has left or come; `False` where the connection was lost with it."""
         handle = self._require_handle()
         try:
-            self.dialog = goodbye.remember(self._parts.endpoint, handle, flow)
+            self.dialog = goodbye.remember(self._parts.endpoint, handle, flow, self._trunk_id)
         except LocalSipError:
             return False
         self.state = LegState.UP

@@ -1,13 +1,15 @@
 """A leg that we place: over the first of its trunks that takes it.
 
 A trunk may have several addresses (RFC 3263); the next address or trunk is tried where one
-fails before it rings. What a SIP status means stands in one table, `sip.outcomes`.
+fails before it rings. Names are looked up when their turn comes, and before a silent address is
+given up for one that may lead nowhere. What a SIP status means stands in one table, `sip.outcomes`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from voiceblocks import e164
@@ -41,8 +43,37 @@ class _Attempt:
 
     route: TrunkRoute
     target: SipTarget
+    siblings: Sequence[SipTarget]
+    "All addresses of the trunk."
     contact: str | None = None
     "Of a 3xx, in place of the dialled number."
+
+
+class _Attempts:
+    """What is still to be tried; `find` gives the attempts of a trunk, none if it is not found."""
+
+    def __init__(
+        self,
+        routes: Sequence[TrunkRoute],
+        find: Callable[[TrunkRoute], Awaitable[list[_Attempt]]],
+    ) -> None:
+        self._routes = deque(routes)
+        self._found: deque[_Attempt] = deque()
+        self._find = find
+
+    async def any_left(self) -> bool:
+        """Whether there is another way; looks trunks up until one is found."""
+        while not self._found and self._routes:
+            self._found.extend(await self._find(self._routes.popleft()))
+        return bool(self._found)
+
+    async def next(self) -> _Attempt | None:
+        """The best way that is left."""
+        return self._found.popleft() if await self.any_left() else None
+
+    def put_first(self, attempts: Sequence[_Attempt]) -> None:
+        """Try these before all others."""
+        self._found.extendleft(reversed(attempts))
 
 
 class OutgoingLeg(CallLeg):
@@ -128,36 +159,36 @@ class OutgoingLeg(CallLeg):
 
     async def _try_trunks(self) -> None:
         outcome = SipOutcome(Disposition.FAILED.value, try_next=True)
-        for route in self.plan.routes:
-            attempts = await self._attempts_by(route)
-            targets = [attempt.target for attempt in attempts]
-            while attempts:
-                attempt = attempts.pop(0)
-                is_last = not attempts and route is self.plan.routes[-1]
-                final = await self._place(attempt, patient=is_last)
-                if isinstance(final, Answered):
-                    return
-                outcome = outcome_of(final.status, rang=self._rang)
-                _log.info(
-                    "dial_failed",
-                    session=self._name,
-                    dest=e164.masked(self.plan.dest),
-                    trunk=route.name,
-                    status=final.status,
-                )
-                await self._drop_attempt()
-                if attempt.contact is None and 300 <= final.status < 400:
-                    redirected = allowed_contacts(route, self.plan.dest, final.contacts, targets)
-                    attempts[:0] = [
-                        _Attempt(route, there.target, there.request_uri)
-                        for there in redirected[:MAX_CONTACTS]
-                    ]
-                    if redirected:
-                        continue
-                if self._rang or not outcome.try_next:
-                    self._leave(EndReason.HANGUP, Disposition(outcome.disposition))
-                    return
+        attempts = _Attempts(self.plan.routes, self._attempts_by)
+        while (attempt := await attempts.next()) is not None:
+            final = await self._place(attempt, attempts)
+            if isinstance(final, Answered):
+                return
+            outcome = outcome_of(final.status, rang=self._rang)
+            _log.info(
+                "dial_failed",
+                session=self._name,
+                dest=e164.masked(self.plan.dest),
+                trunk=attempt.route.name,
+                status=final.status,
+            )
+            await self._drop_attempt()
+            if redirected := self._redirected(attempt, final):
+                attempts.put_first(redirected)
+            elif self._rang or not outcome.try_next:
+                break
         self._leave(EndReason.HANGUP, Disposition(outcome.disposition))
+
+    def _redirected(self, attempt: _Attempt, final: CallFailed) -> list[_Attempt]:
+        """Where a 3xx sends us, as far as we follow it."""
+        if attempt.contact is not None or not 300 <= final.status < 400:
+            return []
+        route, siblings = attempt.route, attempt.siblings
+        allowed = allowed_contacts(route, self.plan.dest, final.contacts, siblings)
+        return [
+            _Attempt(route, there.target, siblings, there.request_uri)
+            for there in allowed[:MAX_CONTACTS]
+        ]
 
     async def _attempts_by(self, route: TrunkRoute) -> list[_Attempt]:
         try:
@@ -172,12 +203,13 @@ class OutgoingLeg(CallLeg):
                 trunk=route.name,
                 reason="SIP listens on loopback only: set VOICEBLOCKS_SIP_LISTEN",
             )
-        return [_Attempt(route, target) for target in reached]
+        return [_Attempt(route, target, targets) for target in reached]
 
-    async def _place(self, attempt: _Attempt, *, patient: bool) -> Answered | CallFailed:
+    async def _place(self, attempt: _Attempt, others: _Attempts) -> Answered | CallFailed:
         """Send one INVITE; returns how it ended, with the leg up where it was answered."""
         route, target = attempt.route, attempt.target
         self._dtmf = route.dtmf
+        self._trunk_id = route.trunk_id
         try:
             media = self._parts.new_media(
                 target.host, offer=None, dtmf=route.dtmf, beside=self._beside
@@ -214,10 +246,12 @@ class OutgoingLeg(CallLeg):
             )
         )
         self._parts.legs[self._handle] = self
-        if not patient and not await self._shows_life():
+        if not await self._shows_life() and await others.any_left() and not self._final.done():
             return CallFailed(self._handle, 408, "no response", None)
         final = await self._final
         if isinstance(final, Answered) and not self._take_answer(final):
+            # Somebody picked up: another trunk would call them twice.
+            self._rang = True
             return CallFailed(self._handle, 488, "no usable SDP in the answer", None)
         return final
 

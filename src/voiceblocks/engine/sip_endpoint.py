@@ -76,6 +76,7 @@ class SipEndpoint:
         self._next_connection = 1
         self._timer: asyncio.TimerHandle | None = None
         self._flushing = False
+        self._settled: asyncio.Event | None = None
 
     @property
     def address(self) -> tuple[str, int]:
@@ -133,6 +134,19 @@ class SipEndpoint:
         if self._udp is not None:
             self._udp.close()
         await asyncio.sleep(0)
+
+    async def settled(self, limit_s: float) -> bool:
+        """Wait until no leg is left and all our requests are answered; `False`: not by then."""
+        self._settled = asyncio.Event()
+        self._flush()
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._settled.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._settled = None
+        return True
 
     def run(self, command: Callable[[UserAgent, float], T]) -> T:
         """Give the core a command with the current time, and send what follows from it."""
@@ -230,6 +244,8 @@ class SipEndpoint:
                     _log.exception("sip_event_failed", sip_event=type(event).__name__)
         finally:
             self._flushing = False
+        if self._settled is not None and self._user_agent.is_settled:
+            self._settled.set()
         self._arm()
 
     def _send(self, data: bytes, flow: Flow) -> None:

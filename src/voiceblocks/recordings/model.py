@@ -54,8 +54,16 @@ class Recording:
     trims_silence: bool = False
     silences_keys: bool = False
     "As `blocks.recording_shape`; the format is how `object_name` ends."
+    limit_s: int | None = None
+    "The longest that it may become."
+    link_revision: int = 0
+    "How often its links were revoked: only those of now are good."
+    held_us: int | None = None
+    "Since when it is held for lawyers: nothing deletes it."
     created_us: int
     ready_us: int | None = None
+    uploaded_us: int | None = None
+    "Since when it is in the remote store, and not on local disk any more."
     deleted_us: int | None = None
 
     @property

@@ -33,6 +33,8 @@ class Folders:
     prompts: Path
     downloads: Path
     work: Path
+    recordings: Path
+    "Finished ones, all of them or until a remote store has them."
 
 
 def make_folders(settings: Settings) -> Folders:
@@ -56,6 +58,7 @@ def make_folders(settings: Settings) -> Folders:
         prompts=root / "cache" / "prompts",
         downloads=root / "cache" / "downloads",
         work=root / "work",
+        recordings=root / "recordings",
     )
     try:
         for folder in (

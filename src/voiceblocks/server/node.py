@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from voiceblocks.accounts.secret_key import load_keys, load_or_create
 from voiceblocks.accounts.tokens import SecretKey
+from voiceblocks.adapters import audio_download
 from voiceblocks.adapters.audio_download import AudioDownloader
+from voiceblocks.adapters.fallback_speech import SpeechMetrics
 from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
-from voiceblocks.adapters.recording_store import open_recording_store
+from voiceblocks.adapters.recording_copies import open_recording_copies
 from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.adapters.sip_resolver import SipResolver
 from voiceblocks.adapters.webhook_client import WebhookClient
@@ -37,16 +41,22 @@ from voiceblocks.engine.media.salvage import salvage
 from voiceblocks.engine.metrics import EngineMetrics
 from voiceblocks.engine.registrations import Registrations
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
+from voiceblocks.errors import VoiceblocksError
 from voiceblocks.log import get_logger
+from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.folders import lock_folder, make_folders
+from voiceblocks.server.speech import speech_setup
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.system_clock import SystemClock
+from voiceblocks.trunks.model import Trunk, TrunkRoute
 from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
+from voiceblocks.workflows.delete_recording import EraseRecording
 from voiceblocks.workflows.deliver_notifications import NotificationDelivery
+from voiceblocks.workflows.expire_recordings import ExpireRecordings
 from voiceblocks.workflows.finish_left_over import FinishLeftOver
 from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
@@ -59,6 +69,7 @@ from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.query_calls import QueryCalls
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
 from voiceblocks.workflows.serve_recording import ServeRecording, link_signer
+from voiceblocks.workflows.settle_stores import SettleStores
 from voiceblocks.workflows.sign_notifications import newest_token
 from voiceblocks.workflows.submit_block import SubmitBlock
 
@@ -102,7 +113,9 @@ class Node:
         salvaged: dict[str, int] = {}
         for rings in (*folders.earlier_rings, folders.rings):
             salvaged |= await asyncio.to_thread(salvage, rings, folders.spools)
-        self._render = RenderPool(folders.prompts, folders.work)
+        self._http = GuardedHttp(settings.effective_private_targets)
+        speech = speech_setup(settings, self._http)
+        self._render = RenderPool(folders.prompts, folders.work, speech=speech)
         self._plane = MediaPlane(
             workers=settings.effective_media_workers,
             ring_dir=folders.rings,
@@ -112,8 +125,7 @@ class Node:
             cname=f"voiceblocks@node-{settings.node}",
         )
         await asyncio.gather(self._render.start(), self._plane.start())
-        store = open_recording_store(settings.effective_recordings_url)
-        self._http = GuardedHttp(settings.effective_private_targets)
+        store = open_recording_copies(settings.effective_recordings_url, folders.recordings)
         self._delivery = NotificationDelivery(
             self._database,
             WebhookClient(self._http),
@@ -127,6 +139,20 @@ class Node:
             spool_dir=folders.spools,
             sign_link=link_signer(key, self._public_url, settings.link_ttl_s, self._clock),
         )
+        self._stores = SettleStores(
+            database=self._database,
+            node=settings.node,
+            store=store,
+            erase=EraseRecording(
+                store=store,
+                spool_path=finish_recording.spool_path,
+                purges=(
+                    self._render.purge_audio_file,
+                    functools.partial(audio_download.purge, folders.downloads),
+                ),
+            ),
+            clock=self._clock,
+        )
         self._guard = SourceGuard(
             [str(network) for network in settings.accept_calls_from], INVITES_PER_S, INVITE_BURST
         )
@@ -136,9 +162,10 @@ class Node:
             finish_recording=finish_recording,
             outbox=self._delivery,
         )
-        self._engine = self._make_engine(finish_recording, finish_monitor)
+        open_route = functools.partial(route_of, key=key)
+        self._engine = self._make_engine(finish_recording, finish_monitor, open_route)
         self._registrations = Registrations(
-            self._engine.endpoint, self._addresses, lambda trunk: route_of(trunk, key)
+            self._engine.endpoint, self._addresses, open_route, self._clock, settings.node
         )
         self._engine.on_registration = self._registrations.on_event
         requests = self._make_request_preparer(folders.downloads)
@@ -156,6 +183,7 @@ class Node:
                     store=store,
                     keys=load_keys(settings.effective_secret_key_file),
                     clock=self._clock,
+                    redirect_s=settings.link_redirect_s,
                 ),
                 readiness=self._not_ready_because,
             )
@@ -168,8 +196,13 @@ class Node:
             calls=self._engine,
             outbox=self._delivery,
         )
-        keep_trunks = KeepTrunks(self._database, [self._addresses, self._registrations])
-        await keep_trunks.look()
+        self._keep_trunks = KeepTrunks(
+            self._database,
+            [self._addresses, self._registrations],
+            self._registrations,
+            settings.node,
+        )
+        await self._keep_trunks.look()
         await recovery.look()
         # Links of recovered recordings need the real port, applications must be able to
         # answer their notifications, and calls come last.
@@ -182,10 +215,17 @@ class Node:
         left_over = FinishLeftOver(
             database=self._database, finish_recording=finish_recording, clock=self._clock
         )
+        expire = ExpireRecordings(
+            database=self._database,
+            default_days=settings.keep_recordings_days,
+            clock=self._clock,
+        )
         self._in_background = {
             asyncio.create_task(recovery.finish_recordings()),
             asyncio.create_task(left_over.run()),
-            asyncio.create_task(keep_trunks.run()),
+            asyncio.create_task(self._stores.run()),
+            asyncio.create_task(expire.run()),
+            asyncio.create_task(self._keep_trunks.run()),
         }
 
     def ready_line(self) -> str:
@@ -215,6 +255,8 @@ class Node:
         for task in self._in_background:
             task.cancel()
         await asyncio.wait(self._in_background)
+        with contextlib.suppress(OSError, VoiceblocksError):
+            await self._keep_trunks.forget()
         self._addresses.stop()
         await self._delivery.stop(LAST_NOTIFICATIONS_S)
         await self._public.stop()
@@ -229,7 +271,10 @@ class Node:
         os.close(self._lock)
 
     def _make_engine(
-        self, finish_recording: FinishRecording, finish_monitor: FinishMonitor
+        self,
+        finish_recording: FinishRecording,
+        finish_monitor: FinishMonitor,
+        open_route: Callable[[Trunk], TrunkRoute],
     ) -> CallEngine:
         settings = self._settings
         host, port = parse_listen(settings.sip_listen)
@@ -258,6 +303,7 @@ class Node:
             clock=self._clock,
             guard=self._guard,
             addresses=self._addresses,
+            open_route=open_route,
         )
 
     def _make_request_preparer(self, downloads: Path) -> RequestPreparer:
@@ -301,13 +347,27 @@ class Node:
         settings = self._settings
         registry = CollectorRegistry()
         registry.register(EngineMetrics(self._engine, self._plane, self._registrations))
+        registry.register(SpeechMetrics(self._render.speech))
+        waiting = Gauge(
+            "voiceblocks_store_tasks",
+            "Recordings that a store has still to take or to let go.",
+            ["task"],
+            registry=registry,
+        )
+        for kind in StoreTaskKind:
+            count = functools.partial(self._stores.n_waiting, kind)
+            waiting.labels(kind.value).set_function(count)
         self._public = HttpServer(
             create_app(handlers, metrics=ApiMetrics(registry)),
             *parse_listen(settings.http_listen),
             trusted_proxies=[str(network) for network in settings.trusted_proxies],
         )
         self._admin = HttpServer(
-            create_admin_app(public_url=settings.public_url or "/", registry=registry),
+            create_admin_app(
+                public_url=settings.public_url or "/",
+                registry=registry,
+                speakers_of=self._render.speakers_of,
+            ),
             *parse_listen(settings.admin_listen),
         )
 

@@ -23,7 +23,7 @@ DialogId = tuple[str, str, str]
 "Call-ID, our tag, the peer's tag (empty from RFC 2543 peers)."
 
 _SNAPSHOT_VERSION = 1
-_SEQUENCE_RESERVE = 100_000
+SEQUENCE_RESERVE = 100_000
 "Added to CSeq after a restart: what was sent since the snapshot is unknown, gaps are legal."
 
 
@@ -210,7 +210,7 @@ class Dialog:
                 remote_address=data["remote_address"],
                 remote_target=data["remote_target"],
                 route_set=record_route(Headers(("Record-Route", v) for v in data["route_set"])),
-                local_sequence=data["local_sequence"] + _SEQUENCE_RESERVE,
+                local_sequence=data["local_sequence"] + SEQUENCE_RESERVE,
                 remote_sequence=None,
                 is_caller=data["is_caller"],
                 behind_nat=data["behind_nat"],

@@ -165,6 +165,14 @@ class OptionsAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class StrayAnswer:
+    """A 2xx to an INVITE that nobody remembers; reply with `FormerDialogs.refuse_answer`."""
+
+    response: SipResponse
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
 class LegEnded:
     """The leg is over, and whatever had to be sent for that was sent."""
 
@@ -217,5 +225,6 @@ Event = (
     | ProbeAnswered
     | OptionsAnswered
     | RegistrationEvent
+    | StrayAnswer
     | LegEnded
 )

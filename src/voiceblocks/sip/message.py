@@ -215,6 +215,11 @@ class SipResponse(_Message):
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
 
+    @property
+    def is_success(self) -> bool:
+        """Whether it is a 2xx."""
+        return 200 <= self.status < 300
+
     def serialize(self) -> bytes:
         """
         Bytes for the wire, with a correct Content-Length.

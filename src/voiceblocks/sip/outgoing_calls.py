@@ -304,15 +304,19 @@ class OutgoingCalls:
             self._core.dialogs.pop(dialog.id, None)
         leg.early.clear()
 
-    def on_stray_response(self, response: SipResponse) -> None:
-        """A 2xx repeated so late that its transaction is gone still wants its ACK."""
-        if response.cseq.method != "INVITE" or not 200 <= response.status < 300:
-            return
+    def repeat_ack(self, response: SipResponse) -> bool:
+        """
+        Acknowledge a 2xx repeated so late that its transaction is gone.
+
+        Returns:
+            Whether it belongs to a leg that has not ended.
+        """
         leg = self._core.dialogs.get(
             (response.call_id, response.from_tag or "", response.to_tag or "")
         )
-        if leg is not None:
+        if leg is not None and response.cseq.method == "INVITE" and response.is_success:
             self._core.repeat_ack(leg, response)
+        return leg is not None
 
 
 def _address(text: str) -> str:

@@ -11,18 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from voiceblocks.errors import LocalSipError, RemoteSipError
-from voiceblocks.sip.address import NameAddr
+from voiceblocks.errors import LocalSipError
 from voiceblocks.sip.client_transaction import Failure
 from voiceblocks.sip.digest import DigestClient
 from voiceblocks.sip.events import RegistrationEnded, RegistrationFailed, RegistrationSucceeded
 from voiceblocks.sip.flow import Flow
-from voiceblocks.sip.grammar import parse_number
 from voiceblocks.sip.headers import Headers
 from voiceblocks.sip.message import SipRequest, SipResponse
 from voiceblocks.sip.reasons import REASONS
+from voiceblocks.sip.registration_answers import LONGEST_EXPIRES_S, granted_s, seconds
 from voiceblocks.sip.timers import Timer
-from voiceblocks.sip.uri import SipUri
 from voiceblocks.sip.user_agent_core import UserAgentCore
 
 MAX_ATTEMPTS = 5
@@ -34,7 +32,6 @@ REFUSED_PAUSE_S = 60.0
 "After a refusal of the name or password: a registrar that sees many of those locks us out."
 LONGEST_RETRY_AFTER_S = 3600.0
 
-LONGEST_EXPIRES_S = 24 * 3600
 REFRESH_MARGIN_S = 90.0
 "A refresh begins so long before the end: time enough for two silent servers. At most half of it."
 SHORTEST_REFRESH_S = 5.0
@@ -97,18 +94,37 @@ class Registrations:
         *,
         registrar: str,
         address: str,
-        contact_user: str,
         flows: Sequence[Flow],
         now: float,
-        expires_s: int,
-        credentials: tuple[str, str] | None,
+        contact_user: str = "",
+        expires_s: int = 3600,
+        credentials: tuple[str, str] | None = None,
     ) -> int:
-        """See `UserAgent.register`."""
+        """
+        Register at a registrar, and stay registered until `unregister`.
+
+        `RegistrationSucceeded` or `RegistrationFailed` follow, each as often as it happens.
+
+        Args:
+            registrar: Request-URI, such as `"sip:carrier.example"`.
+            address: Our address of record, such as `"sip:acme@carrier.example"`.
+            flows: Ways to the registrar, best first; at least one.
+            now: Monotonic seconds.
+            contact_user: User of our Contact, so what calls for us are sent to.
+            expires_s: What we ask for.
+            credentials: User name and password for challenges.
+
+        Returns:
+            The id of its events.
+
+        Raises:
+            ContractViolation: A line break in a value.
+        """
         registration = _Registration(
             self._core.next_handle(),
             registrar,
             address,
-            contact_user,
+            contact_user or self._core.config.contact_user,
             tuple(flows),
             expires_s,
             self._core.random_text(24),
@@ -124,7 +140,7 @@ class Registrations:
         return registration.handle
 
     def reroute(self, handle: int, flows: Sequence[Flow]) -> None:
-        """See `UserAgent.reroute_registration`."""
+        """From the next REGISTER on, the registrar is reached by these flows, best first."""
         registration = self._require(handle)
         used = registration.flow
         registration.flows = tuple(flows)
@@ -135,7 +151,7 @@ class Registrations:
             registration.tried = 0
 
     def unregister(self, handle: int, now: float) -> None:
-        """See `UserAgent.unregister`."""
+        """Tell the registrar that we are gone; `RegistrationEnded` follows."""
         registration = self._require(handle)
         if registration.leaving:
             return
@@ -213,7 +229,8 @@ class Registrations:
         if registration.leaving and not was_removal:
             # Given up while this was under way.
             if response.status < 300:
-                registration.bound_until = now + _granted_s(registration, request, response)
+                granted = granted_s(request, response, wanted_s=registration.wanted_s)
+                registration.bound_until = now + granted
             self._leave(registration, now)
             return
         if response.status < 300:
@@ -237,7 +254,7 @@ class Registrations:
             self._send(registration, now)
             return True
         if response.status == 423:
-            least_s = _number(response.headers.get("Min-Expires"))
+            least_s = seconds(response.headers.get("Min-Expires"))
             if least_s is not None and registration.wanted_s < least_s <= LONGEST_EXPIRES_S:
                 registration.wanted_s = least_s
                 self._send(registration, now)
@@ -250,7 +267,7 @@ class Registrations:
         if registration.leaving:
             self._forget(registration)
             return
-        expires_s = _granted_s(registration, request, response)
+        expires_s = granted_s(request, response, wanted_s=registration.wanted_s)
         registration.bound_until = now + expires_s
         if expires_s == 0:
             self._fail(registration, response.status, "no binding was made", response, now)
@@ -295,8 +312,8 @@ class Registrations:
         pause_s = full_s * (0.5 + self._core.fraction() / 2)
         asked = None if response is None else response.headers.get("Retry-After")
         # `120 (I am in a meeting);duration=600`, RFC 3261 20.33.
-        seconds = None if asked is None else asked.partition(";")[0].partition("(")[0]
-        return max(pause_s, min(LONGEST_RETRY_AFTER_S, float(_number(seconds) or 0)))
+        text = None if asked is None else asked.partition(";")[0].partition("(")[0]
+        return max(pause_s, min(LONGEST_RETRY_AFTER_S, float(seconds(text) or 0)))
 
     # Housekeeping
 
@@ -324,54 +341,3 @@ class Registrations:
         if registration is None:
             raise LocalSipError(f"there is no registration {handle}")
         return registration
-
-
-def _granted_s(registration: _Registration, request: SipRequest, response: SipResponse) -> int:
-    """
-    For how many seconds a 2xx registered us (10.2.4).
-
-    The registrar lists all bindings of the name, also those of other phones: ours is the one
-    with our Contact. A registrar that rewrites it (behind a NAT) is taken at its only Contact,
-    one that lists none at its Expires header, and one that says nothing granted what we asked.
-    """
-    ours = _contact_uri(request.headers.get("Contact") or "")
-    others: list[int | None] = []
-    for value in _values(response.headers, "Contact"):
-        try:
-            address = NameAddr.parse(value)
-        except RemoteSipError:
-            continue
-        expires_s = _number(address.parameters.get("expires"))
-        if _contact_uri(value) == ours:
-            others = [expires_s]
-            break
-        others.append(expires_s)
-    granted = others[0] if len(others) == 1 else None
-    if granted is None:
-        granted = _number(response.headers.get("Expires"))
-    return min(registration.wanted_s if granted is None else granted, LONGEST_EXPIRES_S)
-
-
-def _contact_uri(value: str) -> tuple[str, str, int] | None:
-    try:
-        uri = SipUri.parse(NameAddr.parse(value).uri)
-    except RemoteSipError:
-        return None
-    return uri.unescaped_user, uri.host.lower(), uri.port or 5060
-
-
-def _values(headers: Headers, name: str) -> list[str]:
-    try:
-        return headers.values(name)
-    except RemoteSipError:
-        return []
-
-
-def _number(text: str | None) -> int | None:
-    """Delta-seconds of a peer; `None` where there are none to be read."""
-    if text is None:
-        return None
-    try:
-        return parse_number(text.strip(), "seconds", maximum=2**32 - 1, clamp=True)
-    except RemoteSipError:
-        return None

@@ -54,7 +54,7 @@ class TransactionUser(Protocol):
         """An ACK that is not that of a refusal."""
         ...
 
-    def on_stray_response(self, response: SipResponse, now: float) -> None:
+    def on_stray_response(self, response: SipResponse, flow: Flow, now: float) -> None:
         """A response to no transaction of ours, such as a 2xx repeated very late."""
         ...
 
@@ -104,6 +104,11 @@ class TransactionLayer:
 
     def __len__(self) -> int:
         return len(self._servers) + len(self._clients)
+
+    @property
+    def awaits_responses(self) -> bool:
+        """Whether a final response to a request of ours is still to come."""
+        return any(client.is_waiting for client in self._clients.values())
 
     def messages_to_send(self) -> list[tuple[bytes, Flow]]:
         """Take everything that waits to be sent."""
@@ -345,8 +350,7 @@ class TransactionLayer:
     def _receive_response(self, response: SipResponse, flow: Flow, now: float) -> None:
         try:
             key = client_key(response)
-            is_success = 200 <= response.status < 300
-            if is_success and response.cseq.method == "INVITE" and not response.to_tag:
+            if response.is_success and response.cseq.method == "INVITE" and not response.to_tag:
                 # Failures without a tag are tolerated; a dialog cannot do without.
                 return
             transaction = self._clients.get(key)
@@ -356,7 +360,7 @@ class TransactionLayer:
                     transaction.flow = flow
                 transaction.receive_response(response, now)
             else:
-                self._user.on_stray_response(response, now)
+                self._user.on_stray_response(response, flow, now)
         except RemoteSipError:
             # A broken response is as good as lost (RFC 3261 18.1.2, RFC 4475 3.1.2).
             return

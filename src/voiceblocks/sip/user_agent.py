@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from voiceblocks.errors import LocalSipError
-from voiceblocks.sip.dialog import Dialog
 from voiceblocks.sip.dialog_requests import DialogRequests
 from voiceblocks.sip.events import EndCause, Event, OptionsAnswered, ProbeAnswered
 from voiceblocks.sip.flow import Flow
+from voiceblocks.sip.former_dialogs import FormerDialogs
 from voiceblocks.sip.incoming_calls import IncomingCalls
 from voiceblocks.sip.invite_usage import Leg, LegEvent, LegState
 from voiceblocks.sip.message import SipRequest, SipResponse
@@ -60,7 +60,10 @@ class UserAgent:
         self._renegotiation = Renegotiation(self._core)
         self._incoming = IncomingCalls(self._core, self._renegotiation)
         self._outgoing = OutgoingCalls(self._core, self._renegotiation)
-        self._registrations = Registrations(self._core)
+        self.registrations = Registrations(self._core)
+        "Commands for registrations."
+        self.former = FormerDialogs(self._core)
+        "Commands for dialogs of an earlier process."
         self._requests = DialogRequests(self._core, self._incoming, self._renegotiation)
 
     # The sans-I/O contract
@@ -98,7 +101,7 @@ class UserAgent:
         for leg in lost:
             self._core.lose(leg, EndCause.TRANSPORT_LOST, now, bye=False)
         self._renegotiation.forget_lost_offers(now)
-        self._registrations.flow_closed(flow, now)
+        self.registrations.flow_closed(flow, now)
 
     def messages_to_send(self) -> list[tuple[bytes, Flow]]:
         """Take what is to be sent, in order."""
@@ -116,6 +119,11 @@ class UserAgent:
     def handle_deadline(self, now: float) -> None:
         """Do what is due."""
         self._core.timers.run_due(now)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no leg is left, and no request of ours waits for its final response."""
+        return not self._core.legs and not self._core.layer.awaits_responses
 
     @property
     def leg_count(self) -> int:
@@ -216,57 +224,6 @@ class UserAgent:
         self._outgoing.send_options(target, flow, now, on_final)
         return number
 
-    # Commands for registrations
-
-    def register(
-        self,
-        *,
-        registrar: str,
-        address: str,
-        flows: Sequence[Flow],
-        now: float,
-        contact_user: str = "",
-        expires_s: int = 3600,
-        credentials: tuple[str, str] | None = None,
-    ) -> int:
-        """
-        Register at a registrar, and stay registered until `unregister`.
-
-        `RegistrationSucceeded` or `RegistrationFailed` follow, each as often as it happens.
-
-        Args:
-            registrar: Request-URI, such as `"sip:carrier.example"`.
-            address: Our address of record, such as `"sip:acme@carrier.example"`.
-            flows: Ways to the registrar, best first; at least one.
-            now: Monotonic seconds.
-            contact_user: User of our Contact, so what calls for us are sent to.
-            expires_s: What we ask for.
-            credentials: User name and password for challenges.
-
-        Returns:
-            The id of its events.
-
-        Raises:
-            ContractViolation: A line break in a value.
-        """
-        return self._registrations.register(
-            registrar=registrar,
-            address=address,
-            contact_user=contact_user or self._core.config.contact_user,
-            flows=flows,
-            now=now,
-            expires_s=expires_s,
-            credentials=credentials,
-        )
-
-    def reroute_registration(self, registration: int, flows: Sequence[Flow]) -> None:
-        """From the next REGISTER on, the registrar is reached by these flows, best first."""
-        self._registrations.reroute(registration, flows)
-
-    def unregister(self, registration: int, now: float) -> None:
-        """Tell the registrar that we are gone; `RegistrationEnded` follows."""
-        self._registrations.unregister(registration, now)
-
     # Commands for both
 
     def hang_up(self, leg: int, now: float) -> None:
@@ -359,25 +316,9 @@ class UserAgent:
         )
 
     def snapshot(self, leg: int) -> str:
-        """JSON with all that `bye_from_snapshot` needs; take it when the leg is answered."""
+        """JSON with all that `FormerDialogs.hang_up` needs; take it when the leg is answered."""
         subject = self._core.leg(leg)
         return subject.require_dialog().snapshot(subject.flow)
-
-    def bye_from_snapshot(self, snapshot: str, flow: Flow, now: float) -> None:
-        """
-        End a dialog of a former process; no event follows.
-
-        Args:
-            snapshot: Of `snapshot`.
-            flow: Our socket to where the peer was; TCP flows are still to be opened.
-            now: Monotonic seconds.
-
-        Raises:
-            ContractViolation: If it is no snapshot.
-        """
-        dialog = Dialog.from_snapshot(snapshot)
-        former = Leg(0, LegState.ENDED, flow, SipRequest("INVITE", dialog.remote_target))
-        self._core.send_bye(former, dialog, now)
 
     def _confirmed(self, leg: int) -> Leg:
         subject = self._core.leg(leg)
@@ -399,9 +340,11 @@ class UserAgent:
         """An ACK that is not that of a refusal."""
         self._incoming.on_ack(request, flow, now)
 
-    def on_stray_response(self, response: SipResponse, now: float) -> None:
+    def on_stray_response(self, response: SipResponse, flow: Flow, now: float) -> None:
         """A response that no transaction waits for."""
-        self._outgoing.on_stray_response(response)
+        if self._outgoing.repeat_ack(response) or self.is_stranger(flow):
+            return
+        self.former.on_stray_response(response, flow)
 
     def admits(self, request: SipRequest, flow: Flow, now: float) -> bool:
         """Whether a request is looked at, or dropped in silence (decision 9)."""

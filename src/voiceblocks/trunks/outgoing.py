@@ -72,25 +72,25 @@ def build_invite(route: TrunkRoute, dest: str, caller: str, host: str) -> Invite
     """
     address = SipUri.parse(route.address)
     target = f"sip:{_written(route, dest)}@{_domain(address)}"
-    ours = address.host if route.username is not None else host
+    customer, domain = _customer(route, address)
     headers: list[tuple[str, str]] = []
     if caller == PRIVATE:
         headers.append(("Privacy", "id"))
         from_ = _ANONYMOUS
         # What the carrier knows of us already, so that it can tell whose call it is.
-        user = None if route.username is None else escaped_user(route.username)
+        user = customer
     else:
         user = _written(route, caller)
-        from_ = f"<sip:{user}@{ours}>"
+        from_ = f"<sip:{user}@{domain or host}>"
     identity = _IDENTITY_HEADERS.get(route.caller_in)
     if identity is not None and user is not None:
-        headers.append((identity, f"<sip:{user}@{ours}>"))
+        headers.append((identity, f"<sip:{user}@{domain or host}>"))
     return InvitePlan(
         request_uri=target + _transport(address),
         from_=from_,
         to=f"<{target}>",
         headers=tuple(headers),
-        credentials=_credentials(route),
+        credentials=route.credentials,
     )
 
 
@@ -109,12 +109,12 @@ def build_registration(route: TrunkRoute) -> RegistrationPlan:
     if route.username is None:
         raise ContractViolation(f"trunk {route.name} has no name to register")
     address = SipUri.parse(route.address)
-    user, at, domain = route.username.partition("@")
+    user, domain = _customer(route, address)
     return RegistrationPlan(
         registrar=f"sip:{_domain(address)}{_transport(address)}",
-        address=f"sip:{escaped_user(user)}@{domain if at else address.host}",
-        contact_user=escaped_user(user),
-        credentials=_credentials(route),
+        address=f"sip:{user}@{domain}",
+        contact_user=user or "",
+        credentials=route.credentials,
     )
 
 
@@ -158,6 +158,14 @@ def _is_at(uri: SipUri, target: SipTarget) -> bool:
     return SipTarget(uri.address, port, transport) == target
 
 
+def _customer(route: TrunkRoute, address: SipUri) -> tuple[str | None, str | None]:
+    """Our user and domain at a trunk that knows us by name, which may hold both (`a@b.example`)."""
+    if route.username is None:
+        return None, None
+    user, _, domain = route.username.partition("@")
+    return escaped_user(user), domain or address.host
+
+
 def _domain(address: SipUri) -> str:
     """Only the domain is named: which server of it takes a request is DNS's business."""
     return address.host if address.port is None else f"{address.host}:{address.port}"
@@ -166,12 +174,6 @@ def _domain(address: SipUri) -> str:
 def _transport(address: SipUri) -> str:
     transport = address.parameters.get("transport")
     return "" if transport is None else f";transport={transport}"
-
-
-def _credentials(route: TrunkRoute) -> tuple[str, str] | None:
-    if route.username is None or route.password is None:
-        return None
-    return route.username, route.password
 
 
 def _written(route: TrunkRoute, number: str) -> str:

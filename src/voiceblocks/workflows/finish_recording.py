@@ -34,6 +34,8 @@ from voiceblocks.recordings.interfaces import (
 )
 from voiceblocks.recordings.spool import HEARD_SUFFIX
 from voiceblocks.recordings.state import RecordingEvent, RecordingState, advance
+from voiceblocks.recordings.store_task import StoreTaskKind
+from voiceblocks.workflows.leave_store_task import leave_task
 
 _log = get_logger("recordings")
 
@@ -58,6 +60,8 @@ class FinishedRecording:
     url: str
     audio: RecordedAudio
     health: AudioHealth
+    awaits_upload: bool = False
+    "It is on local disk, and the remote store gets it later."
 
     @property
     def is_one_way(self) -> bool:
@@ -175,7 +179,7 @@ class FinishRecording:
     async def _store_it(self, audio: RecordedAudio, encoded: EncodedRecording) -> FinishedRecording:
         object_name = f"{audio.name}.{audio.shape.format}"
         try:
-            await self._store.put(object_name, encoded.path)
+            stored = await self._store.put(object_name, encoded.path)
             await self._read_back(object_name, encoded)
         finally:
             encoded.path.unlink(missing_ok=True)
@@ -187,6 +191,7 @@ class FinishRecording:
             url=self._sign_link(object_name),
             audio=audio,
             health=encoded.health,
+            awaits_upload=stored.awaits_upload,
         )
 
     async def _read_back(self, object_name: str, encoded: EncodedRecording) -> None:
@@ -269,7 +274,9 @@ def facts_of(finished: FinishedRecording, reason: EndReason) -> RecordingFacts:
 def note_stored(
     connection: Connection, recording_id: str, finished: FinishedRecording, at_us: int
 ) -> None:
-    """Write down that a recording that was finishing is ready."""
+    """Write down that a recording that was finishing is ready, and that its upload follows."""
+    if finished.awaits_upload and (row := recordings.find(connection, recording_id)) is not None:
+        leave_task(connection, row, StoreTaskKind.UPLOAD, at_us)
     recordings.update(
         connection,
         recording_id,

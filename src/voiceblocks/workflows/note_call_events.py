@@ -132,10 +132,12 @@ def note_call_ended(connection: Connection, event: CallEnded) -> None:
 def _reached_before(connection: Connection, session: Session) -> Disposition:
     """How the last block, which is over, had reached its far end: as it was told then."""
     if session.last_block == "transfer":
+        runs = sessions.list_runs(connection, session.id)
+        begun_us = max((run.created_us for run in runs if run.block == "transfer"), default=0)
         legs = further_legs.list_of_session(connection, session.id)
-        last = [leg for leg in legs if leg.created_us == legs[-1].created_us]
+        # Those of an earlier transfer are not meant: one to a room has none.
+        last = [leg for leg in legs if leg.created_us >= begun_us]
         ends = [Disposition(leg.disposition) for leg in last if leg.disposition is not None]
-        # One to a room has no legs.
         return min(ends, key=MOST_TELLING.index, default=Disposition.FAILED)
     return _reached_at_all(session)
 

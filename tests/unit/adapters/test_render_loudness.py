@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceblocks.adapters.render.loudness import (
-    KEPT_SILENCE_SAMPLES,
+    KEPT_AFTER_SAMPLES,
+    KEPT_BEFORE_SAMPLES,
     prepare_recording,
     prepare_speech,
 )
@@ -39,20 +40,32 @@ def test_peaks() -> None:
 
 
 def test_speech_is_trimmed() -> None:
-    """Whatever silence the engine left, 50 ms remain at either end."""
+    """Whatever silence the engine left, 5 ms remain before the sound, and 50 ms after it."""
     word = tone([440], 500, -20, fade_ms=5)
+    kept = KEPT_BEFORE_SAMPLES + KEPT_AFTER_SAMPLES
     for before, after in ((0, 0), (4000, 12_000), (100, 0), (10, 399)):
         samples = prepare_speech(np.concatenate([silence(before), word, silence(after)]))
-        assert len(samples) == pytest.approx(len(word) + 2 * KEPT_SILENCE_SAMPLES, abs=160)
+        assert len(samples) == pytest.approx(len(word) + kept, abs=160)
         loud = np.flatnonzero(np.abs(samples) > 300)
-        assert abs(int(loud[0]) - KEPT_SILENCE_SAMPLES) < 100
-        assert abs(len(samples) - int(loud[-1]) - KEPT_SILENCE_SAMPLES) < 200
+        assert int(loud[0]) < KEPT_BEFORE_SAMPLES + 100
+        assert abs(len(samples) - int(loud[-1]) - KEPT_AFTER_SAMPLES) < 200
 
 
-def test_recording_keeps_its_length() -> None:
-    """A custom file's own silences are the customer's."""
-    sound = np.concatenate([silence(4000), tone([440], 500, -30), silence(9000)])
-    assert len(prepare_recording(sound)) == len(sound)
+def test_a_weak_consonant_is_no_silence() -> None:
+    """A word's beginning is kept that is 45 dB below its vowel, as a "th" may be."""
+    hiss, vowel = tone([3000], 100, -57, fade_ms=5), tone([440], 500, -12)
+    samples = prepare_speech(np.concatenate([silence(800), hiss, vowel, silence(800)]))
+    assert len(samples) >= len(hiss) + len(vowel)
+
+
+def test_recording_begins_with_its_first_sound() -> None:
+    """Only what is silent at the beginning of a custom file goes; its other silences stay."""
+    word, pause = tone([440], 500, -30), silence(9000)
+    sound = np.concatenate([silence(4000), word, pause, word, pause])
+    samples = prepare_recording(sound)
+    assert abs(len(samples) - (len(sound) - 4000 + KEPT_BEFORE_SAMPLES)) <= 80
+    assert np.flatnonzero(np.abs(samples) > 300)[0] < 200
+    assert len(prepare_recording(pause)) == len(pause)
 
 
 @pytest.mark.parametrize("prepare", [prepare_speech, prepare_recording])
@@ -85,7 +98,9 @@ def test_nothing_at_all() -> None:
 
 @given(st.lists(st.integers(-32768, 32767), max_size=300), st.integers(0, 900))
 def test_any_samples(values: list[int], repeat: int) -> None:
-    """Any input gives int16, of the same length where nothing may be cut."""
+    """Any input gives int16; of a custom file something is always left."""
     samples = np.tile(np.array(values, np.int16), repeat % 7)
     assert prepare_speech(samples).dtype == np.int16
-    assert prepare_recording(samples).shape == samples.shape
+    recording = prepare_recording(samples)
+    assert recording.dtype == np.int16
+    assert min(len(samples), 1) <= len(recording) <= len(samples)

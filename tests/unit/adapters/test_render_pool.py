@@ -138,12 +138,12 @@ async def test_speech_sounds_like_a_telephone(pool: RenderPool) -> None:
     spectrum = np.abs(np.fft.rfft(samples)) ** 2
     hz = np.fft.rfftfreq(len(samples), 1 / 8000)
     assert spectrum[(hz > 150) & (hz < 3400)].sum() > 0.9 * spectrum.sum()
-    # The first and the last sample are silence, and so are nearly all of 50 ms.
-    for end in (samples[:300], samples[-300:][::-1]):
-        assert abs(int(end[0])) < 20
-        assert np.abs(end.astype(int)).max() < 600
+    # The first and the last sample are silence, and so are nearly all of the last 50 ms.
+    assert abs(int(samples[0])) < 20
+    assert abs(int(samples[-1])) < 20
+    assert np.abs(samples[-300:].astype(int)).max() < 600
     loud = np.flatnonzero(np.abs(samples.astype(int)) > 600)
-    assert loud[0] < 1200
+    assert loud[0] < 400
     assert loud[-1] > len(samples) - 1600
 
 

@@ -1,4 +1,4 @@
-"""What record knows beyond the Hoiio documents: off by default, and a status for what is unknown."""
+"""Extensions of record: off by default, and a status of its own for what is unknown."""
 
 from __future__ import annotations
 
@@ -19,16 +19,14 @@ def test_without_extensions_a_record_is_as_documented() -> None:
     command = read()
     assert (command.format, command.beeps, command.finish_keys) == ("mp3", True, "#")
     assert not command.trims_silence
-    assert command.max_silence_s is None
 
 
 def test_every_extension_is_read() -> None:
     """Case does not matter, and keys may come twice."""
-    command = read(format="WAV", beep="no", finish_key="*#*0", trim="silence", max_silence="7")
+    command = read(format="WAV", beep="no", finish_key="*#*0", trim="silence")
     assert (command.format, command.beeps) == ("wav", False)
     assert set(command.finish_keys) == set("*#0")
     assert command.trims_silence
-    assert command.max_silence_s == 7
 
 
 def test_no_key_at_all_may_end_it() -> None:
@@ -43,9 +41,6 @@ def test_no_key_at_all_may_end_it() -> None:
         ("beep", "0"),
         ("finish_key", "A"),
         ("finish_key", "##x"),
-        ("max_silence", "0"),
-        ("max_silence", "3601"),
-        ("max_silence", "1.5"),
         ("trim", "yes"),
     ],
 )

@@ -1,23 +1,28 @@
-"""What a BYE after a restart needs to know: how the far end is reached."""
+"""What a BYE after a restart needs to know: how the far end is reached, and our password there."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from voiceblocks.engine import goodbye
+from voiceblocks.accounts.tokens import UnreadableSecret
+from voiceblocks.engine.goodbye import Goodbyes, remember
 from voiceblocks.sip.flow import Flow
+from voiceblocks.trunks.model import Trunk, TrunkRoute
 
 HERE, THERE = ("192.0.2.9", 5060), ("192.0.2.1", 5061)
 
 
 class FakeEndpoint:
-    """Notes by which way the BYE leaves."""
+    """Notes by which way the BYE leaves, and with which credentials."""
 
     def __init__(self) -> None:
         self.said: list[tuple[str, Flow]] = []
+        self.credentials: list[tuple[str, str] | None] = []
+        self.former = self
 
     def run(self, command: Callable[[Any, float], Any]) -> Any:
         return command(self, 0.0)
@@ -28,8 +33,38 @@ class FakeEndpoint:
     def flow_to(self, host: str, port: int, transport: str = "udp") -> Flow:
         return Flow(transport, HERE, (host, port))
 
-    def bye_from_snapshot(self, snapshot: str, flow: Flow, _now: float) -> None:
+    def hang_up(self, snapshot: str, flow: Flow, _now: float, credentials: Any) -> None:
         self.said.append((snapshot, flow))
+        self.credentials.append(credentials)
+
+
+class FakeAddresses:
+    """Two trunks at one address: the first is taken for both."""
+
+    def __init__(self) -> None:
+        self.trunks = [
+            Trunk(id=name, name=name, address="sip:192.0.2.1", username=name, created_us=1)
+            for name in ("one", "two", "locked")
+        ]
+
+    def trunk_of(self, source: str) -> Trunk | None:
+        return self.trunks[0] if source == THERE[0] else None
+
+
+def open_route(trunk: Trunk) -> TrunkRoute:
+    """The password is the name once more."""
+    if trunk.name == "locked":
+        raise UnreadableSecret("sealed with another key")
+    return TrunkRoute(
+        trunk_id=trunk.id, name=trunk.name, address=trunk.address, username=trunk.username,
+        password=trunk.name,
+    )  # fmt: skip
+
+
+def goodbyes(endpoint: Any) -> Goodbyes:
+    """Over an endpoint that sends nothing."""
+    addresses: Any = FakeAddresses()
+    return Goodbyes(endpoint, addresses, open_route)
 
 
 @pytest.mark.parametrize(
@@ -45,12 +80,39 @@ class FakeEndpoint:
 def test_a_trunk_over_tcp_hears_its_goodbye_over_tcp(flow: Flow, transport: str) -> None:
     """By a new connection, since that of the former process is gone."""
     endpoint: Any = FakeEndpoint()
-    goodbye.say(endpoint, goodbye.remember(endpoint, 1, flow))
+    goodbyes(endpoint).say(remember(endpoint, 1, flow))
     assert endpoint.said == [("{}", Flow(transport, HERE, THERE))]
 
 
 def test_what_an_older_version_remembered_is_said_by_udp() -> None:
     """It did not know of transports."""
     endpoint: Any = FakeEndpoint()
-    goodbye.say(endpoint, '{"remote": ["192.0.2.1", 5061], "snapshot": "{}"}')
+    goodbyes(endpoint).say('{"remote": ["192.0.2.1", 5061], "snapshot": "{}"}')
     assert endpoint.said == [("{}", Flow("udp", HERE, THERE))]
+
+
+@pytest.mark.parametrize(
+    ("trunk_id", "remote", "credentials"),
+    [
+        ("two", THERE, ("two", "two")),
+        (None, THERE, ("one", "one")),
+        ("removed", THERE, ("one", "one")),
+        (None, ("192.0.2.200", 5060), None),
+        ("locked", THERE, None),
+    ],
+    ids=["called by it", "called us", "gone", "no trunk", "unreadable password"],
+)
+def test_the_password_is_that_of_the_trunk(
+    trunk_id: str | None, remote: tuple[str, int], credentials: tuple[str, str] | None
+) -> None:
+    """Of the one by which we called, else of the one at that address; without it BYE goes, too."""
+    endpoint: Any = FakeEndpoint()
+    goodbyes(endpoint).say(remember(endpoint, 1, Flow("udp", HERE, remote), trunk_id))
+    assert endpoint.credentials == [credentials]
+
+
+def test_no_password_is_remembered() -> None:
+    """What lies in the database names the trunk, and nothing secret."""
+    endpoint: Any = FakeEndpoint()
+    facts = json.loads(remember(endpoint, 1, Flow("udp", HERE, THERE), "two"))
+    assert set(facts) == {"remote", "transport", "snapshot", "trunk"}

@@ -256,6 +256,44 @@ async def test_a_silent_address_is_left_while_there_is_another(
     await connecting
 
 
+@pytest.mark.parametrize("trunks", [("one",), ("one", "lost"), ("one", "lost", "gone")])
+async def test_the_last_address_that_can_be_found_has_all_our_patience(
+    monkeypatch: pytest.MonkeyPatch, trunks: tuple[str, ...]
+) -> None:
+    """Trunks behind it whose names lead nowhere are no other way: it is waited for."""
+    monkeypatch.setattr(outgoing_leg, "SHOWS_LIFE_S", 0.0)
+    parts = FakeParts(one=["192.0.2.1"])
+    leg = a_leg(parts, *trunks)
+    connecting = asyncio.create_task(leg.connect())
+    await asyncio.sleep(0.01)
+    await settle()
+    assert not connecting.done()
+    assert parts.core.hung_up == []
+    leg.on_final(Answered(1, SDP, RESPONSE))
+    await connecting
+    assert leg.state is LegState.UP
+
+
+async def test_an_answer_that_comes_while_the_next_trunk_is_looked_up_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Slow name servers cost no call."""
+    monkeypatch.setattr(outgoing_leg, "SHOWS_LIFE_S", 0.0)
+    parts = FakeParts(one=["192.0.2.1"])
+    targets = parts.targets.targets
+    slow: asyncio.Future[list[SipTarget]] = asyncio.get_running_loop().create_future()
+    parts.targets.targets = (  # type: ignore[method-assign]
+        lambda route: targets(route) if route.name == "one" else slow  # type: ignore[assignment,return-value]
+    )
+    leg = a_leg(parts, "one", "slow")
+    connecting = asyncio.create_task(leg.connect())
+    await asyncio.sleep(0.01)
+    leg.on_final(Answered(1, SDP, RESPONSE))
+    slow.set_result([SipTarget("192.0.2.2", 5060)])
+    await connecting
+    assert [address for address, _uri in parts.core.invites] == ["192.0.2.1"]
+
+
 async def test_a_trunk_that_is_trying_is_not_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """100 shows life: many a network takes longer than our patience until a phone rings."""
     monkeypatch.setattr(outgoing_leg, "SHOWS_LIFE_S", 0.0)
@@ -362,15 +400,16 @@ async def test_contacts_of_a_redirection_are_tried_on_the_trunk_only() -> None:
 
 
 async def test_an_answer_without_usable_media_is_hung_up() -> None:
-    """200 with SDP that is no answer to ours: BYE, and the leg has failed."""
-    parts = FakeParts(one=["192.0.2.1"])
-    leg = a_leg(parts, "one")
+    """200 with SDP that is no answer to ours: BYE, and nobody calls the person a second time."""
+    parts = FakeParts(one=["192.0.2.1", "192.0.2.2"], two=["192.0.2.3"])
+    leg = a_leg(parts, "one", "two")
     connecting = asyncio.create_task(leg.connect())
     await settle()
     leg.on_final(Answered(1, b"nonsense", RESPONSE))
     await gone(connecting)
     assert leg.disposition is Disposition.FAILED
-    assert 1 in parts.core.hung_up
+    assert parts.core.hung_up == [1]
+    assert len(parts.core.invites) == 1
 
 
 async def test_early_media_are_seen() -> None:

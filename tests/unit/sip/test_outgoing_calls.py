@@ -483,7 +483,7 @@ def test_bye_after_a_restart() -> None:
     leg, invite, _ = answered(agent)
     snapshot = agent.ua.snapshot(leg)
     fresh = Agent(seed=2)
-    fresh.ua.bye_from_snapshot(snapshot, FLOW, fresh.now)
+    fresh.ua.former.hang_up(snapshot, FLOW, fresh.now)
     (bye,) = fresh.take()
     assert (bye.method, bye.uri, bye.call_id) == (
         "BYE",
@@ -495,4 +495,4 @@ def test_bye_after_a_restart() -> None:
     fresh.hear(response_to(bye, 200))
     fresh.assert_nothing_left()
     with pytest.raises(ContractViolation):
-        fresh.ua.bye_from_snapshot('{"version": 7}', FLOW, fresh.now)
+        fresh.ua.former.hang_up('{"version": 7}', FLOW, fresh.now)

@@ -35,7 +35,7 @@ def register(agent: Agent, **settings) -> tuple[int, SipRequest]:
         "now": agent.now,
         "credentials": ("acme", "secret"),
     } | settings
-    handle = agent.ua.register(**settings)
+    handle = agent.ua.registrations.register(**settings)
     (request,) = agent.take()
     return handle, request
 
@@ -88,7 +88,7 @@ def test_challenged_granted_refreshed_and_removed() -> None:
     assert nonce_count(refresh) == ("n1", "00000002")
     accept(agent, refresh)
     agent.events()
-    agent.ua.unregister(handle, agent.now)
+    agent.ua.registrations.unregister(handle, agent.now)
     (removal,) = agent.take()
     assert removal.expires == 0
     assert nonce_count(removal) == ("n1", "00000003")
@@ -276,11 +276,11 @@ def test_rerouting_takes_effect_with_the_next_request() -> None:
     agent = Agent()
     handle, request = register(agent)
     accept(agent, request, 60)
-    agent.ua.reroute_registration(handle, [SECOND, FLOW])
+    agent.ua.registrations.reroute(handle, [SECOND, FLOW])
     (request,) = agent.wait(30.1)
     assert agent.log[-1][2] == FLOW
     accept(agent, request, 60)
-    agent.ua.reroute_registration(handle, [SECOND])
+    agent.ua.registrations.reroute(handle, [SECOND])
     agent.wait(30.1)
     assert agent.log[-1][2] == SECOND
 
@@ -310,7 +310,7 @@ def test_given_up_while_a_register_is_under_way() -> None:
     """The removal follows its answer, since only one may be under way."""
     agent = Agent()
     handle, request = register(agent)
-    agent.ua.unregister(handle, agent.now)
+    agent.ua.registrations.unregister(handle, agent.now)
     assert agent.take() == []
     contact = f"{request.headers.get('Contact')};expires=3600"
     (removal,) = agent.hear(response_to(request, 200, contact=contact))
@@ -327,7 +327,7 @@ def test_given_up_before_it_succeeded(status: int | None) -> None:
     """Nothing is removed that was never made, and nothing is tried again."""
     agent = Agent()
     handle, request = register(agent)
-    agent.ua.unregister(handle, agent.now)
+    agent.ua.registrations.unregister(handle, agent.now)
     if status is None:
         agent.wait(33)
     else:
@@ -344,14 +344,14 @@ def test_given_up_after_a_failed_refresh() -> None:
     (refresh,) = agent.wait(30.1)
     agent.hear(response_to(refresh, 500))
     agent.events()
-    agent.ua.unregister(handle, agent.now)
-    agent.ua.unregister(handle, agent.now)
+    agent.ua.registrations.unregister(handle, agent.now)
+    agent.ua.registrations.unregister(handle, agent.now)
     (removal,) = agent.take()
     assert removal.expires == 0
     agent.wait(33)
     assert agent.event() == RegistrationEnded(handle)
     with pytest.raises(LocalSipError):
-        agent.ua.unregister(handle, agent.now)
+        agent.ua.registrations.unregister(handle, agent.now)
     agent.assert_nothing_left()
 
 

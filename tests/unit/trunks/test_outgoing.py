@@ -82,14 +82,29 @@ def test_numbers_as_the_carrier_writes_them(
     assert read(wire, number_format, country) == number
 
 
-def test_a_private_caller_of_a_customer() -> None:
-    """The identity header names the customer, whom the carrier knows anyway; Privacy hides it."""
-    route = a_route(caller_in=CallerIn.PAI, username="acme@pbx", password="p")
+@pytest.mark.parametrize(
+    ("username", "identity"),
+    [
+        ("acme", "<sip:acme@sip.carrier.example>"),
+        ("acme@voip.example", "<sip:acme@voip.example>"),
+        ("a b", "<sip:a%20b@sip.carrier.example>"),
+    ],
+)
+def test_a_private_caller_of_a_customer(username: str, identity: str) -> None:
+    """The identity is the address that we register, and no other header has anything of it."""
+    route = a_route(caller_in=CallerIn.PAI, username=username, password="p")
     plan = build_invite(route, DEST, "private", HERE)
-    assert plan.headers == (
-        ("Privacy", "id"),
-        ("P-Asserted-Identity", "<sip:acme%40pbx@sip.carrier.example>"),
-    )
+    assert plan.headers == (("Privacy", "id"), ("P-Asserted-Identity", identity))
+    assert plan.from_ == '"Anonymous" <sip:anonymous@anonymous.invalid>'
+    assert username.partition("@")[0] not in plan.request_uri + plan.to
+
+
+def test_a_customer_with_a_domain_of_its_own_calls_from_there() -> None:
+    """The number stands in the domain that the user name names."""
+    route = a_route(caller_in=CallerIn.PPI, username="acme@voip.example", password="p")
+    plan = build_invite(route, DEST, "+6531580000", HERE)
+    assert plan.from_ == "<sip:+6531580000@voip.example>"
+    assert plan.headers == (("P-Preferred-Identity", "<sip:+6531580000@voip.example>"),)
 
 
 def test_only_the_trunks_own_servers_are_followed() -> None:
@@ -123,6 +138,8 @@ def test_the_route_of_a_trunk_has_its_password_in_clear() -> None:
     assert route_of(a_trunk(), key).password is None
     with pytest.raises(UnreadableSecret):
         route_of(trunk, SecretKey.generate())
+    # A changed key opens what the one before it sealed, as long as that is kept.
+    assert route_of(trunk, SecretKey(SecretKey.generate().key, (key,))).password == "hunter2"
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,29 @@ async def test_a_store_that_fails_twice_is_asked_a_third_time(
     assert list(tmp_path.glob("*.work")) == []
 
 
+async def test_what_reads_back_different_is_stored_again(
+    finish: FinishRecording, store: FakeStore
+) -> None:
+    """A disk that swaps a byte is found out before anybody is told that the recording is ready."""
+    store.damages = 1
+    finished = await finish(some_audio(), EndReason.FINISH_KEY)
+    assert finished is not None
+    assert store.objects == {"rec-1.mp3": b"800"}
+    store.damages = 3
+    assert await finish(some_audio(), EndReason.FINISH_KEY) is None
+
+
+@pytest.mark.parametrize(("absent_ms", "one_way"), [(0, False), (1850, False), (1960, True)])
+async def test_one_way_audio_is_seen(
+    finish: FinishRecording, encoder: FakeEncoder, absent_ms: int, one_way: bool
+) -> None:
+    """Next to nothing came from the caller for all of two seconds: not so for pauses."""
+    encoder.absent_ms = absent_ms
+    finished = await finish(some_audio(16_000), EndReason.HANGUP)
+    assert finished is not None
+    assert finished.is_one_way is one_way
+
+
 async def test_it_is_not_asked_for_ever(finish: FinishRecording, store: FakeStore) -> None:
     """Somebody is on the line: the block ends without a recording."""
     store.failures = 3

@@ -203,19 +203,29 @@ async def test_a_transfer_that_is_cut_off_before_it_calls_tells_its_status(
     assert notification["transfer_cause"] == "cancelled"
 
 
+@pytest.mark.parametrize("earlier", [(), ("busy",)])
 @pytest.mark.parametrize(
     ("disposition", "status"), [("busy", "busy"), ("no_answer", "unanswered"), (None, "failed")]
 )
 async def test_a_call_that_ends_after_a_failed_transfer_tells_how_that_had_failed(
-    database: Database, disposition: str | None, status: str
+    database: Database, disposition: str | None, status: str, earlier: tuple[str, ...]
 ) -> None:
-    """As it was told then; one to a room had no legs."""
+    """As it was told then, whatever came of an earlier one; one to a room had no legs."""
 
     def happen(connection: Connection) -> list[Mapping[str, str]]:
         a_live_call(connection, state=SessionState.WAITING, run_id=None, last_block="transfer")
-        if disposition is not None:
-            leg = a_leg(disposition=disposition, answered_us=None, debit=None)
-            further_legs.insert(connection, leg)
+        ends = (*earlier, disposition)
+        for number, end in enumerate(ends, 2):
+            began = {"created_us": CREATED_US + number}
+            finished = {"finished_us": CREATED_US + number, "end_reason": "completed"}
+            run = a_run(f"run_{number}", block="transfer", recording_id=None, **began, **finished)
+            sessions.insert_run(connection, run)
+            if end is not None:
+                leg = a_leg(
+                    f"leg_{number}", number=number, disposition=end, answered_us=None,
+                    debit=None, **began,
+                )  # fmt: skip
+                further_legs.insert(connection, leg)
         the_call_ends(connection)
         return told(connection)
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from voiceblocks.audio import g711
 from voiceblocks.speech.interfaces import Clip
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 "Part of every key: change it when levels, trimming or filters change."
 
 _HASH_BYTES = 1 << 20

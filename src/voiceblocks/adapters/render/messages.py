@@ -1,10 +1,13 @@
 """What the control process and the children of the render pool say to each other.
 
-A child has one of three roles: `encode` (recordings), `speech` (texts) and `files`
-(custom audio and what we generate). Audio itself never travels here, only paths.
+A child has one of four roles: `encode` (recordings), `speech` (texts, by espeak-ng), `piper`
+(texts, by Piper's voices) and `files` (custom audio, a server's speech, and what we
+generate). Audio itself never travels here, only paths.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import msgspec
 
@@ -59,6 +62,8 @@ class RenderFile(msgspec.Struct, frozen=True, tag="file"):
     key: str
     source: str
     extension: str
+    is_speech: bool = False
+    "Whether it is a server's speech, whose silence at both ends goes."
 
 
 class RenderBeep(msgspec.Struct, frozen=True, tag="beep"):
@@ -83,11 +88,28 @@ class RenderRingTone(msgspec.Struct, frozen=True, tag="ring_tone"):
     country: str
 
 
+class FoundVoice(msgspec.Struct, frozen=True):
+    """A voice of Piper's folder that can be used."""
+
+    name: str
+    "Its path in the folder, without `.onnx`."
+    language: str
+    "A code of `speech.languages`."
+    gender: Literal["", "female", "male"]
+    "Empty where nobody said: it serves both."
+    version: str
+    "Changes with its files."
+
+
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """The child's first message."""
 
     engine_version: str = ""
     "Of the speech engine, as part of cache keys; empty where there is none."
+    voices: list[FoundVoice] = []
+    "Of the `piper` role."
+    complaints: list[str] = []
+    "A sentence for each thing that is wrong with them."
 
 
 class Encoded(msgspec.Struct, frozen=True, tag="encoded"):
@@ -112,6 +134,8 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
     job: int
     reason: str
+    no_sound: bool = False
+    "Whether there was nothing to say."
 
 
 Render = RenderSpeech | RenderFile | RenderBeep | RenderHoldMusic | RenderRingTone

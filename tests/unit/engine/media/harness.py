@@ -19,7 +19,8 @@ from voiceblocks.engine.media import messages as m
 from voiceblocks.engine.media.keeper import KeptRow
 from voiceblocks.engine.media.ports import PortPool
 from voiceblocks.engine.media.ring import Arena
-from voiceblocks.engine.media.worker import TICK_S, Worker
+from voiceblocks.engine.media.worker import Worker
+from voiceblocks.engine.media.worker_loop import TICK_S
 from voiceblocks.recordings.spool import SpoolWriter, open_spool
 from voiceblocks.rtp.packet import RtpPacket
 
