@@ -122,6 +122,10 @@ class Settings(BaseSettings):
     "No call lives longer; a running block's max_duration counts on top."
     drain_timeout_s: float = Field(default=60, ge=0)
     "After draining so long, recordings are finished with `record_end=server_restart`."
+    cache_max_mb: int = Field(default=3072, ge=1)
+    "Rendered prompts (two thirds) and downloaded audio files (one third)."
+    keep_cache_days: int = Field(default=30, ge=0)
+    "Since they were last used; 0 means for ever."
     keep_recordings_days: int = Field(default=0, ge=0)
     "0 means for ever."
     keep_story_days: int = Field(default=30, ge=0)

@@ -58,28 +58,27 @@ class RecordingDownloads:
             )
         if file is None:
             return _text(HTTPStatus.NOT_FOUND, "There is no such recording.")
-        content_type = _CONTENT_TYPES[name.rpartition(".")[2]]
         if file.redirect_url is not None:
             headers = {**_PRIVATE, "location": file.redirect_url}
             return Response(status_code=HTTPStatus.TEMPORARY_REDIRECT, headers=headers)
         if file.is_once:
-            return _whole(request, file, content_type)
-        return _answer(request, file, content_type)
+            return _whole(request, file)
+        return answer_file(request, file)
 
 
-def _whole(request: Request, file: RecordingFile, content_type: str) -> Response:
+def _whole(request: Request, file: RecordingFile) -> Response:
     """There is no second request in which a reader could get the rest."""
-    headers = {**_PRIVATE, "accept-ranges": "none", "content-type": content_type}
+    headers = {**_PRIVATE, "accept-ranges": "none"}
     return _bytes(request, file, ByteRange(0, file.size_bytes), HTTPStatus.OK, headers)
 
 
-def _answer(request: Request, file: RecordingFile, content_type: str) -> Response:
+def answer_file(request: Request, file: RecordingFile) -> Response:
+    """Answer GET or HEAD with a recording, or the part of it that was asked for."""
     etag = f'"{file.sha256}"' if file.sha256 else None
     modified_s = file.last_modified_us // 1_000_000
     headers = {
         **_PRIVATE,
         "accept-ranges": "bytes",
-        "content-type": content_type,
         "last-modified": formatdate(modified_s, usegmt=True),
     }
     if etag is not None:
@@ -113,6 +112,7 @@ def _bytes(
     status: HTTPStatus,
     headers: dict[str, str],
 ) -> Response:
+    headers["content-type"] = _CONTENT_TYPES[file.name.rpartition(".")[2]]
     headers["content-length"] = str(wanted.end - wanted.start)
     if request.method == "HEAD":
         return Response(headers=headers)

@@ -137,6 +137,8 @@ sessions = Table(
     Index(None, "account_id", "state"),
     # An application's history, newest first, page by page.
     Index(None, "app_id", "created_us", "id"),
+    # The console's, likewise.
+    Index(None, "created_us", "id"),
 )
 
 # Legs beside the session's own: what a transfer dialled, or the second of `voice/call`.
@@ -218,6 +220,7 @@ recordings = Table(
     Column("deleted_us", BigInteger),
     Index(None, "state"),
     Index(None, "session_id"),
+    Index(None, "created_us", "id"),
     # What an account has stored, and what of an application is too old.
     Index(None, "app_id", "state", "ready_us"),
 )
@@ -285,6 +288,7 @@ notifications = Table(
     Column("settled_us", BigInteger),
     UniqueConstraint("session_id", "sequence"),
     Index(None, "state", "next_attempt_us"),
+    Index(None, "created_us", "id"),
 )
 
 notification_attempts = Table(
@@ -334,6 +338,44 @@ trunks = Table(
     Column("dtmf", String(12), nullable=False),
     Column("disabled_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
+)
+
+# People who sign in to the console; see `users.model`.
+users = Table(
+    "users",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("role", String(12), nullable=False),
+    Column("account_id", String(32), ForeignKey("accounts.id")),
+    Column("password_hash", Text),
+    Column("failed_count", Integer, nullable=False),
+    Column("locked_until_us", BigInteger),
+    Column("disabled_us", BigInteger),
+    Column("created_us", BigInteger, nullable=False),
+)
+
+sign_in_links = Table(
+    "sign_in_links",
+    metadata,
+    Column("lookup", LargeBinary(32), primary_key=True),
+    Column("user_id", String(32), ForeignKey("users.id"), nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+    Column("used_us", BigInteger),
+    Column("created_us", BigInteger, nullable=False),
+    Index(None, "user_id"),
+)
+
+# Browsers that are signed in.
+visits = Table(
+    "visits",
+    metadata,
+    Column("lookup", LargeBinary(32), primary_key=True),
+    Column("user_id", String(32), ForeignKey("users.id"), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+    Index(None, "user_id"),
+    Index(None, "seen_us"),
 )
 
 # How each node's registrations stand; see `trunks.model.TrunkRegistration`. A trunk that is
