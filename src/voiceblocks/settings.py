@@ -11,13 +11,14 @@ import os
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Network = IPv4Network | IPv6Network
 Networks = Annotated[tuple[Network, ...], NoDecode]
+Seconds = Annotated[tuple[float, ...], NoDecode]
 
 LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
@@ -112,12 +113,24 @@ class Settings(BaseSettings):
     "As the original; raise it freely."
     max_room_participants: int = Field(default=8, ge=2)
     "Of one conference room; as the original."
+    call_dest1_sees: Literal["dest2", "account"] = "dest2"
+    "Which number `voice/call` shows to dest1: dest2's, or what the account shows by default."
     dials_per_minute: int = Field(default=60, ge=1)
     "Outgoing calls that an account may begin in a minute, unless it has a figure of its own."
     answer_timeout_s: float = Field(default=60, gt=0)
     "Ringing without a block."
     idle_timeout_s: float = Field(default=30, gt=0)
     "A session whose application sends no next block."
+    notify_retry_pauses_s: Seconds = (
+        *(30, 120, 600, 3600, 10_800, 21_600, 43_200),
+        *(86_400, 86_400, 86_400, 86_400),
+    )
+    """After a call, pauses between the attempts to tell what lasts (comma list), once its
+    first six within 8 s have failed; then it is given up."""
+    notify_retry_jitter: float = Field(default=0.2, ge=0, le=1)
+    "Share of each such pause that chance adds at most."
+    notify_requests_per_host: int = Field(default=128, ge=1)
+    "Notifications on their way to one host at the same time."
     max_call_s: int = Field(default=14_400, ge=1)
     "No call lives longer; a running block's max_duration counts on top."
     drain_timeout_s: float = Field(default=60, ge=0)
@@ -145,6 +158,15 @@ class Settings(BaseSettings):
                 for part in value.split(",")
                 if part.strip()
             )
+        return value
+
+    @field_validator("notify_retry_pauses_s", mode="before")
+    @classmethod
+    def _split_pauses(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = tuple(float(part) for part in value.split(",") if part.strip())
+        if isinstance(value, tuple) and not all(0 < pause <= 31_536_000 for pause in value):
+            raise ValueError("each pause is a number of seconds above 0, such as 30,120,600")
         return value
 
     @field_validator("http_listen", "admin_listen", "sip_listen")

@@ -33,6 +33,7 @@ from voiceblocks.api.http_server import HttpServer
 from voiceblocks.api.metrics import ApiMetrics
 from voiceblocks.api.rate_limits import InMemoryRateLimiter
 from voiceblocks.api.recordings import answer_file
+from voiceblocks.calls.events import EndReason
 from voiceblocks.console.app import create_console
 from voiceblocks.console.handlers import ConsoleHandlers
 from voiceblocks.database.migrate import upgrade
@@ -46,6 +47,7 @@ from voiceblocks.engine.registrations import Registrations
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.errors import VoiceblocksError
 from voiceblocks.log import get_logger
+from voiceblocks.notifications.retry import RetrySchedule
 from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.cache_limits import download_cache_limits, prompt_cache_limits
@@ -60,19 +62,22 @@ from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.delete_recording import EraseRecording
-from voiceblocks.workflows.deliver_notifications import NotificationDelivery
+from voiceblocks.workflows.deliver_notifications import DeliveryLimits, NotificationDelivery
 from voiceblocks.workflows.expire_recordings import ExpireRecordings
 from voiceblocks.workflows.finish_left_over import FinishLeftOver
 from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
+from voiceblocks.workflows.forget_attempts import ForgetAttempts
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.keep_trunks import KeepTrunks
+from voiceblocks.workflows.meter_calls import MeterCalls
 from voiceblocks.workflows.moderate_call import ModerateCall
 from voiceblocks.workflows.place_call import PlaceCall
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
 from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.query_calls import QueryCalls
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
+from voiceblocks.workflows.request_parts import RequestParts
 from voiceblocks.workflows.serve_recording import ServeRecording, link_signer
 from voiceblocks.workflows.settle_stores import SettleStores
 from voiceblocks.workflows.show_to_people import ShowToPeople
@@ -143,6 +148,8 @@ class Node:
             self._clock,
             newest_token(key),
             on_first_attempt=lambda session_id, _at_us: self._engine.application_told(session_id),
+            limits=DeliveryLimits(in_flight_per_host=settings.notify_requests_per_host),
+            schedule=RetrySchedule(settings.notify_retry_pauses_s, settings.notify_retry_jitter),
         )
         sign_link = link_signer(key, self._public_url, settings.link_ttl_s, self._clock)
         finish_recording = FinishRecording(
@@ -174,13 +181,18 @@ class Node:
             finish_recording=finish_recording,
             outbox=self._delivery,
         )
+        self._meter = MeterCalls(
+            database=self._database,
+            end_call=lambda session_id: self._engine.end_call(session_id, EndReason.CREDIT_USED_UP),
+            clock=self._clock,
+        )
         open_route = functools.partial(route_of, key=key)
         self._engine = self._make_engine(finish_recording, finish_monitor, open_route)
         self._registrations = Registrations(
             self._engine.endpoint, self._addresses, open_route, self._clock, settings.node
         )
         self._engine.on_registration = self._registrations.on_event
-        requests = self._make_request_preparer(folders.downloads)
+        parts = self._make_request_parts(key, self._make_request_preparer(folders.downloads))
         serve_recording = functools.partial(
             ServeRecording,
             database=self._database,
@@ -205,8 +217,8 @@ class Node:
         )
         self._make_http(
             ApiHandlers(
-                blocks=self._make_submit_block(key, requests),
-                calls=self._make_place_call(key, requests),
+                blocks=SubmitBlock(parts),
+                calls=PlaceCall(parts),
                 queries=QueryCalls(self._database, self._clock),
                 moderation=ModerateCall(self._database, self._engine),
                 rate_limiter=InMemoryRateLimiter(
@@ -255,6 +267,9 @@ class Node:
             asyncio.create_task(self._stores.run()),
             asyncio.create_task(expire.run()),
             asyncio.create_task(self._keep_trunks.run()),
+            asyncio.create_task(
+                ForgetAttempts(self._database, self._clock, settings.keep_attempts_days).run()
+            ),
         }
 
     def ready_line(self) -> str:
@@ -280,6 +295,7 @@ class Node:
         self._draining = True
         await self._registrations.stop()
         await self._engine.stop()
+        await self._meter.stop()
         # What it had not finished is left for the next start.
         for task in self._in_background:
             task.cancel()
@@ -327,6 +343,7 @@ class Node:
                 encoder=self._render,
                 finish_recording=finish_recording,
                 finish_monitor=finish_monitor,
+                meter=self._meter,
                 outbox=self._delivery,
             ),
             clock=self._clock,
@@ -349,19 +366,8 @@ class Node:
             NotifyUrlCheck(self._http, self._clock),
         )
 
-    def _make_submit_block(self, key: SecretKey, requests: RequestPreparer) -> SubmitBlock:
-        return SubmitBlock(
-            database=self._database,
-            key=key,
-            requests=requests,
-            calls=self._engine,
-            outbox=self._delivery,
-            rules=self._outgoing_rules(),
-            clock=self._clock,
-        )
-
-    def _make_place_call(self, key: SecretKey, requests: RequestPreparer) -> PlaceCall:
-        return PlaceCall(
+    def _make_request_parts(self, key: SecretKey, requests: RequestPreparer) -> RequestParts:
+        return RequestParts(
             database=self._database,
             key=key,
             requests=requests,
@@ -377,6 +383,7 @@ class Node:
             node=settings.node,
             max_calls_per_account=settings.max_calls_per_account,
             dials_per_minute=settings.dials_per_minute,
+            dest1_sees_dest2=settings.call_dest1_sees == "dest2",
         )
 
     def _make_http(self, handlers: ApiHandlers, console: ConsoleHandlers) -> None:

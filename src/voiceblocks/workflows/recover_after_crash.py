@@ -27,7 +27,7 @@ from voiceblocks.calls.events import (
     EndReason,
     RecordedAudio,
 )
-from voiceblocks.database import further_legs, notifications, recordings, sessions
+from voiceblocks.database import due_notifications, further_legs, recordings, sessions
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import StoreError, VoiceblocksError
 from voiceblocks.ids import RecordingId
@@ -217,17 +217,17 @@ class RecoverAfterCrash:
 
 def _look(connection: Connection, node: str) -> list[_LeftBehind]:
     # Whoever had claimed them is dead; nobody should wait until the claims run out.
-    notifications.release_claims(connection, node)
+    due_notifications.release_claims(connection, node)
     found = []
     for session in sessions.list_unfinished(connection, node):
         runs = sessions.list_runs(connection, session.id)
-        signs = [session.created_us, session.answered_us or 0]
+        # A leg that was answered lasted for a moment at least: that is a started block.
+        signs = [session.created_us, (session.answered_us or -1) + 1, session.metered_us or 0]
         signs += [run.finished_us or run.created_us for run in runs]
         # What a forced hang-up cut off is told before it (decision 1).
         runs.sort(key=lambda run: run.id != session.run_id)
         unfinished = tuple(run for run in runs if run.finished_us is None)
         legs = further_legs.list_of_session(connection, session.id)
-        # A leg that was answered lasted for a moment at least: that is a started minute.
         signs += [leg.ended_us or (leg.answered_us or 0) + 1 for leg in legs]
         dialogs = [session.dialog, *(leg.dialog for leg in legs if leg.ended_us is None)]
         up = tuple(dialog for dialog in dialogs if dialog is not None)
@@ -269,7 +269,8 @@ def _reached(left: _LeftBehind, run: BlockRun) -> Disposition | None:
         case "dial":
             answered = left.session.answered_us is not None
         case "transfer":
-            answered = left.connected
+            # A room is entered without a leg of its own.
+            answered = left.connected or left.session.room is not None
         case _:
             return None
     return Disposition.ANSWERED if answered else Disposition.FAILED

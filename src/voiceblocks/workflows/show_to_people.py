@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from sqlalchemy import Connection
 
 from voiceblocks.accounts.model import Account, Application, Number
-from voiceblocks.database import accounts, console_lists, notifications, trunks
+from voiceblocks.database import accounts, console_lists, notification_attempts, trunks
 from voiceblocks.database.console_lists import Cursor, RecordingOfCall
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.notifications.model import Attempt, Notification
@@ -146,7 +146,7 @@ class ShowToPeople:
             )
             if not found:
                 return None
-            return found[0], notifications.list_attempts(connection, found[0].id)
+            return found[0], notification_attempts.list_of(connection, found[0].id)
 
         return await self._database.run(look)
 

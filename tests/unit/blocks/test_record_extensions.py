@@ -1,12 +1,9 @@
-"""Extensions of record: off by default, and a status of its own for what is unknown."""
+"""Extensions of record: off by default. What is unknown has a status: see `test_commands`."""
 
 from __future__ import annotations
 
-import pytest
-
 from voiceblocks.blocks.fields import Fields
 from voiceblocks.blocks.record import RecordCommand
-from voiceblocks.errors import InvalidRequest
 
 
 def read(**fields: str) -> RecordCommand:
@@ -32,20 +29,3 @@ def test_every_extension_is_read() -> None:
 def test_no_key_at_all_may_end_it() -> None:
     """`finish_key=none`: only the limit and the end of the call do."""
     assert read(finish_key="none").finish_keys == ""
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("format", "ogg"),
-        ("beep", "0"),
-        ("finish_key", "A"),
-        ("finish_key", "##x"),
-        ("trim", "yes"),
-    ],
-)
-def test_an_unknown_value_has_its_status(name: str, value: str) -> None:
-    """What we do not know is refused: a typing error must not change a recording in silence."""
-    with pytest.raises(InvalidRequest) as refused:
-        read(**{name: value})
-    assert refused.value.status == f"error_invalid_{name}"
