@@ -104,6 +104,8 @@ class Node:
         """Put everything together; returns when calls and requests are taken."""
         settings = self._settings
         check_addresses(settings)
+        self._http = GuardedHttp(settings.effective_private_targets)
+        speech = speech_setup(settings, self._http)
         folders = make_folders(settings)
         self._lock = await asyncio.to_thread(lock_folder, folders.root)
         key = load_or_create(settings.effective_secret_key_file)
@@ -113,8 +115,6 @@ class Node:
         salvaged: dict[str, int] = {}
         for rings in (*folders.earlier_rings, folders.rings):
             salvaged |= await asyncio.to_thread(salvage, rings, folders.spools)
-        self._http = GuardedHttp(settings.effective_private_targets)
-        speech = speech_setup(settings, self._http)
         self._render = RenderPool(folders.prompts, folders.work, speech=speech)
         self._plane = MediaPlane(
             workers=settings.effective_media_workers,
