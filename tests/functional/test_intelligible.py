@@ -1,4 +1,4 @@
-"""What a caller hears of speech, after SIP, RTP and the phone's decoder: whole, level, and understood.
+"""What a caller hears of speech after SIP, RTP and decoding: whole, level, and understood.
 
 ```
 phone                     server                      speech lane, espeak-ng

@@ -151,7 +151,7 @@ async def test_a_server_that_fails(
     assert 'voiceblocks_speech_failed_total{engine="espeak-ng"} 0.0' in metrics
     assert "<td>female: openai, male: openai</td>" in docs
     assert "<td>female: piper</td>" in docs
-    told = log.read_text()
+    told = await asyncio.to_thread(log.read_text)
     assert "speech_engine_failed" in told
     assert "voice ja_JP-broken-low" in told
     assert KEY not in told + metrics + docs

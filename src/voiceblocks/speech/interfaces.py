@@ -10,12 +10,12 @@ from typing import Protocol
 from voiceblocks.speech.languages import Language
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Clip:
     """
     Audio that is ready to be sent: headerless G.711 at 8 kHz, once in each law.
 
-    The files are content-addressed, immutable and stay while the node runs.
+    The files are content-addressed and immutable, and stay while somebody has the clip.
     """
 
     ulaw_path: Path

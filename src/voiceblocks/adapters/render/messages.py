@@ -81,6 +81,15 @@ class RenderRingTone(msgspec.Struct, frozen=True, tag="ring_tone"):
     country: str
 
 
+class SweepCache(msgspec.Struct, frozen=True, tag="sweep"):
+    """Delete what is too old or too much in the cache; answered by `Rendered` or `Failed`."""
+
+    job: int
+    max_bytes: int
+    max_age_s: float | None
+    "See `cache_folder.CacheLimits`."
+
+
 class FoundVoice(msgspec.Struct, frozen=True):
     """A voice of Piper's folder that can be used."""
 
@@ -116,7 +125,7 @@ class Encoded(msgspec.Struct, frozen=True, tag="encoded"):
 
 
 class Rendered(msgspec.Struct, frozen=True, tag="rendered"):
-    """The cache has the entry."""
+    """The cache has the entry, or is within its limits."""
 
     job: int
 
@@ -133,8 +142,8 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 Render = RenderSpeech | RenderFile | RenderBeep | RenderHoldMusic | RenderRingTone
 "Messages that ask for a cache entry."
 
-Job = Finish | Render
+Job = Finish | Render | SweepCache
 "Messages that are answered."
 
-ToChild = Follow | Finish | Abandon | Render
+ToChild = Follow | Finish | Abandon | Render | SweepCache
 FromChild = Ready | Encoded | Rendered | Failed

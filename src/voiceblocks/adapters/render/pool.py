@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from voiceblocks.adapters.cache_folder import CacheLimits
 from voiceblocks.adapters.fallback_speech import FallbackSpeech
 from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.lane_speech import EspeakSpeech, PiperSpeech
 from voiceblocks.adapters.openai_speech import OpenAiServer, OpenAiSpeech
 from voiceblocks.adapters.piper import has_voices
 from voiceblocks.adapters.render.cache import ClipCache, hash_file, key_of
+from voiceblocks.adapters.render.cache_keeper import CacheKeeper
 from voiceblocks.adapters.render.clip_maker import ClipMaker
 from voiceblocks.adapters.render.lane import Answer, JobFailedError, Lane
 from voiceblocks.adapters.render.messages import (
@@ -45,8 +46,6 @@ from voiceblocks.speech.interfaces import Clip, SpeechEngine
 from voiceblocks.speech.languages import Language
 
 SAMPLES_PER_MS = 8
-CACHE_MAX_BYTES = 2 << 30
-"Of both laws together: 37 hours of prompts."
 _FINISHES_AT_ONCE = 1000
 # Twenty minutes of stereo MP3 at 48 kHz take 3.3 s on a quiet machine (and 320 MB).
 _FILE_LIMIT_S = 60.0
@@ -76,8 +75,7 @@ class RenderPool:
         cache_dir: For prompts; may be shared by processes, survives restarts.
         work_dir: Where finished MP3s appear, the receiver's to move or delete. Used by
             this pool alone: part files in it are deleted at the start.
-        cache_max_bytes: At the start, what was unused longest goes when there is more.
-            While the node runs nothing is deleted, since clips must stay.
+        cache_limits: What is unused longest goes, but nothing that is in use.
         speech: Who speaks; espeak-ng alone if omitted.
     """
 
@@ -86,12 +84,11 @@ class RenderPool:
         cache_dir: Path,
         work_dir: Path,
         *,
-        cache_max_bytes: int = CACHE_MAX_BYTES,
+        cache_limits: CacheLimits | None = None,
         speech: SpeechSetup | None = None,
     ) -> None:
         speech = speech or SpeechSetup()
         self._cache = ClipCache(cache_dir)
-        self._cache_max_bytes = cache_max_bytes
         self._followed: dict[str, Follow] = {}
         self._finishing: dict[str, tuple[Finish, asyncio.Future[Answer]]] = {}
         self._numbers = itertools.count(1)
@@ -101,6 +98,9 @@ class RenderPool:
         )
         self._speech = Lane("speech", cache_dir)
         self._files = Lane("files", cache_dir)
+        self._keeper = CacheKeeper(
+            self._cache, self._files, self._numbers, cache_limits or CacheLimits()
+        )
         self._piper: Lane | None = None
         if speech.voices_dir is not None and has_voices(speech.voices_dir):
             self._piper = Lane("piper", cache_dir, arguments=[str(speech.voices_dir)])
@@ -129,12 +129,12 @@ class RenderPool:
         Raises:
             StartupError: If one does not.
         """
-        await asyncio.to_thread(self._cache.prune, self._cache_max_bytes, time.time())
         try:
             await asyncio.gather(*(lane.start() for lane in self.lanes))
         except BaseException:
             await self.stop()
             raise
+        self._keeper.start()
         if self._piper is not None:
             for complaint in self._piper.ready.complaints:
                 _log.warning("voice_not_usable", reason=complaint)
@@ -142,6 +142,7 @@ class RenderPool:
 
     async def stop(self) -> None:
         """End the children; what is unfinished fails."""
+        await self._keeper.stop()
         await self._maker.stop()
         await asyncio.gather(*(lane.stop() for lane in self.lanes))
 

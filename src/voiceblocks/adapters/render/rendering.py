@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from voiceblocks import ipc
+from voiceblocks.adapters.cache_folder import CacheLimits, sweep
 from voiceblocks.adapters.espeak import find_engine
 from voiceblocks.adapters.piper import PiperEngine
 from voiceblocks.adapters.render.audio_files import read_audio_file
@@ -23,6 +25,7 @@ from voiceblocks.adapters.render.messages import (
     RenderFile,
     RenderHoldMusic,
     RenderSpeech,
+    SweepCache,
     ToChild,
 )
 from voiceblocks.audio import tones
@@ -74,7 +77,7 @@ class RenderLoop:
         self._channel.send(self._ready())
         while (received := self._channel.receive()) is not None:
             message = received[0]
-            if isinstance(message, Render):
+            if isinstance(message, Render | SweepCache):
                 self._channel.send(self._answer(message))
 
     def _ready(self) -> Ready:
@@ -84,10 +87,13 @@ class RenderLoop:
             return Ready(self._engine.version, self._engine.voices, self._engine.complaints)
         return Ready(self._engine.version)
 
-    def _answer(self, job: Render) -> Rendered | Failed:
+    def _answer(self, job: Render | SweepCache) -> Rendered | Failed:
         try:
+            if isinstance(job, SweepCache):
+                limits = CacheLimits(job.max_bytes, job.max_age_s)
+                sweep(self._cache.folder, limits, time.time())
             # Another process may have made it since the asker looked.
-            if self._cache.find(job.key) is None:
+            elif self._cache.find(job.key) is None:
                 self._cache.store(job.key, self._render(job))
         except (SynthesisError, UnreadableAudio) as error:
             no_sound = isinstance(error, NoSound)
