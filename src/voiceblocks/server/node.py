@@ -116,6 +116,8 @@ class Node:
         """Put everything together; returns when calls and requests are taken."""
         settings = self._settings
         check_addresses(settings)
+        self._http = GuardedHttp(settings.effective_private_targets)
+        speech = speech_setup(settings, self._http)
         folders = make_folders(settings)
         self._lock = await asyncio.to_thread(lock_folder, folders.root)
         key = load_or_create(settings.effective_secret_key_file)
@@ -125,12 +127,11 @@ class Node:
         salvaged: dict[str, int] = {}
         for rings in (*folders.earlier_rings, folders.rings):
             salvaged |= await asyncio.to_thread(salvage, rings, folders.spools)
-        self._http = GuardedHttp(settings.effective_private_targets)
         self._render = RenderPool(
             folders.prompts,
             folders.work,
             cache_limits=prompt_cache_limits(settings),
-            speech=speech_setup(settings, self._http),
+            speech=speech,
         )
         self._plane = MediaPlane(
             workers=settings.effective_media_workers,
