@@ -105,6 +105,10 @@ def set_account(
     max_calls: Annotated[
         str | None, typer.Option(help="Simultaneous calls; none: as the settings say.")
     ] = None,
+    recordings_quota_mb: Annotated[
+        str | None,
+        typer.Option(help="What its recordings may take up, MB; none: as the settings say."),
+    ] = None,
     credit_add: Annotated[
         str | None, typer.Option(help="Amount such as 50.00, negative to take some away.")
     ] = None,
@@ -116,6 +120,7 @@ def set_account(
         dials_per_minute=dials_per_minute,
         spend_per_day=spend_per_day,
         max_calls=max_calls,
+        recordings_quota_mb=recordings_quota_mb,
         credit_add=credit_add,
     )
     with open_store(as_json) as store:
@@ -140,21 +145,24 @@ def _row(found: Account, allowed: tuple[str, ...]) -> dict[str, Any]:
 
 def _tell_account(as_json: bool, found: Account, allowed: tuple[str, ...]) -> None:
     spend = found.spend_per_day
+    quota_bytes = found.recordings_quota_bytes
     facts = {
         **_row(found, allowed),
         "registered_number": found.registered_number,
         "max_calls": found.max_calls,
         "dials_per_minute": found.dials_per_minute,
         "spend_per_day": None if spend is None else format_amount(spend),
+        "recordings_quota_mb": None if quota_bytes is None else quota_bytes // 1_000_000,
     }
     words = {
         "may_call": " ".join(allowed) or "nobody: see `voiceblocks account allow`",
         "registered_number": found.registered_number or "none",
         "max_calls": _or_default(found.max_calls, "as the settings say"),
         "dials_per_minute": _or_default(found.dials_per_minute, "as the settings say"),
+        "recordings_quota_mb": _or_default(facts["recordings_quota_mb"], "as the settings say"),
         "spend_per_day": _or_default(facts["spend_per_day"], "no limit but the credit"),
     }
-    lines = (f"{name:18}{value}" for name, value in (facts | words).items())
+    lines = (f"{name:20}{value}" for name, value in (facts | words).items())
     tell(as_json, facts, "\n".join(lines))
 
 
@@ -183,6 +191,27 @@ def create_application(account_id: str, name: str, as_json: Json = False) -> Non
         {"app_id": made.id, "access_token": token},
         f"app_id        {made.id}\naccess_token  {token}   (shown once: keep it)",
     )
+
+
+@application.command("set")
+def set_application(
+    app_id: Annotated[str, typer.Argument(metavar="APP_ID")],
+    keep_recordings_days: Annotated[
+        str, typer.Option(help="Days that a recording is kept, 0 for ever; none: as the settings.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Change how long an application's recordings are kept; what is older goes soon."""
+    with open_store(as_json) as store:
+        changed = store.run(
+            lambda c: change_account.change_application(
+                c, app_id=app_id, keep_recordings_days=keep_recordings_days
+            )
+        )
+    days = changed.keep_recordings_days
+    facts = {"app_id": changed.id, "keep_recordings_days": days}
+    kept = {None: "as long as the settings say", 0: "for ever"}.get(days, f"for {days} days")
+    tell(as_json, facts, f"Recordings of {changed.id} are kept {kept}")
 
 
 @application.command("list")

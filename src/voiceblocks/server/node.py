@@ -44,14 +44,16 @@ from voiceblocks.errors import VoiceblocksError
 from voiceblocks.log import get_logger
 from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.server.addresses import check_addresses
-from voiceblocks.server.folders import lock_folder, make_folders
+from voiceblocks.server.folders import free_bytes, lock_folder, make_folders
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.system_clock import SystemClock
 from voiceblocks.trunks.model import Trunk, TrunkRoute
 from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
+from voiceblocks.workflows.admit_recording import MB, RecordingRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
+from voiceblocks.workflows.change_recording import ChangeRecording
 from voiceblocks.workflows.delete_recording import EraseRecording
 from voiceblocks.workflows.deliver_notifications import NotificationDelivery
 from voiceblocks.workflows.expire_recordings import ExpireRecordings
@@ -122,6 +124,7 @@ class Node:
         )
         await asyncio.gather(self._render.start(), self._plane.start())
         store = open_recording_copies(settings.effective_recordings_url, folders.recordings)
+        self._recording_folders = (folders.spools, folders.work, store.folder)
         self._http = GuardedHttp(settings.effective_private_targets)
         self._delivery = NotificationDelivery(
             self._database,
@@ -171,6 +174,13 @@ class Node:
                 blocks=self._make_submit_block(key, requests),
                 calls=self._make_place_call(key, requests),
                 queries=QueryCalls(self._database, self._clock),
+                changes=ChangeRecording(
+                    database=self._database,
+                    key=key,
+                    public_url=self._public_url,
+                    ttl_s=settings.link_ttl_s,
+                    clock=self._clock,
+                ),
                 moderation=ModerateCall(self._database, self._engine),
                 rate_limiter=InMemoryRateLimiter(
                     settings.rate_limit_ivr, settings.rate_limit_query
@@ -318,6 +328,7 @@ class Node:
             calls=self._engine,
             outbox=self._delivery,
             rules=self._outgoing_rules(),
+            recording_rules=self._recording_rules(),
             clock=self._clock,
         )
 
@@ -330,6 +341,15 @@ class Node:
             outbox=self._delivery,
             rules=self._outgoing_rules(),
             clock=self._clock,
+        )
+
+    def _recording_rules(self) -> RecordingRules:
+        settings = self._settings
+        return RecordingRules(
+            free_bytes=functools.partial(free_bytes, self._recording_folders),
+            reserve_bytes=settings.disk_reserve_mb * MB,
+            quota_bytes=settings.recordings_quota_mb * MB,
+            max_call_s=settings.max_call_s,
         )
 
     def _outgoing_rules(self) -> OutgoingRules:

@@ -17,7 +17,6 @@ from voiceblocks.blocks.command import BlockKind, Command
 from voiceblocks.blocks.hangup import HangupCommand
 from voiceblocks.blocks.hold import HoldCommand
 from voiceblocks.blocks.monitor import MonitorCommand
-from voiceblocks.blocks.record import RecordCommand
 from voiceblocks.blocks.registry import kind_of
 from voiceblocks.blocks.transfer import OnFailure, TransferCommand
 from voiceblocks.blocks.unhold import UnholdCommand
@@ -31,6 +30,7 @@ from voiceblocks.sessions.errors import SessionAccessDenied, UnknownSession
 from voiceblocks.sessions.model import BlockRun, Direction, FurtherLeg, Session
 from voiceblocks.sessions.state import SessionEvent, advance, refusal_for
 from voiceblocks.trunks.model import Trunk
+from voiceblocks.workflows.admit_recording import RecordingRules, admit_recording
 from voiceblocks.workflows.authorise_outgoing_call import (
     OutgoingRequest,
     OutgoingRules,
@@ -62,6 +62,7 @@ def accept_block(
     app: Application,
     command: Command,
     rules: OutgoingRules,
+    recording_rules: RecordingRules,
     now_us: int,
 ) -> AcceptedBlock:
     """
@@ -71,6 +72,7 @@ def accept_block(
         InvalidRequest: If it wants to call somebody whom this account may not call.
         UnknownSession, SessionAccessDenied, SessionNotReady, SessionEnded, SessionNotOnHold:
             As they say.
+        RecordingQuotaReached, RecordingSpaceLow: If it wants to record.
     """
     session = sessions.find_for_update(connection, command.session)
     if session is None:
@@ -87,6 +89,7 @@ def accept_block(
         state = advance(session.state, event)
     except IllegalTransition:
         raise refusal_for(session.state, event)(session.id) from None
+    limit_s = admit_recording(connection, session, command, recording_rules, now_us)
     # An unhold whose end nobody hears is over with its answer: the next block may come at once.
     is_over = isinstance(command, UnholdCommand) and command.notify_url is None
     if is_over:
@@ -97,7 +100,7 @@ def accept_block(
         block=command.block,
         notify_url=command.notify_url,
         tag=command.tag,
-        recording_id=ids.new_recording_id() if _records(command) else None,
+        recording_id=None if limit_s is None else ids.new_recording_id(),
         created_us=now_us,
         finished_us=now_us if is_over else None,
         end_reason=EndReason.COMPLETED.value if is_over else None,
@@ -105,7 +108,7 @@ def accept_block(
     sessions.insert_run(connection, run)
     changes: dict[str, Any] = {"state": state}
     if run.recording_id is not None:
-        recordings.insert(connection, _pending(run.recording_id, session, command, now_us))
+        recordings.insert(connection, _pending(run, session, command, limit_s))
         if isinstance(command, MonitorCommand):
             _require_unmonitored(session)
             changes["monitor_id"] = run.recording_id
@@ -211,13 +214,8 @@ def _require_unmonitored(session: Session) -> None:
         raise InvalidRequest("error_monitor_in_progress")
 
 
-def _records(command: Command) -> bool:
-    return command.notify_url is not None and isinstance(command, RecordCommand | MonitorCommand)
-
-
-def _pending(
-    recording_id: RecordingId, session: Session, command: Command, now_us: int
-) -> Recording:
+def _pending(run: BlockRun, session: Session, command: Command, limit_s: int | None) -> Recording:
+    recording_id = RecordingId(run.recording_id or "")
     recording = Recording(
         id=recording_id,
         session_id=session.id,
@@ -225,7 +223,8 @@ def _pending(
         state=RecordingState.PENDING,
         end_reason=None,
         object_name=f"{recording_id}.mp3",
-        created_us=now_us,
+        limit_s=limit_s,
+        created_us=run.created_us,
     )
     if not isinstance(command, MonitorCommand):
         return recording

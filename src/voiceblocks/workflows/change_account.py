@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from voiceblocks import e164
-from voiceblocks.accounts.model import Account
+from voiceblocks.accounts.model import Account, Application
 from voiceblocks.database import accounts, allowed_prefixes
 from voiceblocks.money import Thousandths, thousandths_from
 from voiceblocks.workflows.manage_accounts import no_account, require_account
@@ -57,6 +57,7 @@ class AccountChanges:
     dials_per_minute: str | None = None
     spend_per_day: str | None = None
     max_calls: str | None = None
+    recordings_quota_mb: str | None = None
     credit_add: str | None = None
 
 
@@ -72,6 +73,9 @@ def change_account(connection: Connection, *, account_id: str, changes: AccountC
         columns["dials_per_minute"] = _read_limit(changes.dials_per_minute, "calls per minute", 0)
     if changes.max_calls is not None:
         columns["max_calls"] = _read_limit(changes.max_calls, "simultaneous calls", 1)
+    if changes.recordings_quota_mb is not None:
+        quota_mb = _read_limit(changes.recordings_quota_mb, "megabytes", 0)
+        columns["recordings_quota_bytes"] = None if quota_mb is None else quota_mb * 1_000_000
     if changes.spend_per_day is not None:
         columns["spend_per_day"] = _read_spending(changes.spend_per_day)
     if not columns and changes.credit_add is None:
@@ -81,6 +85,19 @@ def change_account(connection: Connection, *, account_id: str, changes: AccountC
     if changes.credit_add is not None:
         accounts.change_credit(connection, account_id, thousandths_from(changes.credit_add))
     return require_account(connection, account_id)
+
+
+def change_application(
+    connection: Connection, *, app_id: str, keep_recordings_days: str
+) -> Application:
+    """Change the keep time of an application's recordings; returns it as it is then."""
+    if accounts.find_application(connection, app_id) is None:
+        raise ValueError(f"There is no application {app_id}: see `voiceblocks app list`")
+    days = _read_limit(keep_recordings_days, "days", 0)
+    accounts.update_application(connection, app_id, keep_recordings_days=days)
+    changed = accounts.find_application(connection, app_id)
+    assert changed is not None
+    return changed
 
 
 def _read_prefix(text: str) -> str:

@@ -31,6 +31,7 @@ from voiceblocks.errors import InvalidRequest
 from voiceblocks.sessions.errors import SessionEnded
 from voiceblocks.speech.interfaces import Clip
 from voiceblocks.workflows.accept_block import AcceptedBlock, accept_block
+from voiceblocks.workflows.admit_recording import RecordingRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.call_control import CallControl, Outbox
 from voiceblocks.workflows.plan_leg import plan_leg
@@ -57,6 +58,7 @@ class SubmitBlock:
         calls: The engine.
         outbox: Woken because an accepted block lets the next notification go (decision 2).
         rules: What the settings say about outgoing calls.
+        recording_rules: What they and the disk say about new recordings.
         clock: For time stamps.
     """
 
@@ -69,6 +71,7 @@ class SubmitBlock:
         calls: CallControl,
         outbox: Outbox,
         rules: OutgoingRules,
+        recording_rules: RecordingRules,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -77,6 +80,7 @@ class SubmitBlock:
         self._calls = calls
         self._outbox = outbox
         self._rules = rules
+        self._recording_rules = recording_rules
         self._clock = clock
 
     async def authenticate(self, app_id: str, access_token: str) -> Application:
@@ -110,14 +114,19 @@ class SubmitBlock:
         Raises:
             InvalidRequest: With the documented status of what is wrong with the request.
             UnknownSession, SessionAccessDenied, SessionNotReady, SessionEnded,
-            SessionNotOnHold: As they say.
+            SessionNotOnHold, RecordingQuotaReached, RecordingSpaceLow: As they say.
         """
         with await self._hold_clocks(app, command):
             sounds = await self._prepare(command)
             self._require_room(app, command)
             accepted = await self._database.run(
                 lambda connection: accept_block(
-                    connection, app, command, self._rules, self._clock.utc_us()
+                    connection,
+                    app,
+                    command,
+                    self._rules,
+                    self._recording_rules,
+                    self._clock.utc_us(),
                 )
             )
             self._outbox.wake()
