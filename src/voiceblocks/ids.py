@@ -19,6 +19,7 @@ RecordingId = NewType("RecordingId", str)
 NotificationId = NewType("NotificationId", str)
 LegId = NewType("LegId", str)
 TrunkId = NewType("TrunkId", str)
+UserId = NewType("UserId", str)
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
 _LOWER = string.ascii_lowercase + string.digits
@@ -72,6 +73,11 @@ def new_leg_id() -> LegId:
 def new_trunk_id() -> TrunkId:
     """A trunk, such as `trk_8d0s…`."""
     return TrunkId("trk_" + random_text(12))
+
+
+def new_user_id() -> UserId:
+    """A user of the console, such as `usr_8d0s…`."""
+    return UserId("usr_" + random_text(12))
 
 
 def new_block_run_id() -> BlockRunId:

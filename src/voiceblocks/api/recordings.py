@@ -62,7 +62,7 @@ class RecordingDownloads:
             return Response(status_code=HTTPStatus.TEMPORARY_REDIRECT, headers=headers)
         if file.is_once:
             return _whole(request, file)
-        return _answer(request, file)
+        return answer_file(request, file)
 
 
 def _whole(request: Request, file: RecordingFile) -> Response:
@@ -71,7 +71,8 @@ def _whole(request: Request, file: RecordingFile) -> Response:
     return _bytes(request, file, ByteRange(0, file.size_bytes), HTTPStatus.OK, headers)
 
 
-def _answer(request: Request, file: RecordingFile) -> Response:
+def answer_file(request: Request, file: RecordingFile) -> Response:
+    """Answer GET or HEAD with a recording, or the part of it that was asked for."""
     etag = f'"{file.sha256}"' if file.sha256 else None
     modified_s = file.last_modified_us // 1_000_000
     headers = {

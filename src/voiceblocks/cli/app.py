@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from voiceblocks.cli import accounts, calls, notifications, phone, recordings, trunks
+from voiceblocks.cli import (
+    accounts,
+    cache,
+    calls,
+    maintenance,
+    notifications,
+    phone,
+    recordings,
+    trunks,
+    users,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,10 +29,21 @@ app.add_typer(accounts.number, name="number")
 app.add_typer(calls.app, name="calls")
 app.add_typer(recordings.app, name="recordings")
 app.add_typer(notifications.app, name="notifications")
+app.add_typer(cache.app, name="cache")
 app.add_typer(trunks.app, name="trunk")
+app.add_typer(users.app, name="user")
 app.add_typer(phone.app, name="phone")
 
 
 @app.command("serve", context_settings={"ignore_unknown_options": True})
 def serve() -> None:
     """Run a node in the foreground (see `voiceblocks serve --help`)."""
+
+
+for command in (
+    maintenance.doctor,
+    maintenance.backup,
+    maintenance.restore,
+    maintenance.upgrade,
+):
+    app.command()(command)
