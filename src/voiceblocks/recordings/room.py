@@ -18,11 +18,15 @@ longer has had an hour in which new ones were refused in its favour."""
 PROMPT_S: Final = 60
 "A recording's time begins with its beep, and we know only when its block was accepted."
 
-_SPOOL_BYTES_PER_S: Final = {RecordingKind.RECORD: 8_050, RecordingKind.MONITOR: 16_100}
-_FINISHED_BYTES_PER_S: Final = {RecordingKind.RECORD: 3_000, RecordingKind.MONITOR: 6_000}
+_SPOOL_BYTES_PER_S: Final = 8_050
+_CHANNELS: Final = {RecordingKind.RECORD: 1, RecordingKind.MONITOR: 2}
+_FINISHED_BYTES_PER_S: Final = {"mp3": 3_000, "wav": 16_000}
+"Of one channel, by format."
 
 
-def bytes_ahead(kind: RecordingKind, limit_s: float, elapsed_s: float = 0.0) -> int:
+def bytes_ahead(
+    kind: RecordingKind, limit_s: float, elapsed_s: float = 0.0, *, file_format: str = "mp3"
+) -> int:
     """
     Bytes that a recording may still write in its next hour.
 
@@ -30,11 +34,13 @@ def bytes_ahead(kind: RecordingKind, limit_s: float, elapsed_s: float = 0.0) -> 
         kind: One channel, or both.
         limit_s: The longest that it may become.
         elapsed_s: Since its block was accepted.
+        file_format: `mp3` or `wav`.
     """
     recorded_s = min(max(elapsed_s - PROMPT_S, 0.0), limit_s)
     next_s = min(limit_s - recorded_s, HORIZON_S)
-    growing = (_SPOOL_BYTES_PER_S[kind] + _FINISHED_BYTES_PER_S[kind]) * next_s
-    return round(growing + _FINISHED_BYTES_PER_S[kind] * (recorded_s + next_s))
+    finished = _FINISHED_BYTES_PER_S[file_format]
+    growing = (_SPOOL_BYTES_PER_S + finished) * next_s
+    return round(_CHANNELS[kind] * (growing + finished * (recorded_s + next_s)))
 
 
 def bytes_ahead_of(recording: Recording, now_us: int) -> int:
@@ -42,4 +48,5 @@ def bytes_ahead_of(recording: Recording, now_us: int) -> int:
     elapsed_s = max(now_us - recording.created_us, 0) / 1e6
     # Rows of earlier versions do not know their limit.
     limit_s = HORIZON_S if recording.limit_s is None else recording.limit_s
-    return bytes_ahead(recording.kind, limit_s, elapsed_s)
+    file_format = recording.object_name.rpartition(".")[2]
+    return bytes_ahead(recording.kind, limit_s, elapsed_s, file_format=file_format)

@@ -17,6 +17,8 @@ from voiceblocks.blocks.command import BlockKind, Command
 from voiceblocks.blocks.hangup import HangupCommand
 from voiceblocks.blocks.hold import HoldCommand
 from voiceblocks.blocks.monitor import MonitorCommand
+from voiceblocks.blocks.record import RecordCommand
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 from voiceblocks.blocks.registry import kind_of
 from voiceblocks.blocks.transfer import OnFailure, TransferCommand
 from voiceblocks.blocks.unhold import UnholdCommand
@@ -24,6 +26,7 @@ from voiceblocks.calls.events import EndReason
 from voiceblocks.database import accounts, further_legs, notifications, recordings, sessions
 from voiceblocks.errors import IllegalTransition, InvalidRequest
 from voiceblocks.ids import RecordingId
+from voiceblocks.money import NOTHING, Thousandths
 from voiceblocks.recordings.model import Recording, RecordingKind
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.sessions.errors import SessionAccessDenied, UnknownSession
@@ -36,6 +39,7 @@ from voiceblocks.workflows.authorise_outgoing_call import (
     OutgoingRules,
     authorise_outgoing_call,
 )
+from voiceblocks.workflows.hold_credit import leg_meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class AcceptedBlock:
     dialled: tuple[Dialled, ...] = ()
     room: str | None = None
     "The room that a transfer goes to, by its name."
+    recording_shape: RecordingShape = PLAIN
 
 
 def accept_block(
@@ -107,13 +112,17 @@ def accept_block(
     )
     sessions.insert_run(connection, run)
     changes: dict[str, Any] = {"state": state}
+    shape = PLAIN
     if run.recording_id is not None:
-        recordings.insert(connection, _pending(run, session, command, limit_s))
+        shape = _shape_of(command, app)
+        recordings.insert(connection, _pending(run, session, command, shape, limit_s))
         if isinstance(command, MonitorCommand):
             _require_unmonitored(session)
             changes["monitor_id"] = run.recording_id
     for one in dialled:
         further_legs.insert(connection, one.leg)
+    if dialled:
+        changes["held"] = session.held + sum(leg_meter(one.leg).held_by(now_us) for one in dialled)
     if isinstance(command, UnholdCommand) and session.run_id is not None:
         sessions.finish_run(connection, session.run_id, now_us, EndReason.COMPLETED)
     # The application acted on what it was told, so that need not be repeated.
@@ -131,7 +140,7 @@ def accept_block(
                 "last_tag": command.tag,
             }
     sessions.update(connection, session.id, **changes)
-    return AcceptedBlock(run, hangs_up_after, dialled, room)
+    return AcceptedBlock(run, hangs_up_after, dialled, room, shape)
 
 
 def _event_for(command: Command) -> tuple[SessionEvent, bool]:
@@ -170,6 +179,7 @@ def _authorise(
         (leg.number for leg in further_legs.list_of_session(connection, session.id)), default=1
     )
     found: list[Dialled] = []
+    held = NOTHING
     for dest in command.dests:
         allowed = authorise_outgoing_call(
             connection,
@@ -183,6 +193,7 @@ def _authorise(
                 ),
                 counts_as_call=False,
                 planned_dials=len(found),
+                planned_hold=held,
                 now_us=now_us,
             ),
             rules,
@@ -195,9 +206,11 @@ def _authorise(
             dest=allowed.dest,
             caller=allowed.caller,
             trunk_id=allowed.trunks[0].id,
-            rate=allowed.rate,
+            rate=allowed.price.rate,
+            block_s=allowed.price.block_s,
             created_us=now_us,
         )
+        held = Thousandths(held + allowed.hold)
         found.append(Dialled(leg, allowed.trunks))
     return tuple(found)
 
@@ -214,7 +227,20 @@ def _require_unmonitored(session: Session) -> None:
         raise InvalidRequest("error_monitor_in_progress")
 
 
-def _pending(run: BlockRun, session: Session, command: Command, limit_s: int | None) -> Recording:
+def _shape_of(command: Command, app: Application) -> RecordingShape:
+    """What a record asked for; a monitor, whose keys are those of both sides, is plain."""
+    if not isinstance(command, RecordCommand):
+        return PLAIN
+    return RecordingShape(command.format, command.trims_silence, app.silences_keys)
+
+
+def _pending(
+    run: BlockRun,
+    session: Session,
+    command: Command,
+    shape: RecordingShape,
+    limit_s: int | None,
+) -> Recording:
     recording_id = RecordingId(run.recording_id or "")
     recording = Recording(
         id=recording_id,
@@ -222,7 +248,9 @@ def _pending(run: BlockRun, session: Session, command: Command, limit_s: int | N
         app_id=session.app_id,
         state=RecordingState.PENDING,
         end_reason=None,
-        object_name=f"{recording_id}.mp3",
+        object_name=f"{recording_id}.{shape.format}",
+        trims_silence=shape.trims_silence,
+        silences_keys=shape.silences_keys,
         limit_s=limit_s,
         created_us=run.created_us,
     )

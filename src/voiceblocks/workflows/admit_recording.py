@@ -54,8 +54,10 @@ def admit_recording(
         RecordingQuotaReached: If the account has stored all that it may.
         RecordingSpaceLow: If the disk might be full before the end.
     """
+    file_format = "mp3"
     match command:
         case RecordCommand():
+            file_format = command.format
             kind, limit_s = RecordingKind.RECORD, command.max_duration_s
         case MonitorCommand():
             kind, limit_s = RecordingKind.MONITOR, session.max_duration_s or rules.max_call_s
@@ -64,7 +66,7 @@ def admit_recording(
     if command.notify_url is None:
         return None
     _require_quota(connection, session, rules)
-    needed = bytes_ahead(kind, limit_s)
+    needed = bytes_ahead(kind, limit_s, file_format=file_format)
     running = sum(
         bytes_ahead_of(recording, now_us)
         for recording in recordings.list_unfinished(connection, session.node)
