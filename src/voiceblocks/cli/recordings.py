@@ -6,7 +6,7 @@ import asyncio
 
 import typer
 
-from voiceblocks.adapters import audio_download
+from voiceblocks.adapters import download_cache
 from voiceblocks.adapters.recording_store import open_recording_store
 from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.cli.output import Json, Most, fail, tell, tell_rows
@@ -72,7 +72,7 @@ def delete(recording_id: str, as_json: Json = False) -> None:
 
         def purge(sha256: str) -> None:
             rendered.purge_audio_file(sha256)
-            audio_download.purge(folders.downloads, sha256)
+            download_cache.purge(folders.downloads, sha256)
 
         deleted = asyncio.run(
             delete_recording(

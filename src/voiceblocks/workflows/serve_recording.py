@@ -33,6 +33,25 @@ def sign_link(key: SecretKey, public_url: str, object_name: str, *, expires_s: i
     return f"{public_url.rstrip('/')}{path}?{query}"
 
 
+def check_link(
+    link_keys: Mapping[str, bytes],
+    method: str,
+    object_name: str,
+    query: Mapping[str, str],
+    now_us: int,
+) -> LinkCheck:
+    """Say what a link to a recording is worth, however it is followed; see `link.check`."""
+    return link.check(
+        link_keys,
+        method,
+        recording_path(object_name),
+        query.get("Expires", ""),
+        query.get("KeyId", ""),
+        query.get("Signature", ""),
+        now_us / 1e6,
+    )
+
+
 def link_signer(
     key: SecretKey, public_url: Callable[[], str], ttl_s: int, clock: Clock
 ) -> Callable[[str], str]:
@@ -93,15 +112,7 @@ class ServeRecording:
         Raises:
             RequestRefused: If the link is wrong or expired; says nothing about the recording.
         """
-        checked = link.check(
-            self._link_keys,
-            method,
-            recording_path(name),
-            query.get("Expires", ""),
-            query.get("KeyId", ""),
-            query.get("Signature", ""),
-            self._clock.utc_us() / 1e6,
-        )
+        checked = check_link(self._link_keys, method, name, query, self._clock.utc_us())
         if checked is not LinkCheck.OK:
             raise RequestRefused(_REFUSALS[checked])
         recording = await self._database.run(
