@@ -249,6 +249,29 @@ async def test_the_far_end_s_own_hold_does_not_end_ours(app: Application, phone:
     await app.told(ivr_block="unhold")
 
 
+async def test_another_codec_does_not_end_the_music(
+    app: Application, phone: Phone, spoken: Spoken
+) -> None:
+    """PCMU to PCMA and back by re-INVITE: the message goes on where it was, at its level."""
+    call, session = await waiting_for_a_block(app, phone)
+    await app.hold(session, msg=spoken.msg(0, 1))
+    begin = len(call.media.audio())
+    await hears(call, 1.2)
+    for codec in ("PCMA", "PCMU"):
+        call.reinvite(codecs=(codec,))
+        await asyncio.wait_for(call.renegotiated(), 5)
+        await hears(call, 1.5)
+    audio = call.media.audio()[begin:]
+    found = tone_code.decode_seconds(audio)
+    assert len(found) >= 4
+    assert {one.second_index for one in found} == {0}
+    places = np.array([one.starts_at_ms for one in found[:4]])
+    assert np.allclose(np.diff(places), 1000, atol=tone_code.TOLERANCE_MS), places
+    assert all(one.heard_ms > tone_code.HEARD_ENOUGH_MS for one in found[:4])
+    await app.unhold(session)
+    await app.told(ivr_block="unhold")
+
+
 async def test_the_idle_time_does_not_run_on_hold(data_dir: Path) -> None:
     """
     A hold outlives it; after an unhold that is not told it runs again, and ends the call.

@@ -18,7 +18,7 @@ from voiceblocks.errors import StartupError
 
 def load_or_create(path: Path) -> SecretKey:
     """
-    Return the current key of `path`, making the file where there is none.
+    Return the current key of `path` with the former ones, making the file where there is none.
 
     Several processes may do this at once: all get the same key.
 
@@ -32,7 +32,8 @@ def load_or_create(path: Path) -> SecretKey:
             raise StartupError(
                 f"The secret key {path} cannot be made: {error.strerror or error}."
             ) from error
-    return load_keys(path)[0]
+    current, *former = load_keys(path)
+    return SecretKey(current.key, tuple(former))
 
 
 def load_keys(path: Path) -> tuple[SecretKey, ...]:

@@ -7,6 +7,7 @@ output of one can serve as input to another.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -35,6 +36,8 @@ class SecretKey:
 
     key: bytes = field(repr=False)
     "32 random bytes."
+    former: tuple[SecretKey, ...] = field(default=(), repr=False)
+    "Those that it replaced: what they sealed is still opened, and their tokens are still found."
     key_id: str = field(init=False)
     "16 hex digits that name the key in rows and links; tells nothing about it."
 
@@ -62,6 +65,10 @@ class SecretKey:
         text = token.encode("utf-8", "surrogatepass")
         return hmac.new(self.subkey("token look-up"), text, hashlib.sha256).digest()
 
+    def lookups(self, token: str) -> list[bytes]:
+        """By what `token` is found, whichever key was current when it was made; best first."""
+        return [key.lookup(token) for key in (self, *self.former)]
+
     def seal(self, secret: str, owner_id: str) -> bytes:
         """
         Encrypt `secret` so that only `unseal` with the same owner gives it back.
@@ -77,15 +84,15 @@ class SecretKey:
 
     def unseal(self, sealed: bytes, owner_id: str) -> str:
         """
-        Return what was sealed for `owner_id`.
+        Return what was sealed for `owner_id`, with this key or a former one.
 
         Raises:
             UnreadableSecret: If it was sealed with another key or for another owner.
         """
         nonce, text = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-        try:
-            return AESGCM(self.subkey("secrets")).decrypt(nonce, text, owner_id.encode()).decode()
-        except (InvalidTag, ValueError) as error:
-            raise UnreadableSecret(
-                f"a secret of {owner_id} cannot be read with key {self.key_id}"
-            ) from error
+        for key in (self, *self.former):
+            # A wrong key is told by the tag, so none gives a wrong secret.
+            with contextlib.suppress(InvalidTag, ValueError):
+                cipher = AESGCM(key.subkey("secrets"))
+                return cipher.decrypt(nonce, text, owner_id.encode()).decode()
+        raise UnreadableSecret(f"a secret of {owner_id} cannot be read with key {self.key_id}")

@@ -17,6 +17,10 @@ _CODES = np.arange(256, dtype=np.uint8)
 _SAMPLES = np.arange(65536, dtype=np.uint16).view(np.int16)
 _DECODE = np.stack((g711.ulaw_decode(_CODES), g711.alaw_decode(_CODES))).reshape(-1)
 _ENCODE = np.stack((g711.ulaw_encode(_SAMPLES), g711.alaw_encode(_SAMPLES))).reshape(-1)
+_TRANSCODE: Final = {
+    ("PCMU", "PCMA"): g711.alaw_encode(g711.ulaw_decode(_CODES)).tobytes(),
+    ("PCMA", "PCMU"): g711.ulaw_encode(g711.alaw_decode(_CODES)).tobytes(),
+}
 _OFFSET = 65536
 _LOUDEST = 32767
 
@@ -46,3 +50,8 @@ def encode(laws: Laws, sums: Sums) -> Codes:
     """
     clipped = np.clip(sums, -_LOUDEST - 1, _LOUDEST) & (_OFFSET - 1)
     return _ENCODE[laws[:, None] * _OFFSET + clipped]
+
+
+def transcode(payload: bytes, law: str, wanted: str) -> bytes:
+    """Change the law of a payload."""
+    return payload if law == wanted else payload.translate(_TRANSCODE[law, wanted])

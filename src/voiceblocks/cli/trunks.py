@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,14 +13,15 @@ import typer
 from voiceblocks.cli.output import Json, fail, tell, tell_rows
 from voiceblocks.cli.store import open_store
 from voiceblocks.database import trunks
+from voiceblocks.database.trunk_registrations import list_all
 from voiceblocks.system_clock import SystemClock
-from voiceblocks.trunks.model import Trunk
+from voiceblocks.trunks.model import RegistrationState, Trunk, TrunkRegistration
 from voiceblocks.workflows import manage_trunks
 from voiceblocks.workflows.manage_trunks import TrunkWishes
 
 app = typer.Typer(no_args_is_help=True, help="Carriers and PBXs by which calls go out and come in.")
 
-_COLUMNS = ("name", "address", "username", "register", "prefixes", "from", "state")
+_COLUMNS = ("name", "address", "username", "registration", "prefixes", "from", "state")
 
 
 @app.command("add")
@@ -75,17 +77,28 @@ def add_trunk(
 
 @app.command("list")
 def list_trunks(as_json: Json = False) -> None:
-    """Show all trunks, oldest first; passwords are not shown."""
+    """Show all trunks, oldest first, and how their registrations stand; no passwords."""
     with open_store(as_json) as store:
-        found = store.run(trunks.list_trunks)
+        found, standing = store.run(lambda c: (trunks.list_trunks(c), list_all(c)))
+    now_us = SystemClock().utc_us()
+    of_trunk = {
+        trunk.id: [_registration(one, now_us) for one in standing if one.trunk_id == trunk.id]
+        for trunk in found
+    }
     if as_json:
-        tell_rows(as_json, "trunks", (), [_facts(trunk) for trunk in found])
+        rows = [_facts(trunk) | {"registrations": of_trunk[trunk.id]} for trunk in found]
+        tell_rows(as_json, "trunks", (), rows)
         return
-    rows = [
-        _facts(trunk) | {"prefixes": " ".join(trunk.prefixes), "from": " ".join(trunk.sources)}
+    shown = [
+        _facts(trunk)
+        | {
+            "registration": _in_words(trunk, of_trunk[trunk.id]),
+            "prefixes": " ".join(trunk.prefixes),
+            "from": " ".join(trunk.sources),
+        }
         for trunk in found
     ]
-    tell_rows(as_json, "trunks", _COLUMNS, rows)
+    tell_rows(as_json, "trunks", _COLUMNS, shown)
 
 
 @app.command("remove")
@@ -111,6 +124,39 @@ def enable_trunk(name: str, as_json: Json = False) -> None:
     with open_store(as_json) as store:
         store.run(lambda c: manage_trunks.disable_trunk(c, name, now_us=None))
     tell(as_json, {"name": name, "state": "enabled"}, f"Trunk {name} is enabled")
+
+
+def _registration(one: TrunkRegistration, now_us: int) -> dict[str, Any]:
+    """One node's, as it stood last; what its server did not refresh any more has lapsed."""
+    registered = one.state is RegistrationState.REGISTERED
+    has_lapsed = registered and (one.until_us or 0) <= now_us
+    return {
+        "node": one.node,
+        "state": "lapsed" if has_lapsed else one.state.value,
+        "reason": one.reason,
+        "since": _time(one.changed_us),
+        "until": None if one.until_us is None else _time(one.until_us),
+    }
+
+
+def _in_words(trunk: Trunk, registrations: list[dict[str, Any]]) -> str:
+    if not trunk.register or trunk.disabled_us is not None:
+        return ""
+    if not registrations:
+        return "no server runs"
+    words = []
+    for one in registrations:
+        text = one["state"]
+        if one["state"] == RegistrationState.REGISTERED:
+            text += f" until {one['until']}"
+        elif one["reason"]:
+            text += f": {one['reason']}"
+        words.append(text if len(registrations) == 1 else f"node {one['node']} {text}")
+    return "; ".join(words)
+
+
+def _time(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _password(as_json: bool, username: str | None, file: Path | None) -> str | None:

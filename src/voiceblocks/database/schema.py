@@ -275,3 +275,16 @@ trunks = Table(
     Column("disabled_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
 )
+
+# How each node's registrations stand; see `trunks.model.TrunkRegistration`. A trunk that is
+# removed leaves its row until its node writes anew.
+trunk_registrations = Table(
+    "trunk_registrations",
+    metadata,
+    Column("node", String(32), primary_key=True),
+    Column("trunk_id", String(32), primary_key=True),
+    Column("state", String(12), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger),
+)

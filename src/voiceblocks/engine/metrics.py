@@ -9,7 +9,8 @@ from prometheus_client.registry import Collector
 
 from voiceblocks.engine.call_engine import CallEngine
 from voiceblocks.engine.media.plane import MediaPlane
-from voiceblocks.engine.registrations import Registrations, RegistrationState
+from voiceblocks.engine.registrations import Registrations
+from voiceblocks.trunks.model import RegistrationState
 
 
 class EngineMetrics(Collector):

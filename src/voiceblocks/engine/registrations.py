@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 
+from voiceblocks.clock import Clock
 from voiceblocks.engine.local_address import reaches
 from voiceblocks.engine.sip_endpoint import SipEndpoint
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
@@ -23,7 +23,7 @@ from voiceblocks.sip.events import (
     RegistrationSucceeded,
 )
 from voiceblocks.sip.flow import Flow
-from voiceblocks.trunks.model import Trunk, TrunkRoute
+from voiceblocks.trunks.model import RegistrationState, Trunk, TrunkRegistration, TrunkRoute
 from voiceblocks.trunks.outgoing import build_registration
 
 _log = get_logger("registration")
@@ -35,19 +35,10 @@ LEAVE_LIMIT_S = 2.0
 "How long a registrar may take to hear that we are gone; it forgets us by itself later."
 
 
-class RegistrationState(StrEnum):
-    """How a trunk's registration stands."""
-
-    TRYING = "trying"
-    REGISTERED = "registered"
-    FAILED = "failed"
-    "Tried again by itself."
-
-
 @dataclass(slots=True)
 class _Kept:
     trunk: Trunk
-    state: RegistrationState = RegistrationState.TRYING
+    status: TrunkRegistration
     asked_to_leave: bool = False
     news: asyncio.Queue[RegistrationEvent | None] = field(default_factory=asyncio.Queue)
     "Events of the core; `None` asks to leave."
@@ -71,6 +62,8 @@ class Registrations:
         endpoint: The SIP side; `start` comes after its own.
         addresses: Finds the registrars.
         open_route: Gives a trunk with its password in clear.
+        clock: For time stamps.
+        node: Who registers, as it is written down.
     """
 
     def __init__(
@@ -78,10 +71,14 @@ class Registrations:
         endpoint: SipEndpoint,
         addresses: TrunkAddresses,
         open_route: Callable[[Trunk], TrunkRoute],
+        clock: Clock,
+        node: str,
     ) -> None:
         self._endpoint = endpoint
         self._addresses = addresses
         self._open_route = open_route
+        self._clock = clock
+        self._node = node
         self._wanted: dict[str, Trunk] = {}
         self._kept: dict[str, _Kept] = {}
         self._by_handle: dict[int, _Kept] = {}
@@ -91,7 +88,12 @@ class Registrations:
     @property
     def states(self) -> dict[str, RegistrationState]:
         """How each registration stands, by the name of its trunk."""
-        return {kept.trunk.name: kept.state for kept in self._kept.values()}
+        return {kept.trunk.name: kept.status.state for kept in self._kept.values()}
+
+    @property
+    def standing(self) -> list[TrunkRegistration]:
+        """All that is known of each registration."""
+        return [kept.status for kept in self._kept.values()]
 
     def start(self) -> None:
         """Begin to register."""
@@ -135,7 +137,7 @@ class Registrations:
                     kept.task.add_done_callback(lambda task, key=key: self._left(key, task))  # type: ignore[misc]
         for key, trunk in self._wanted.items():
             if key not in self._kept:
-                kept = self._kept[key] = _Kept(trunk)
+                kept = self._kept[key] = _Kept(trunk, self._trying(trunk))
                 # The removal of the old contact must not cross the new one.
                 keeping = self._keep(kept, self._leaving.get(key))
                 kept.task = asyncio.get_running_loop().create_task(keeping)
@@ -148,11 +150,18 @@ class Registrations:
         trunk = kept.trunk.name
         match event:
             case RegistrationSucceeded():
-                if kept.state is not RegistrationState.REGISTERED:
+                if kept.status.state is not RegistrationState.REGISTERED:
                     _log.info("registered", trunk=trunk, expires_s=event.expires_s)
-                kept.state = RegistrationState.REGISTERED
+                now_us = self._clock.utc_us()
+                kept.status = replace(
+                    kept.status,
+                    state=RegistrationState.REGISTERED,
+                    reason="",
+                    changed_us=now_us,
+                    until_us=now_us + event.expires_s * 1_000_000,
+                )
             case RegistrationFailed():
-                kept.state = RegistrationState.FAILED
+                self._note_failure(kept, f"{event.status} {event.reason}".strip())
                 _log.warning(
                     "registration_failed",
                     trunk=trunk,
@@ -162,6 +171,21 @@ class Registrations:
                 )
             case RegistrationEnded():
                 _log.info("unregistered", trunk=trunk)
+
+    def _trying(self, trunk: Trunk) -> TrunkRegistration:
+        return TrunkRegistration(
+            node=self._node,
+            trunk_id=trunk.id,
+            state=RegistrationState.TRYING,
+            changed_us=self._clock.utc_us(),
+        )
+
+    def _note_failure(self, kept: _Kept, reason: str) -> None:
+        """The registrar may know us still, from before."""
+        now_us = self._clock.utc_us()
+        kept.status = replace(
+            kept.status, state=RegistrationState.FAILED, reason=reason, changed_us=now_us
+        )
 
     async def _keep(self, kept: _Kept, before: asyncio.Task[None] | None) -> None:
         if before is not None:
@@ -181,7 +205,7 @@ class Registrations:
                 # Each success and failure is a time to look whether the registrar has moved.
                 await _next(kept, NOT_FOUND_PAUSE_S if not flows else None)
         except Exception:  # noqa: BLE001 (of this trunk; the others go on)
-            kept.state = RegistrationState.FAILED
+            self._note_failure(kept, "given up: the log says why")
             _log.exception("registration_given_up", trunk=kept.trunk.name)
         finally:
             if handle is not None:
@@ -201,8 +225,8 @@ class Registrations:
                 trunk=kept.trunk.name,
                 reason="SIP listens on loopback only: set VOICEBLOCKS_SIP_LISTEN",
             )
-        if not reached and kept.state is not RegistrationState.REGISTERED:
-            kept.state = RegistrationState.FAILED
+        if not reached and kept.status.state is not RegistrationState.REGISTERED:
+            self._note_failure(kept, "its address leads nowhere: the log says why")
         return [self._endpoint.flow_to(at.host, at.port, at.transport) for at in reached]
 
     def _begin(self, kept: _Kept, route: TrunkRoute, flows: Sequence[Flow]) -> int:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
 from voiceblocks.errors import PeerError
 from voiceblocks.log import get_logger
 from voiceblocks.sip.routing import is_address
-from voiceblocks.sip.source_guard import SourceGuard
+from voiceblocks.sip.source_guard import SourceGuard, read_address, read_network
 from voiceblocks.sip.target import SipTarget
 from voiceblocks.sip.uri import SipUri
 from voiceblocks.trunks.model import Trunk, TrunkRoute
@@ -89,9 +89,8 @@ class TrunkAddresses:
         Of several the one with the narrowest network, then the oldest: two trunks at one
         address cannot be told apart.
         """
-        try:
-            address = ip_address(source)
-        except ValueError:
+        address = read_address(source)
+        if address is None:
             return None
         for network, trunk in self._networks:
             if network.version == address.version and address in network:
@@ -120,7 +119,7 @@ class TrunkAddresses:
 
     def _note_networks(self) -> None:
         found = [
-            (ip_network(text, strict=False), trunk)
+            (read_network(text), trunk)
             for trunk in self._trunks
             for text in (*trunk.sources, *_literal(trunk), *self._found.get(trunk.id, ()))
         ]

@@ -39,6 +39,7 @@ from voiceblocks.engine.media.salvage import salvage
 from voiceblocks.engine.metrics import EngineMetrics
 from voiceblocks.engine.registrations import Registrations
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
+from voiceblocks.errors import VoiceblocksError
 from voiceblocks.log import get_logger
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.folders import lock_folder, make_folders
@@ -141,7 +142,9 @@ class Node:
         )
         open_route = functools.partial(route_of, key=key)
         self._engine = self._make_engine(finish_recording, finish_monitor, open_route)
-        self._registrations = Registrations(self._engine.endpoint, self._addresses, open_route)
+        self._registrations = Registrations(
+            self._engine.endpoint, self._addresses, open_route, self._clock, settings.node
+        )
         self._engine.on_registration = self._registrations.on_event
         requests = self._make_request_preparer(folders.downloads)
         self._make_http(
@@ -170,8 +173,13 @@ class Node:
             calls=self._engine,
             outbox=self._delivery,
         )
-        keep_trunks = KeepTrunks(self._database, [self._addresses, self._registrations])
-        await keep_trunks.look()
+        self._keep_trunks = KeepTrunks(
+            self._database,
+            [self._addresses, self._registrations],
+            self._registrations,
+            settings.node,
+        )
+        await self._keep_trunks.look()
         await recovery.look()
         # Links of recovered recordings need the real port, applications must be able to
         # answer their notifications, and calls come last.
@@ -187,7 +195,7 @@ class Node:
         self._in_background = {
             asyncio.create_task(recovery.finish_recordings()),
             asyncio.create_task(left_over.run()),
-            asyncio.create_task(keep_trunks.run()),
+            asyncio.create_task(self._keep_trunks.run()),
         }
 
     def ready_line(self) -> str:
@@ -217,6 +225,8 @@ class Node:
         for task in self._in_background:
             task.cancel()
         await asyncio.wait(self._in_background)
+        with contextlib.suppress(OSError, VoiceblocksError):
+            await self._keep_trunks.forget()
         self._addresses.stop()
         await self._delivery.stop(LAST_NOTIFICATIONS_S)
         await self._public.stop()

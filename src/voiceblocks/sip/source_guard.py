@@ -24,6 +24,9 @@ _MAX_SOURCES = 10_000
 _IPV6_SITE_BITS = 64
 "One site holds a /64, so that is what shares a bucket."
 
+_MAPPED_BITS = 96
+"Before the IPv4 address in one that is mapped into IPv6."
+
 
 @dataclass(slots=True)
 class _Bucket:
@@ -49,7 +52,7 @@ class SourceGuard:
     def __init__(self, networks: Iterable[str], rate_per_s: float, burst: int) -> None:
         if rate_per_s <= 0 or burst < 1:
             raise ValueError("rate_per_s must be positive and burst at least 1")
-        self._networks = tuple(ip_network(network, strict=False) for network in networks)
+        self._networks = tuple(read_network(network) for network in networks)
         self._trunk_networks: tuple[IPv4Network | IPv6Network, ...] = ()
         self._rate_per_s = rate_per_s
         self._burst = float(burst)
@@ -61,7 +64,7 @@ class SourceGuard:
 
     def is_known(self, address: str) -> bool:
         """Whether this source may talk to us at all; takes no token and counts nothing."""
-        parsed = _read_address(address)
+        parsed = read_address(address)
         return parsed is not None and any(
             parsed.version == network.version and parsed in network
             for network in (*self._networks, *self._trunk_networks)
@@ -74,7 +77,7 @@ class SourceGuard:
         Raises:
             ValueError: If one cannot be read.
         """
-        self._trunk_networks = tuple(ip_network(network, strict=False) for network in networks)
+        self._trunk_networks = tuple(read_network(network) for network in networks)
 
     def allows(self, address: str, now: float) -> bool:
         """
@@ -84,7 +87,7 @@ class SourceGuard:
             address: Source address; one that cannot be read is a stranger.
             now: Monotonic seconds.
         """
-        parsed = _read_address(address)
+        parsed = read_address(address)
         if parsed is None or not self.is_known(address):
             self.dropped_strangers += 1
             return False
@@ -110,7 +113,8 @@ class SourceGuard:
         return bucket
 
 
-def _read_address(text: str) -> IPv4Address | IPv6Address | None:
+def read_address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address that a peer has, an IPv4 one as such also where an IPv6 socket tells it."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
@@ -119,6 +123,21 @@ def _read_address(text: str) -> IPv4Address | IPv6Address | None:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+def read_network(text: str) -> IPv4Network | IPv6Network:
+    """
+    Read a CIDR or single address; one of mapped IPv4 addresses is that of the addresses.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    network = ip_network(text, strict=False)
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+    return network
 
 
 def _bucket_name(address: IPv4Address | IPv6Address) -> str:

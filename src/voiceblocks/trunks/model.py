@@ -74,6 +74,29 @@ class Trunk:
     created_us: int
 
 
+class RegistrationState(StrEnum):
+    """How a trunk's registration stands."""
+
+    TRYING = "trying"
+    REGISTERED = "registered"
+    FAILED = "failed"
+    "Tried again by itself."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrunkRegistration:
+    """The registration of one node at one trunk."""
+
+    node: str
+    trunk_id: TrunkId
+    state: RegistrationState
+    reason: str = ""
+    "What the registrar answered, or why it was not asked; empty if that was no failure."
+    changed_us: int
+    until_us: int | None = None
+    "When the registrar forgets us by itself; `None` if it does not know us."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrunkRoute:
     """A trunk as a call needs it: everything to reach it, nothing of how it is stored."""

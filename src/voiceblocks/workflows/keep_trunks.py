@@ -1,4 +1,7 @@
-"""The trunks of the database become those of the engine, without a restart."""
+"""The trunks of the database become those of the engine, without a restart.
+
+And what the engine knows of its registrations there is written down for `trunk list`.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from voiceblocks.database import trunks
+from voiceblocks.database import trunk_registrations, trunks
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.log import get_logger
-from voiceblocks.trunks.model import Trunk
+from voiceblocks.trunks.model import Trunk, TrunkRegistration
 
 _log = get_logger("trunks")
 
@@ -25,6 +28,15 @@ class TrunkUser(Protocol):
         ...
 
 
+class RegistrationKeeper(Protocol):
+    """Part of the engine that registers."""
+
+    @property
+    def standing(self) -> Sequence[TrunkRegistration]:
+        """How each registration stands."""
+        ...
+
+
 class KeepTrunks:
     """
     Looks at the table now and then.
@@ -32,12 +44,23 @@ class KeepTrunks:
     Args:
         database: The node's database.
         users: Told of all trunks at the start, and after each change.
+        registrations: Asked how they stand.
+        node: Whose they are.
     """
 
-    def __init__(self, database: Database, users: Sequence[TrunkUser]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        users: Sequence[TrunkUser],
+        registrations: RegistrationKeeper,
+        node: str,
+    ) -> None:
         self._database = database
         self._users = users
+        self._registrations = registrations
+        self._node = node
         self._known: list[Trunk] | None = None
+        self._written: list[TrunkRegistration] | None = None
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -56,3 +79,16 @@ class KeepTrunks:
                 user.set_trunks(found)
             # Last: who could not be told is told at the next look.
             self._known = found
+        await self._write_down(list(self._registrations.standing))
+
+    async def forget(self) -> None:
+        """The node stops: it is registered nowhere any more."""
+        await self._write_down([])
+
+    async def _write_down(self, standing: list[TrunkRegistration]) -> None:
+        if standing == self._written:
+            return
+        await self._database.run(
+            lambda connection: trunk_registrations.replace(connection, self._node, standing)
+        )
+        self._written = standing

@@ -20,6 +20,7 @@ from voiceblocks import ids
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.database import trunks
 from voiceblocks.errors import RemoteSipError
+from voiceblocks.sip.source_guard import read_network
 from voiceblocks.sip.uri import SipUri
 from voiceblocks.trunks.model import CallerIn, DialledIn, DtmfMode, NumberFormat, Trunk
 
@@ -155,7 +156,7 @@ def _prefix(text: str) -> str:
 
 def _source(text: str) -> str:
     try:
-        network = ipaddress.ip_network(text.strip(), strict=False)
+        network = read_network(text.strip())
     except ValueError:
         raise ValueError(
             f"{text!r} is no network: write it like 192.0.2.9 or 192.0.2.0/24"

@@ -88,8 +88,12 @@ class SubmitBlock:
             InvalidAppId: If the token is good but belongs to another application, or the
                 application was revoked.
         """
-        lookup = self._key.lookup(access_token)
-        found = await self._database.run(lambda connection: accounts.find_token(connection, lookup))
+        lookups = self._key.lookups(access_token)
+        found = await self._database.run(
+            lambda connection: next(
+                filter(None, (accounts.find_token(connection, one) for one in lookups)), None
+            )
+        )
         if found is None or not found.token.is_valid(self._clock.utc_us()):
             raise InvalidAccessToken("unknown, expired or revoked")
         if found.application.id != app_id or found.application.revoked_us is not None:

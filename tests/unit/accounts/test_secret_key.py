@@ -58,7 +58,7 @@ def test_former_keys_follow_the_current_one(tmp_path: Path) -> None:
     path.write_text(f"{current.key.hex()}\n{former.key.hex()}\n")
     path.chmod(0o600)
     assert load_keys(path) == (current, former)
-    assert load_or_create(path) == current
+    assert load_or_create(path) == SecretKey(current.key, former=(former,))
 
 
 def test_missing_file_is_told(tmp_path: Path) -> None:

@@ -44,6 +44,18 @@ def test_secret_is_bound_to_key_and_owner() -> None:
         OTHER_KEY.unseal(sealed, "app")
 
 
+def test_a_former_key_opens_what_it_sealed() -> None:
+    """After a change of the key: old secrets and tokens are good, new ones are of the new key."""
+    changed = SecretKey(OTHER_KEY.key, former=(KEY,))
+    assert changed.key_id == OTHER_KEY.key_id
+    assert changed.unseal(KEY.seal("the token", "app"), "app") == "the token"
+    assert OTHER_KEY.unseal(changed.seal("new", "app"), "app") == "new"
+    assert changed.lookups("abc") == [OTHER_KEY.lookup("abc"), KEY.lookup("abc")]
+    with pytest.raises(UnreadableSecret):
+        changed.unseal(KEY.seal("the token", "app"), "other")
+    assert KEY.key.hex() not in repr(changed)
+
+
 @given(st.text(st.characters()), st.text(st.characters()))
 def test_lookup_tells_tokens_apart(first: str, second: str) -> None:
     """Any text, even what is no Unicode, has 32 bytes of its own."""

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from voiceblocks.accounts.secret_key import load_keys
 from voiceblocks.cli.app import app
-from voiceblocks.database import trunks
+from voiceblocks.database import trunk_registrations, trunks
 from voiceblocks.database.unit_of_work import Database
+from voiceblocks.trunks.model import RegistrationState, TrunkRegistration
 from voiceblocks.trunks.route import route_of
 
 ADDRESS = "sip:sip.example.net"
@@ -166,3 +167,43 @@ def test_a_name_that_is_none(name: str) -> None:
     """Names stay short and printable: they stand in logs and commands."""
     answer = run("add", name, "--address", ADDRESS, exit_code=1)
     assert "is no name for a trunk" in answer["error"]
+
+
+def test_the_list_says_how_registrations_stand(data_dir: Path) -> None:
+    """Refused with the registrar's words, registered, or lapsed where no server refreshed it."""
+    for name in ("good", "refused", "old", "lost", "plain"):
+        wants = () if name == "plain" else ("--username", "u", "--register")
+        run("add", name, "--address", ADDRESS, *wants, typed="secret\n")
+    database = Database(f"sqlite:///{data_dir / 'voiceblocks.db'}")
+    ids = {trunk.name: trunk.id for trunk in database.run_sync(trunks.list_trunks)}
+    far_us = 4_102_444_800_000_000
+    told = {"node": "1", "changed_us": 1_000_000}
+    standing = [
+        TrunkRegistration(
+            trunk_id=ids["good"], state=RegistrationState.REGISTERED, until_us=far_us, **told
+        ),
+        TrunkRegistration(
+            trunk_id=ids["refused"], state=RegistrationState.FAILED, reason="403 Go away", **told
+        ),
+        TrunkRegistration(
+            trunk_id=ids["old"], state=RegistrationState.REGISTERED, until_us=2_000_000, **told
+        ),
+    ]
+    database.run_sync(lambda c: trunk_registrations.replace(c, "1", standing))
+    database.close()
+    listed = {one["name"]: one["registrations"] for one in run("list")["trunks"]}
+    assert listed["good"] == [
+        {
+            "node": "1", "state": "registered", "reason": "",
+            "since": "1970-01-01 00:00:01Z", "until": "2100-01-01 00:00:00Z",
+        }
+    ]  # fmt: skip
+    assert [one["state"] for one in listed["old"]] == ["lapsed"]
+    assert listed["lost"] == listed["plain"] == []
+    result = CliRunner().invoke(app, ["trunk", "list"], env={"COLUMNS": "200"})
+    lines = {line.split()[1]: line for line in result.output.splitlines() if "sip:" in line}
+    assert "registered until 2100-01-01 00:00:00Z" in lines["good"]
+    assert "failed: 403 Go away" in lines["refused"]
+    assert "lapsed" in lines["old"]
+    assert "no server runs" in lines["lost"]
+    assert "server" not in lines["plain"]

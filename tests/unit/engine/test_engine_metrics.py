@@ -8,7 +8,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 
 from voiceblocks.engine.metrics import EngineMetrics
-from voiceblocks.engine.registrations import RegistrationState
+from voiceblocks.trunks.model import RegistrationState
 
 
 def test_counts_are_read_at_the_scrape() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.trunks.nouns import a_route, a_trunk
 from voiceblocks.engine import registrations
-from voiceblocks.engine.registrations import Registrations, RegistrationState
+from voiceblocks.engine.registrations import Registrations
 from voiceblocks.engine.sip_endpoint import SipEndpoint
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.errors import PeerError
@@ -22,7 +22,7 @@ from voiceblocks.sip.target import SipTarget
 from voiceblocks.system_clock import SystemClock
 from voiceblocks.testing.digest_server import DigestServer
 from voiceblocks.testing.fake_trunk import FakeTrunk
-from voiceblocks.trunks.model import Trunk, TrunkRoute
+from voiceblocks.trunks.model import RegistrationState, Trunk, TrunkRoute
 
 LIMIT_S = 10
 NAME = "sip:carrier.example"
@@ -74,7 +74,7 @@ async def keeping(
     )
     await endpoint.start()
     addresses = TrunkAddresses(resolver, SourceGuard([], 1, 1))
-    kept.append(Registrations(endpoint, addresses, open_route))
+    kept.append(Registrations(endpoint, addresses, open_route, SystemClock(), "1"))
     kept[0].start()
     try:
         async with asyncio.timeout(LIMIT_S):
@@ -105,6 +105,11 @@ async def test_registered_while_the_trunk_is_there(transport: str) -> None:
             assert binding.aor == "sip:acme@carrier.example"
             assert binding.uri.user == "acme"
             await until(lambda: kept.states == {"carrier": RegistrationState.REGISTERED})
+            (standing,) = kept.standing
+            assert (standing.node, standing.trunk_id, standing.reason) == ("1", WANTED.id, "")
+            assert standing.until_us is not None
+            granted_s = (standing.until_us - standing.changed_us) / 1e6
+            assert granted_s == carrier.registrar.newest.expires_s
             kept.set_trunks([])
             assert (await carrier.registrar.registered(LIMIT_S)).expires_s == 0
             assert kept.states == {}

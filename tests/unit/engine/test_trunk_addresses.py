@@ -60,6 +60,20 @@ async def test_a_call_belongs_to_the_trunk_that_it_comes_from(addresses: TrunkAd
     assert addresses.trunk_of("2001:db8::1") is None
 
 
+async def test_mapped_addresses_are_the_ipv4_ones(
+    addresses: TrunkAddresses, guard: SourceGuard
+) -> None:
+    """A socket that takes both families tells IPv4 peers as `::ffff:a.b.c.d`."""
+    literal = a_trunk(id="trk_1", address="sip:203.0.113.5", sources=("::ffff:198.51.100.0/120",))
+    addresses.set_trunks([literal])
+    for source in ("203.0.113.5", "198.51.100.77"):
+        for written in (source, f"::ffff:{source}"):
+            assert addresses.trunk_of(written) == literal
+            assert guard.is_known(written)
+    assert addresses.trunk_of("::ffff:203.0.113.6") is None
+    assert not guard.is_known("::ffff:203.0.113.6")
+
+
 async def test_the_narrowest_network_wins_then_the_oldest(addresses: TrunkAddresses) -> None:
     """Where trunks overlap, the answer does not depend on the order of the list."""
     wide = a_trunk(id="trk_1", name="wide", sources=("198.51.100.0/24",), created_us=1)

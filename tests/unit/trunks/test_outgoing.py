@@ -138,6 +138,8 @@ def test_the_route_of_a_trunk_has_its_password_in_clear() -> None:
     assert route_of(a_trunk(), key).password is None
     with pytest.raises(UnreadableSecret):
         route_of(trunk, SecretKey.generate())
+    # A changed key opens what the one before it sealed, as long as that is kept.
+    assert route_of(trunk, SecretKey(SecretKey.generate().key, (key,))).password == "hunter2"
 
 
 @pytest.mark.parametrize(

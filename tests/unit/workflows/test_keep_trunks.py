@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.postgres import fresh_sqlite
 from tests.unit.trunks.nouns import a_trunk
-from voiceblocks.database import trunks
+from voiceblocks.database import trunk_registrations, trunks
 from voiceblocks.database.unit_of_work import Database
-from voiceblocks.trunks.model import Trunk
+from voiceblocks.trunks.model import RegistrationState, Trunk, TrunkRegistration
 from voiceblocks.workflows import keep_trunks
 from voiceblocks.workflows.keep_trunks import KeepTrunks
 
@@ -34,6 +35,13 @@ class Told:
         self.news.set()
 
 
+class FakeRegistrations:
+    """As many as a test says."""
+
+    def __init__(self) -> None:
+        self.standing: list[TrunkRegistration] = []
+
+
 @pytest.fixture
 def database(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """With tables and nothing in them."""
@@ -45,7 +53,7 @@ def database(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 async def test_told_of_changes_only(database: Database) -> None:
     """Once at the start, also of no trunks at all, and then when something changed."""
     told = Told()
-    keeper = KeepTrunks(database, [told])
+    keeper = KeepTrunks(database, [told], FakeRegistrations(), "1")
     await keeper.look()
     await keeper.look()
     assert told.lists == [[]]
@@ -67,8 +75,37 @@ async def test_who_could_not_be_told_is_told_again(
     monkeypatch.setattr(keep_trunks, "PERIOD_S", 0.01)
     told = Told()
     told.fault = RuntimeError("a fault of ours")
-    running = asyncio.create_task(KeepTrunks(database, [told]).run())
+    running = asyncio.create_task(KeepTrunks(database, [told], FakeRegistrations(), "1").run())
     async with asyncio.timeout(10):
         await told.news.wait()
     assert told.lists[0] == []
     running.cancel()
+
+
+async def test_registrations_are_written_down_as_they_change(database: Database) -> None:
+    """Of this node alone; a node that stops is registered nowhere."""
+
+    def standing(node: str, **fields: Any) -> TrunkRegistration:
+        values = {"state": RegistrationState.TRYING, "changed_us": 1} | fields
+        return TrunkRegistration(node=node, trunk_id="trk_1", **values)
+
+    async def written() -> list[TrunkRegistration]:
+        return await database.run(trunk_registrations.list_all)
+
+    other = standing("2", state=RegistrationState.FAILED, reason="403 Forbidden")
+    stale = standing("1", changed_us=0)
+    await database.run(lambda c: trunk_registrations.replace(c, "2", [other]))
+    await database.run(lambda c: trunk_registrations.replace(c, "1", [stale]))
+    registrations = FakeRegistrations()
+    keeper = KeepTrunks(database, [], registrations, "1")
+    await keeper.look()
+    assert await written() == [other]
+    for now in (
+        standing("1"),
+        standing("1", state=RegistrationState.REGISTERED, changed_us=2, until_us=3),
+    ):
+        registrations.standing = [now]
+        await keeper.look()
+        assert await written() == [now, other]
+    await keeper.forget()
+    assert await written() == [other]

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from tests.unit.database.nouns import CREATED_US, a_session, an_application, seed
+from voiceblocks.accounts.errors import InvalidAccessToken
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.blocks.hangup import HangupCommand
 from voiceblocks.blocks.play import PlayCommand
 from voiceblocks.calls.events import CallEnded, Disposition
-from voiceblocks.database import notifications, sessions
+from voiceblocks.database import accounts, notifications, sessions
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.engine.plan import BlockPlan
 from voiceblocks.ids import SessionId
@@ -24,6 +25,7 @@ from voiceblocks.speech.interfaces import Clip
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.note_call_events import note_call_ended
 from voiceblocks.workflows.prepare_request import RequestPreparer
+from voiceblocks.workflows.sign_notifications import newest_token
 from voiceblocks.workflows.submit_block import SubmitBlock
 
 SESSION = SessionId("S-1-a")
@@ -101,19 +103,46 @@ def database(database_url: str) -> Iterator[Database]:
     opened.close()
 
 
-def a_submitter(database: Database, calls: GoneCalls, quiet: Quiet) -> SubmitBlock:
+KEY = SecretKey(bytes(32))
+
+
+def a_submitter(
+    database: Database, calls: GoneCalls, quiet: Quiet, key: SecretKey = KEY
+) -> SubmitBlock:
     """With nothing real behind it but the database."""
     unused: Any = None
     prompts: Any = quiet
     return SubmitBlock(
         database=database,
-        key=SecretKey(bytes(32)),
+        key=key,
         requests=RequestPreparer(prompts, unused, quiet),
         calls=calls,
         outbox=quiet,
         rules=OutgoingRules(node="1", max_calls_per_account=8),
         clock=StoppedClock(),
     )
+
+
+@pytest.mark.parametrize("made_with", ["the former key", "the current key", "a lost key"])
+async def test_tokens_outlive_a_change_of_the_server_key(
+    database: Database, made_with: str
+) -> None:
+    """Those of keys that are still in the key file are found, and sign notifications."""
+    current = SecretKey(b"c" * 32, former=(KEY,))
+    keys = {"the former key": KEY, "the current key": current, "a lost key": SecretKey(b"l" * 32)}
+    key = keys[made_with]
+    sealed = key.seal("token", "app1")
+    await database.run(
+        lambda c: accounts.insert_token(c, key.lookup("token"), "app1", sealed, key.key_id, 1)
+    )
+    submitter = a_submitter(database, GoneCalls(), Quiet(), current)
+    if made_with == "a lost key":
+        with pytest.raises(InvalidAccessToken):
+            await submitter.authenticate("app1", "token")
+        return
+    assert await submitter.authenticate("app1", "token") == an_application()
+    signed_with = newest_token(current)
+    assert await database.run(lambda c: signed_with(c, "app1", 2)) == "token"
 
 
 COMMANDS = [

@@ -101,7 +101,7 @@ class MediaLeg:
         Set what was negotiated, or negotiated anew; opens a leg that had no format yet.
 
         An address that is no plain IPv4 one is taken as unknown: the peer is learned from
-        its packets. Playing ends where the codec changes.
+        its packets. What plays goes on where the codec changes.
 
         Raises:
             ContractViolation: When the codec is neither PCMU nor PCMA.

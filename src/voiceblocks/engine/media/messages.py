@@ -62,7 +62,7 @@ class UpdateLeg(Message, frozen=True, tag=True, array_like=True):
     """
     A re-INVITE or UPDATE changed the leg: address, codec, direction. The source lock reopens.
 
-    Where the codec changes, a source that plays is ended (its clips are of the law before).
+    What plays goes on, in the new codec.
     """
 
     leg: int
@@ -83,7 +83,7 @@ class StartSource(Message, frozen=True, tag=True, array_like=True):
     """
     Send these clips one after another on a leg, instead of silence.
 
-    Clips are files of headerless G.711 in the leg's law, 8000 bytes a second.
+    Clips are files of headerless G.711 in the leg's present law, 8000 bytes a second.
     A second source on the same leg replaces the first.
     """
 

@@ -9,7 +9,7 @@ import msgspec
 from voiceblocks.engine.media.digits import DigitState
 from voiceblocks.engine.media.legs import Leg, LegTable
 from voiceblocks.engine.media.messages import Format, StreamState
-from voiceblocks.engine.media.sources import ClipCache, Source
+from voiceblocks.engine.media.sources import ClipCache, Source, SourceState
 from voiceblocks.engine.media.taps import Tap
 from voiceblocks.rtp.rtcp import ReceiverStatistics
 from voiceblocks.rtp.source_lock import Address, SourceLock
@@ -49,7 +49,7 @@ class LegState(msgspec.Struct, frozen=True, array_like=True):
     opened_at: float
     next_report_at: float
     next_silent_at: float
-    source: tuple[int, list[str], str, bool, int, int] | None
+    source: SourceState | None
     taps: list[Tap]
     sending_digits: DigitState | None
 

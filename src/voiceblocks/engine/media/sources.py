@@ -6,8 +6,12 @@ import mmap
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import TypeAlias
 
+from voiceblocks.audio.mixing import transcode
 from voiceblocks.recordings.spool import SILENCE_BYTE
+
+SourceState: TypeAlias = tuple[int, list[str], str, bool, int, int, str]
 
 MAX_MAPPED_CLIPS = 512
 "Clips stay mapped for the next caller who hears them; the oldest go."
@@ -50,26 +54,60 @@ class Source:
     Plays clips in order.
 
     `data`, `offset` and `end` are public so that the transmitter can copy the next packet
-    without a call; `fill` does the rest.
+    without a call; `fill` does the rest, also all that is to be heard in another law.
+
+    Args:
+        ident: Of the playback.
+        clips: Files of headerless G.711.
+        law: Of the clips.
+        cache: Maps them.
+        loop: Whether the first comes again after the last.
+        plays_as: The law in which they are heard; that of the clips if omitted.
 
     Raises:
         OSError: When a clip is not there.
     """
 
-    __slots__ = ("_index", "_loop", "_views", "clips", "data", "end", "ident", "law", "offset")
+    __slots__ = (
+        "_index", "_length", "_loop", "_views", "clips", "data", "end", "ident", "law", "offset",
+        "plays_as",
+    )  # fmt: skip
 
     def __init__(
-        self, ident: int, clips: Sequence[str], law: str, cache: ClipCache, *, loop: bool = False
+        self,
+        ident: int,
+        clips: Sequence[str],
+        law: str,
+        cache: ClipCache,
+        *,
+        loop: bool = False,
+        plays_as: str | None = None,
     ) -> None:
         self.ident = ident
         self.clips = list(clips)
         self.law = law
+        self.plays_as = plays_as or law
         self._loop = loop
         self._views = [view for view in map(cache.open, self.clips) if view]
-        self._index = 0
-        self.data = self._views[0] if self._views else memoryview(b"")
+        self._begin(0)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to play."""
+        return not self._views
+
+    def play_as(self, law: str) -> None:
+        """From the next packet on it is heard in this law, wherever it is."""
+        self.plays_as = law
+        # Nothing is copied plainly that must be changed.
+        self.end = self._length if law == self.law else 0
+
+    def _begin(self, index: int) -> None:
+        self._index = index
+        self.data = self._views[index] if self._views else memoryview(b"")
         self.offset = 0
-        self.end = len(self.data)
+        self._length = len(self.data)
+        self.play_as(self.plays_as)
 
     def fill(self, target: memoryview) -> bool:
         """
@@ -83,14 +121,15 @@ class Source:
         """
         filled = 0
         while filled < len(target):
-            if self.offset == self.end and not self._next():
-                target[filled:] = bytes([SILENCE_BYTE[self.law]]) * (len(target) - filled)
+            if self.offset == self._length and not self._next():
+                target[filled:] = bytes([SILENCE_BYTE[self.plays_as]]) * (len(target) - filled)
                 return False
-            count = min(len(target) - filled, self.end - self.offset)
-            target[filled : filled + count] = self.data[self.offset : self.offset + count]
+            count = min(len(target) - filled, self._length - self.offset)
+            piece = bytes(self.data[self.offset : self.offset + count])
+            target[filled : filled + count] = transcode(piece, self.law, self.plays_as)
             self.offset += count
             filled += count
-        return self.offset < self.end or self._next()
+        return self.offset < self._length or self._next()
 
     def _next(self) -> bool:
         index = self._index + 1
@@ -98,24 +137,21 @@ class Source:
             if not self._loop or not self._views:
                 return False
             index = 0
-        self._index = index
-        self.data = self._views[index]
-        self.offset = 0
-        self.end = len(self.data)
+        self._begin(index)
         return True
 
-    def dump(self) -> tuple[int, list[str], str, bool, int, int]:
+    def dump(self) -> SourceState:
         """State for a leg that moves (decision 14); `restore` takes it."""
-        return self.ident, self.clips, self.law, self._loop, self._index, self.offset
+        return (
+            self.ident, self.clips, self.law, self._loop, self._index, self.offset, self.plays_as
+        )  # fmt: skip
 
     @classmethod
-    def restore(cls, state: tuple[int, list[str], str, bool, int, int], cache: ClipCache) -> Source:
+    def restore(cls, state: SourceState, cache: ClipCache) -> Source:
         """Continue where `dump` was taken."""
-        ident, clips, law, loop, index, offset = state
-        source = cls(ident, clips, law, cache, loop=loop)
+        ident, clips, law, loop, index, offset, plays_as = state
+        source = cls(ident, clips, law, cache, loop=loop, plays_as=plays_as)
         if index < len(source._views):
-            source._index = index
-            source.data = source._views[index]
-            source.end = len(source.data)
+            source._begin(index)
             source.offset = offset
         return source

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from voiceblocks.audio import g711
+from voiceblocks.audio.mixing import transcode
 from voiceblocks.engine.media.legs import NEVER, Leg
 from voiceblocks.engine.media.messages import OpenTap, TapClosed, TapStats
 from voiceblocks.engine.media.ring import LAWS, RING_BYTES, RING_SLOTS, Arena, RowState
@@ -34,16 +34,6 @@ CLEAN_AHEAD = MAX_AHEAD + 1600
 
 Bytes = npt.NDArray[np.uint8]
 Indexes = npt.NDArray[np.int64]
-
-_TRANSCODE = {
-    ("PCMU", "PCMA"): g711.alaw_encode(g711.ulaw_decode(np.arange(256, dtype=np.uint8))).tobytes(),
-    ("PCMA", "PCMU"): g711.ulaw_encode(g711.alaw_decode(np.arange(256, dtype=np.uint8))).tobytes(),
-}
-
-
-def transcode(payload: bytes, law: str, wanted: str) -> bytes:
-    """Change the law of a payload."""
-    return payload if law == wanted else payload.translate(_TRANSCODE[law, wanted])
 
 
 @dataclass(slots=True, eq=False)

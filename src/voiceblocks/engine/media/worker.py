@@ -175,9 +175,8 @@ class Worker:
         leg = self._legs.by_ident.get(command.leg)
         if leg is None:
             return
-        if leg.source is not None and leg.source.law != command.format.codec:
-            # Its clips are of the law before; the control process plays others.
-            self._transmitter.stop(leg)
+        if leg.source is not None:
+            leg.source.play_as(command.format.codec)
         leg.format = command.format
         leg.send, leg.receive = command.send, command.receive
         if command.remote_rtcp != leg.remote_rtcp:
@@ -212,7 +211,7 @@ class Worker:
                     self._clips,
                     loop=command.loop,
                 )
-        if leg is None or source is None or not source.end:
+        if leg is None or source is None or source.is_empty:
             completed = source is not None
             self._report(m.SourceEnded(command.leg, command.source, completed))
         else:

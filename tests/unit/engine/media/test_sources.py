@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from voiceblocks.audio.mixing import transcode
 from voiceblocks.engine.media.handles import plain_address
 from voiceblocks.engine.media.lateness import EDGES_MS, Lateness, share_later_than
 from voiceblocks.engine.media.sources import ClipCache, Source
@@ -55,6 +56,31 @@ def test_a_loop_goes_on_and_a_dump_continues(tmp_path: Path):
     assert packets(again, most=1) == packets(source, most=1) == [b"cabc"]
     with pytest.raises(OSError, match="missing"):
         Source(2, [str(tmp_path / "missing")], "PCMA", cache)
+
+
+@pytest.mark.parametrize("clips", [[b"abcdefgh"], [b"ab", b"cdefg", b"h"]])
+def test_another_law_is_heard_from_the_next_packet_on(tmp_path: Path, clips: list[bytes]):
+    """Also behind a move and in the next clip; and back again, where nothing was lost."""
+    paths = []
+    for index, content in enumerate(clips):
+        path = tmp_path / str(index)
+        path.write_bytes(content)
+        paths.append(str(path))
+    cache = ClipCache()
+    source = Source(1, paths, "PCMU", cache)
+    (first,) = packets(source, size=2, most=1)
+    source.play_as("PCMA")
+    (second,) = packets(source, size=2, most=1)
+    moved = Source.restore(source.dump(), cache)
+    (third,) = packets(moved, size=2, most=1)
+    moved.play_as("PCMU")
+    last = packets(moved, size=3)
+    assert (first, second, third) == (
+        b"ab", transcode(b"cd", "PCMU", "PCMA"), transcode(b"ef", "PCMU", "PCMA")
+    )  # fmt: skip
+    assert last == [b"gh\xff"]
+    moved = Source(1, paths, "PCMU", cache, plays_as="PCMA")
+    assert packets(moved, size=9) == [transcode(b"abcdefgh", "PCMU", "PCMA") + b"\xd5"]
 
 
 def test_lateness_is_summarised_and_begins_anew():
