@@ -44,7 +44,7 @@ DOWN_S = 10.0
 PARALLEL = 128
 PARALLEL_PER_ACCOUNT = 32
 PARALLEL_PER_HOST = 8
-"A host that hangs holds up nobody but those who wait for it."
+"Of one account: hosts that hang hold up only the account that names them, and one only itself."
 DOWN_MAX = 1024
 _CHUNK_BYTES = 256 * 1024
 _OK, _NOT_MODIFIED = 200, 304
@@ -178,7 +178,7 @@ class AudioDownloader:
 
     async def _fetch(self, url: str, account_id: str) -> Downloaded:
         try:
-            host = read_target(url).host
+            host = read_target(url).origin
         except TargetRefused as error:
             raise InvalidRequest(INVALID_URL) from error
         kept = await asyncio.to_thread(self._cache.find, url)
@@ -210,8 +210,8 @@ class AudioDownloader:
             # Waiting for room is waiting, too: it counts for whoever asked.
             async with (
                 asyncio.timeout_at(min(until_s, header_until_s)) as limit,
+                self._rooms_of_hosts.enter(f"{account_id} {host}"),
                 self._rooms_of_accounts.enter(account_id),
-                self._rooms_of_hosts.enter(host),
                 self._room,
                 self._http.get(url, _conditions(kept), self._time_limit_s) as response,
             ):

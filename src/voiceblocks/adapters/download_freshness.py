@@ -12,7 +12,6 @@ from dataclasses import dataclass
 FRESH_MAX_S = 86_400
 "However far a server's `max-age` reaches, it is asked once a day."
 
-_DIRECTIVE = re.compile(r'\s*([A-Za-z-]+)\s*(?:=\s*(?:"([^"]*)"|([^\s,"]*)))?\s*(?:,|\Z)')
 _SECONDS = re.compile(r"[0-9]{1,10}\Z", re.ASCII)
 
 
@@ -46,10 +45,11 @@ def read_freshness(headers: Mapping[str, str]) -> Freshness:
 
 
 def _directives(header: str) -> dict[str, str]:
-    """Of a directive that stands twice the first counts; what cannot be read is left out."""
+    """Of a directive that stands twice the first counts."""
     found: dict[str, str] = {}
-    for part in _DIRECTIVE.finditer(header):
-        found.setdefault(part[1].lower(), part[2] or part[3] or "")
+    for part in header.split(","):
+        name, _, value = part.partition("=")
+        found.setdefault(name.strip().lower(), value.strip().strip('"'))
     return found
 
 

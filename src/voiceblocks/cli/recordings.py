@@ -6,7 +6,6 @@ import asyncio
 
 import typer
 
-from voiceblocks.adapters import download_cache
 from voiceblocks.adapters.recording_store import open_recording_store
 from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.cli.output import Json, Most, fail, tell, tell_rows
@@ -14,6 +13,7 @@ from voiceblocks.cli.store import open_store
 from voiceblocks.database import recordings
 from voiceblocks.engine.media.salvage import spool_path
 from voiceblocks.recordings.state import RecordingState
+from voiceblocks.server.cached_audio import audio_purger
 from voiceblocks.server.folders import make_folders
 from voiceblocks.system_clock import SystemClock
 from voiceblocks.workflows.delete_recording import delete_recording
@@ -68,11 +68,7 @@ def delete(recording_id: str, as_json: Json = False) -> None:
     """Delete a recording for good, with all that was made from it; its link is dead at once."""
     with open_store(as_json) as store:
         folders = make_folders(store.settings)
-        rendered = RenderPool(folders.prompts, folders.work)
-
-        def purge(sha256: str) -> None:
-            rendered.purge_audio_file(sha256)
-            download_cache.purge(folders.downloads, sha256)
+        purge = audio_purger(RenderPool(folders.prompts, folders.work), folders.downloads)
 
         deleted = asyncio.run(
             delete_recording(

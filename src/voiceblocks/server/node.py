@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from voiceblocks.accounts.secret_key import load_keys, load_or_create
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.adapters.audio_download import AudioDownloader
+from voiceblocks.adapters.checked_resolver import NameServers
 from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
 from voiceblocks.adapters.recording_store import open_recording_store
@@ -41,7 +42,9 @@ from voiceblocks.engine.registrations import Registrations
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.errors import VoiceblocksError
 from voiceblocks.log import get_logger
+from voiceblocks.recordings.interfaces import RecordingStore
 from voiceblocks.server.addresses import check_addresses
+from voiceblocks.server.cached_audio import audio_purger
 from voiceblocks.server.folders import lock_folder, make_folders
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
@@ -57,6 +60,7 @@ from voiceblocks.workflows.finish_recording import FinishRecording
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.keep_trunks import KeepTrunks
 from voiceblocks.workflows.moderate_call import ModerateCall
+from voiceblocks.workflows.own_recordings import OwnRecordings
 from voiceblocks.workflows.place_call import PlaceCall
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
 from voiceblocks.workflows.prepare_request import RequestPreparer
@@ -117,7 +121,10 @@ class Node:
         )
         await asyncio.gather(self._render.start(), self._plane.start())
         store = open_recording_store(settings.effective_recordings_url)
-        self._http = GuardedHttp(settings.effective_private_targets)
+        self._http = GuardedHttp(
+            settings.effective_private_targets,
+            lookup=NameServers(settings.name_servers) if settings.name_servers else None,
+        )
         self._delivery = NotificationDelivery(
             self._database,
             WebhookClient(self._http),
@@ -146,7 +153,8 @@ class Node:
             self._engine.endpoint, self._addresses, open_route, self._clock, settings.node
         )
         self._engine.on_registration = self._registrations.on_event
-        requests = self._make_request_preparer(folders.downloads)
+        keys = load_keys(settings.effective_secret_key_file)
+        requests = self._make_request_preparer(store, keys, folders.downloads)
         self._make_http(
             ApiHandlers(
                 blocks=self._make_submit_block(key, requests),
@@ -159,7 +167,7 @@ class Node:
                 recordings=ServeRecording(
                     database=self._database,
                     store=store,
-                    keys=load_keys(settings.effective_secret_key_file),
+                    keys=keys,
                     clock=self._clock,
                 ),
                 readiness=self._not_ready_because,
@@ -276,9 +284,20 @@ class Node:
             open_route=open_route,
         )
 
-    def _make_request_preparer(self, downloads: Path) -> RequestPreparer:
+    def _make_request_preparer(
+        self, store: RecordingStore, keys: tuple[SecretKey, ...], downloads: Path
+    ) -> RequestPreparer:
+        audio = OwnRecordings(
+            AudioDownloader(self._http, downloads, self._clock),
+            database=self._database,
+            store=store,
+            keys=keys,
+            public_url=self._public_url,
+            purge=audio_purger(self._render, downloads),
+            clock=self._clock,
+        )
         return RequestPreparer(
-            PromptPreparer(self._render, AudioDownloader(self._http, downloads)),
+            PromptPreparer(self._render, audio),
             self._render,
             NotifyUrlCheck(self._http, self._clock),
         )
