@@ -172,9 +172,15 @@ class AudioDownloader:
         if task is None:
             task = asyncio.create_task(work())
             self._running[key] = task
-            task.add_done_callback(lambda _: self._running.pop(key, None))
+            task.add_done_callback(lambda done: self._forget_running(key, done))
         # Whoever asked first may go away without taking the file from the others.
         return await asyncio.shield(task)
+
+    def _forget_running(self, key: str, done: asyncio.Task[Downloaded]) -> None:
+        del self._running[key]
+        if not done.cancelled():
+            # Looked at, so that asyncio does not complain where everybody went away.
+            done.exception()
 
     async def _fetch(self, url: str, account_id: str) -> Downloaded:
         try:
