@@ -20,7 +20,7 @@ $(READY): pyproject.toml constraints.txt scripts/make-venv
 	@touch $@
 
 $(READY_TO_TEST): $(READY)
-	@scripts/make-venv "$(PYTHON)" "$(VENV)" '.[speech,postgres,dev]'
+	@scripts/make-venv "$(PYTHON)" "$(VENV)" '.[speech,piper,postgres,dev]'
 	@touch $@
 
 demo: $(READY)

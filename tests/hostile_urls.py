@@ -63,7 +63,7 @@ HOSTS = [
     "00000177.0x0.0.2",
     "127.0.0.2.",
     # Full-width digits and the ideographic full stop, which IDNA folds.
-    "１２７.0.0.2",  # noqa: RUF001
+    "１２７.0.0.2",
     "127。0。0。2",
     # IPv6, and IPv4 inside it.
     "[::1]",

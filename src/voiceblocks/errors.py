@@ -13,7 +13,10 @@ VoiceblocksError
     LocalSipError         we tried something that the dialog does not allow
     ContractViolation     a caller broke the documented contract
   AdapterError            a library, file or server failed; the cause is chained
-    StoreError, SynthesisError, EncodeError, UnreadableAudio
+    StoreError, EncodeError, UnreadableAudio
+    SynthesisError        a speech engine failed at this text
+      NoSound             there is nothing to say in it
+      EngineUnavailable   the engine itself is not well, whatever the text
   StartupError            the node cannot start; the text says what to do
 ```
 """
@@ -95,6 +98,14 @@ class StoreError(AdapterError):
 
 class SynthesisError(AdapterError):
     """Text could not be turned into speech."""
+
+
+class NoSound(SynthesisError):
+    """The text has no sound in this engine's voice, such as `"..."`."""
+
+
+class EngineUnavailable(SynthesisError):
+    """A speech engine cannot be reached or is not well; another text would fail, too."""
 
 
 class EncodeError(AdapterError):

@@ -19,6 +19,7 @@ RecordingId = NewType("RecordingId", str)
 NotificationId = NewType("NotificationId", str)
 LegId = NewType("LegId", str)
 TrunkId = NewType("TrunkId", str)
+UserId = NewType("UserId", str)
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
 _LOWER = string.ascii_lowercase + string.digits
@@ -74,6 +75,11 @@ def new_trunk_id() -> TrunkId:
     return TrunkId("trk_" + random_text(12))
 
 
+def new_user_id() -> UserId:
+    """A user of the console, such as `usr_8d0s…`."""
+    return UserId("usr_" + random_text(12))
+
+
 def new_block_run_id() -> BlockRunId:
     """One execution of a block."""
     return BlockRunId("run_" + random_text(16))
@@ -82,6 +88,16 @@ def new_block_run_id() -> BlockRunId:
 def new_recording_id() -> RecordingId:
     """A recording: 128 bits of randomness as hex, since it is part of a link (decision 7)."""
     return RecordingId("rec-" + secrets.token_hex(16))
+
+
+def new_act_id() -> str:
+    """What somebody did to a recording."""
+    return "act_" + random_text(16)
+
+
+def new_link_id() -> str:
+    """A link that is good once."""
+    return random_text(20)
 
 
 def new_notification_id() -> NotificationId:

@@ -13,11 +13,12 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Network = IPv4Network | IPv6Network
 Networks = Annotated[tuple[Network, ...], NoDecode]
+Seconds = Annotated[tuple[float, ...], NoDecode]
 
 DNS_PORT = 53
 LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
@@ -83,8 +84,26 @@ class Settings(BaseSettings):
     "Private networks that notify_url and `<url>` may reach; loopback while HTTP_LISTEN is."
     name_servers: Annotated[tuple[tuple[str, int], ...], NoDecode] = ()
     "Who is asked for the hosts of notify_url and `<url>`; empty means the system's resolver."
+    speech_engines: str = ""
+    "Order in which `piper`, `openai` and `espeak-ng` are asked; see docs/speech.md."
+    voices_dir: Path | None = None
+    "Of Piper voices; empty means `DATA_DIR/voices`."
+    openai_speech_url: str = ""
+    "Base of a speech server, such as `https://api.openai.com/v1`; empty means none."
+    openai_speech_key: SecretStr = SecretStr("")
+    "Its key; better in a file."
+    openai_speech_key_file: Path | None = None
+    "A file with its key."
+    openai_speech_model: str = "tts-1"
+    "Its model; part of the cache's keys."
+    openai_speech_voices: str = ""
+    "Which of its voices speaks which language, such as `*=nova/onyx`."
+    openai_speech_timeout_s: float = Field(default=10, gt=0, le=60)
+    "For one text; after it the next engine is asked."
     link_ttl_s: int = Field(default=31_536_000, ge=1)
     "Life of a recording's link."
+    link_redirect_s: int = Field(default=0, ge=0, le=604_800)
+    "Readers are sent on to the remote store with a link good for so long; 0: served from here."
     rate_limit_ivr: int = Field(default=600, ge=1)
     "Blocks and calls per minute, application and API."
     rate_limit_query: int = Field(default=60, ge=1)
@@ -103,10 +122,24 @@ class Settings(BaseSettings):
     "Ringing without a block."
     idle_timeout_s: float = Field(default=30, gt=0)
     "A session whose application sends no next block."
+    notify_retry_pauses_s: Seconds = (
+        *(30, 120, 600, 3600, 10_800, 21_600, 43_200),
+        *(86_400, 86_400, 86_400, 86_400),
+    )
+    """After a call, pauses between the attempts to tell what lasts (comma list), once its
+    first six within 8 s have failed; then it is given up."""
+    notify_retry_jitter: float = Field(default=0.2, ge=0, le=1)
+    "Share of each such pause that chance adds at most."
+    notify_requests_per_host: int = Field(default=128, ge=1)
+    "Notifications on their way to one host at the same time."
     max_call_s: int = Field(default=14_400, ge=1)
     "No call lives longer; a running block's max_duration counts on top."
     drain_timeout_s: float = Field(default=60, ge=0)
     "After draining so long, recordings are finished with `record_end=server_restart`."
+    cache_max_mb: int = Field(default=3072, ge=1)
+    "Rendered prompts (two thirds) and downloaded audio files (one third)."
+    keep_cache_days: int = Field(default=30, ge=0)
+    "Since they were last used; 0 means for ever."
     keep_recordings_days: int = Field(default=0, ge=0)
     "0 means for ever."
     keep_story_days: int = Field(default=30, ge=0)
@@ -133,6 +166,15 @@ class Settings(BaseSettings):
     def _split_name_servers(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(_name_server(part.strip()) for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("notify_retry_pauses_s", mode="before")
+    @classmethod
+    def _split_pauses(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = tuple(float(part) for part in value.split(",") if part.strip())
+        if isinstance(value, tuple) and not all(0 < pause <= 31_536_000 for pause in value):
+            raise ValueError("each pause is a number of seconds above 0, such as 30,120,600")
         return value
 
     @field_validator("http_listen", "admin_listen", "sip_listen")
@@ -174,6 +216,11 @@ class Settings(BaseSettings):
     def effective_secret_key_file(self) -> Path:
         """`SECRET_KEY_FILE`, or `secret.key` in the data folder."""
         return self.secret_key_file or self.root / "secret.key"
+
+    @property
+    def effective_voices_dir(self) -> Path:
+        """`VOICES_DIR`, or `voices` in the data folder."""
+        return self.voices_dir or self.root / "voices"
 
     @property
     def effective_media_workers(self) -> int:

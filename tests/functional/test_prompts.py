@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shutil
 from collections.abc import AsyncIterator
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import pytest_asyncio
 import soundfile
 from aiohttp import web
+from numpy.typing import NDArray
 
 from tests.functional.calls import ringing
 from tests.harness import Application
@@ -30,6 +32,13 @@ class Site:
         self.base = ""
         self.asked: list[tuple[str, str | None]] = []
         self._files = {name: _file(name, hz) for name, hz in FREQUENCIES_HZ.items()}
+
+    def add(self, name: str, samples: NDArray[np.int16]) -> str:
+        """Have one more WAV file; returns its address."""
+        held = io.BytesIO()
+        soundfile.write(held, samples, 8000, format="WAV")
+        self._files[name] = held.getvalue()
+        return f"{self.base}/{name}"
 
     async def serve(self, request: web.Request) -> web.Response:
         """Answer, with 304 where the caller has it already."""
@@ -156,3 +165,88 @@ async def test_our_own_recording_can_be_played(app: Application, phone: Phone) -
         for start in range(0, len(played) - 800, 800)
     ]
     assert sum(level > -3 for level in levels) >= 8
+
+
+async def test_parts_follow_one_another_without_click_or_pause(
+    app: Application, phone: Phone, site: Site
+) -> None:
+    """Tones that end at their loudest are faded within 5 ms, and the next begins at once."""
+    first = site.add("first.wav", tone((437.25,), 500, -12)[:3995])
+    second = site.add("second.wav", tone((910.4,), 500, -12)[3:])
+    call = await hear(app, phone, f"<url>{first}</url><url>{second}</url><url>{first}</url>")
+    audio = np.trim_zeros(call.media.audio())
+    loudest = np.abs(audio[2000:3000]).max()
+    assert len(audio) == pytest.approx(3995 + 3997 + 3995, abs=16)
+    for joint in (3995, 3995 + 3997):
+        around = np.abs(audio[joint - 80 : joint + 80].astype(int))
+        quiet = np.flatnonzero(around < 0.1 * loudest)
+        # Nothing of it is loud at the joint, and it is quiet for a moment only.
+        assert around[72:88].max() < 0.35 * loudest
+        assert 4 <= len(quiet) < 60
+    for end in (audio[:4], audio[-4:]):
+        assert np.abs(end.astype(int)).max() < 0.1 * loudest
+
+
+async def test_a_file_begins_with_its_first_sound(
+    app: Application, phone: Phone, site: Site
+) -> None:
+    """Silence at the beginning of a file is not played, that within it is."""
+    word, pause = tone((500.0,), 500, -12), np.zeros(4000, np.int16)
+    padded = site.add("padded.wav", np.concatenate([pause, word, pause, word]))
+    start = site.add("start.wav", tone((1300.0,), 500, -12))
+    call = await hear(app, phone, f"<url>{start}</url><url>{padded}</url>")
+    audio = np.trim_zeros(call.media.audio())
+    assert len(audio) == pytest.approx(4 * 4000, abs=120)
+    assert rms_dbfs(audio[8200:11_800]) < -50
+    assert rms_dbfs(audio[4100:7900]) > -23
+
+
+async def test_the_beep_is_heard_and_not_recorded(app: Application, phone: Phone) -> None:
+    """400 ms of one tone in the caller's ear; in the recording only what the caller said."""
+    from tests.functional.calls import decode, recording
+
+    call, _session = await recording(app, phone)
+    heard = np.trim_zeros(call.media.audio())
+    assert len(heard) == pytest.approx(3200, abs=20)
+    level = rms_dbfs(heard)
+    assert goertzel_level_dbfs(heard, 1000.0) > level - 0.5
+    for other_hz in (500.0, 2000.0, 3000.0):
+        assert goertzel_level_dbfs(heard, other_hz) < level - 35
+    await call.media.say(tone((440.0,), 1000, -12))
+    await call.media.press("#")
+    told = await app.told(ivr_block="record")
+    recorded = decode(await app.fetch(told.body["record_url"]))
+    assert goertzel_level_dbfs(recorded, 440.0) > -20
+    assert goertzel_level_dbfs(recorded, 1000.0) < -60
+
+
+async def test_a_prompt_goes_on_when_the_cache_is_emptied(
+    app: Application, phone: Phone, site: Site
+) -> None:
+    """What is playing is heard to its end; the next who wants it gets it, too."""
+    url = site.add("long.wav", tone((500.0,), 1500, -12))
+    prompts = app.server.data_dir / "cache" / "prompts"
+    lengths = []
+    for empties in (True, False):
+        call, session = await ringing(app, phone)
+        assert await app.block("ivr/middle/play", session, msg=f"<url>{url}</url>") == "success_ok"
+        await call.answered()
+        async with asyncio.timeout(20):
+            while not any(np.any(packet.samples) for packet in call.media.heard):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            if empties:
+                await asyncio.to_thread(shutil.rmtree, prompts)
+            await call.ended()
+        lengths.append(len(np.trim_zeros(call.media.audio())))
+    assert lengths == [pytest.approx(12_000, abs=20)] * 2
+
+
+async def test_a_running_server_s_cache_can_be_looked_at_and_cleared(
+    app: Application, phone: Phone
+) -> None:
+    """Beside the server: it says what is there, and leaves what was just used."""
+    await hear(app, phone, "This sentence was just used.")
+    shown = await app.server.cli("cache", "show")
+    assert shown["caches"][0]["entries"] >= 1
+    cleared = await app.server.cli("cache", "clear")
+    assert cleared["kept"] >= 1

@@ -26,6 +26,8 @@ class Account:
     "Numbers that it may call in a minute; `None`: what the settings say."
     spend_per_day: Thousandths | None = None
     "What all its calls of a day may cost; `None`: as much as it has."
+    recordings_quota_bytes: int | None = None
+    "What its stored recordings may take up; `None`: what the settings say."
     created_us: int
 
 
@@ -36,6 +38,8 @@ class Application:
     id: AppId
     account_id: AccountId
     name: str
+    keep_recordings_days: int | None = None
+    "Days that a recording is kept, 0 for ever; `None`: what the settings say."
     revoked_us: int | None = None
     "Since when it may no longer do anything."
     created_us: int

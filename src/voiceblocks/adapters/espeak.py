@@ -16,18 +16,32 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from voiceblocks import ipc
-from voiceblocks.adapters.espeak_process import FromEspeak, Sound, Speak, Spoken, Started
+from voiceblocks.adapters.espeak_process import (
+    FromEspeak,
+    Phonemes,
+    Phonemize,
+    Sound,
+    Speak,
+    Spoken,
+    Started,
+    ToEspeak,
+)
 from voiceblocks.errors import SynthesisError
-from voiceblocks.speech.languages import find_language
+from voiceblocks.speech.languages import Grade, find_language
 
 Samples = npt.NDArray[np.int16]
+T = TypeVar("T")
+
+Clause = tuple[str, str]
+"IPA, and the piece of text that it stands for."
 
 WORDS_PER_MINUTE = 160
 "A little slower than espeak's 175: on a telephone consonants are hard enough to hear."
@@ -56,7 +70,7 @@ def voice_name(language: str, gender: str) -> str:
         SynthesisError: If there is none.
     """
     found = find_language(language)
-    if found is None or not found.spoken or gender not in _VARIANTS:
+    if found is None or found.espeak is Grade.NOT or gender not in _VARIANTS:
         raise SynthesisError(f"no {gender} voice for {language}")
     voice = _SAME_VOICE.get(found.espeak_voice, found.espeak_voice)
     return f"{voice}+{_VARIANTS[gender]}"
@@ -77,6 +91,15 @@ class EspeakEngine(Protocol):
 
         Raises:
             SynthesisError: If it crashed, hung or knows no such voice.
+        """
+        ...
+
+    def phonemize(self, text: str, voice: str) -> list[Clause]:
+        """
+        How `text` is pronounced, clause by clause, in IPA.
+
+        Raises:
+            SynthesisError: As `synthesize` does.
         """
         ...
 
@@ -135,9 +158,16 @@ class EspeakLibrary:
 
     def synthesize(self, text: str, voice: str) -> tuple[Samples, int]:
         """See `EspeakEngine`."""
+        return self._try(lambda: self._speak(text, voice)), self._rate_hz
+
+    def phonemize(self, text: str, voice: str) -> list[Clause]:
+        """See `EspeakEngine`."""
+        return self._try(lambda: self._phonemize(text, voice))
+
+    def _try(self, ask: Callable[[], T]) -> T:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return self._speak(text, voice), self._rate_hz
+                return ask()
             except EOFError as error:
                 self.close()
                 if attempt == _ATTEMPTS:
@@ -172,13 +202,27 @@ class EspeakLibrary:
         self.version, self._rate_hz = started.version, started.rate_hz
         return self._channel
 
-    def _speak(self, text: str, voice: str) -> Samples:
+    def _ask(self, question: ToEspeak) -> float:
+        """Send it, to a new child if need be; returns the deadline for the answer."""
         channel = self._channel or self._start()
-        deadline = time.monotonic() + _TEXT_LIMIT_S + len(text) * _CHARACTER_LIMIT_S
+        deadline = time.monotonic() + _TEXT_LIMIT_S + len(question.text) * _CHARACTER_LIMIT_S
         try:
-            channel.send(Speak(text=text, voice=voice, words_per_minute=WORDS_PER_MINUTE))
+            channel.send(question)
         except OSError as error:
             raise EOFError from error
+        return deadline
+
+    def _phonemize(self, text: str, voice: str) -> list[Clause]:
+        answer = self._receive(self._ask(Phonemize(text=text, voice=voice)))
+        if not isinstance(answer, Phonemes):
+            raise SynthesisError("espeak-ng answered out of turn")
+        if answer.error:
+            raise SynthesisError(answer.error)
+        return answer.clauses
+
+    def _speak(self, text: str, voice: str) -> Samples:
+        question = Speak(text=text, voice=voice, words_per_minute=WORDS_PER_MINUTE)
+        deadline = self._ask(question)
         pieces: list[bytes] = []
         while True:
             message = self._receive(deadline)
@@ -225,6 +269,15 @@ class EspeakCommand:
         arguments = ["-v", voice, "-s", str(WORDS_PER_MINUTE), "-b", "1", "--stdin", "--stdout"]
         wav = self._run(arguments, text.replace("\0", " ").encode(), limit_s)
         return _parse_streamed_wav(wav)
+
+    def phonemize(self, text: str, voice: str) -> list[Clause]:
+        """See `EspeakEngine`. The command does not tell where clauses end: a comma each."""
+        limit_s = _TEXT_LIMIT_S + len(text) * _CHARACTER_LIMIT_S
+        arguments = ["-v", voice, "-b", "1", "-q", "--ipa", "--stdin"]
+        written = self._run(arguments, text.replace("\0", " ").encode(), limit_s)
+        lines = [line.strip() for line in written.decode("utf-8", "replace").splitlines()]
+        clauses = [(line, ", ") for line in lines if line]
+        return [*clauses[:-1], (clauses[-1][0], text.rstrip()[-1:])] if clauses else []
 
     def close(self) -> None:
         """Nothing runs between two texts."""

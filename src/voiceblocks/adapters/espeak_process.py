@@ -1,4 +1,4 @@
-"""The process that holds libespeak-ng: text in, 16-bit audio out, one text at a time.
+"""The process that holds libespeak-ng: text in, 16-bit audio or phonemes out, one text at a time.
 
 espeak-ng is GPL-3.0-or-later and corrupts memory when two threads call it. So it
 lives here, alone, behind a socket pair (`adapters/espeak.py` is the other end), and
@@ -21,6 +21,7 @@ CHUNK_BYTES = 64_000
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_DONT_EXIT = 0x8000
 _CHARS_UTF8 = 1
+_PHONEMES_AS_IPA = 0x02
 _POSITION_CHARACTER = 1
 _RATE_PARAMETER = 1
 _BUFFER_MS = 200
@@ -32,6 +33,13 @@ class Speak(msgspec.Struct, frozen=True, tag="speak"):
     text: str
     voice: str
     words_per_minute: int
+
+
+class Phonemize(msgspec.Struct, frozen=True, tag="phonemize"):
+    """Say how `text` is pronounced; answered by one `Phonemes`."""
+
+    text: str
+    voice: str
 
 
 class Started(msgspec.Struct, frozen=True, tag="started"):
@@ -55,7 +63,17 @@ class Spoken(msgspec.Struct, frozen=True, tag="spoken"):
     "Empty, or why there is no sound."
 
 
-FromEspeak = Started | Sound | Spoken
+class Phonemes(msgspec.Struct, frozen=True, tag="phonemes"):
+    """A pronunciation, clause by clause."""
+
+    clauses: list[tuple[str, str]]
+    "IPA, and the piece of the text that it stands for, with the punctuation at its end."
+    error: str = ""
+    "Empty, or why there is none."
+
+
+ToEspeak = Speak | Phonemize
+FromEspeak = Started | Sound | Spoken | Phonemes
 
 
 class _Library:
@@ -77,6 +95,12 @@ class _Library:
             ctypes.c_uint,
             ctypes.c_void_p,
             ctypes.c_void_p,
+        ]
+        self._lib.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        self._lib.espeak_TextToPhonemes.argtypes = [
+            ctypes.POINTER(ctypes.c_void_p),
+            ctypes.c_int,
+            ctypes.c_int,
         ]
         self.rate_hz: int = self._lib.espeak_Initialize(
             _AUDIO_OUTPUT_SYNCHRONOUS,
@@ -107,6 +131,24 @@ class _Library:
         self._lib.espeak_Synchronize()
         return f"espeak_Synth answered {result}" if result != 0 else ""
 
+    def phonemize(self, request: Phonemize) -> Phonemes:
+        """Read one clause after the other, as the library does before it speaks."""
+        if self._lib.espeak_SetVoiceByName(request.voice.encode()) != 0:
+            return Phonemes([], f"no voice {request.voice}")
+        text = request.text.replace("\0", " ").encode()
+        held = ctypes.create_string_buffer(text)
+        begin = ctypes.addressof(held)
+        at = ctypes.c_void_p(begin)
+        clauses: list[tuple[str, str]] = []
+        start = 0
+        while at.value:
+            read = self._lib.espeak_TextToPhonemes(ctypes.byref(at), _CHARS_UTF8, _PHONEMES_AS_IPA)
+            end = len(text) if not at.value else _before_last(text, at.value - begin)
+            piece = text[start:end].decode("utf-8", "replace")
+            clauses.append(((read or b"").decode("utf-8", "replace"), piece))
+            start = end
+        return Phonemes(clauses)
+
     def _receive(self, samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int) -> int:
         if samples and count > 0:
             try:
@@ -117,9 +159,17 @@ class _Library:
         return 0
 
 
+def _before_last(text: bytes, end: int) -> int:
+    """Where the last character before `end` begins: the library reads one into the next clause."""
+    end -= 1
+    while end > 0 and text[end] & 0xC0 == 0x80:
+        end -= 1
+    return max(end, 0)
+
+
 def main(argv: list[str]) -> int:
     """Serve until the other end closes."""
-    channel: ipc.Channel[Speak] = ipc.Channel(ipc.child_socket(argv), Speak)
+    channel: ipc.Channel[ToEspeak] = ipc.Channel(ipc.child_socket(argv), ToEspeak)
     try:
         library = _Library(argv[2], argv[3])
     except OSError:
@@ -133,7 +183,11 @@ def main(argv: list[str]) -> int:
 
     try:
         while (received := channel.receive()) is not None:
-            channel.send(Spoken(error=library.speak(received[0], send_sound)))
+            request = received[0]
+            if isinstance(request, Phonemize):
+                channel.send(library.phonemize(request))
+            else:
+                channel.send(Spoken(error=library.speak(request, send_sound)))
     except (BrokenPipeError, ConnectionResetError):
         # The other end gave up on this text and went away.
         return 0

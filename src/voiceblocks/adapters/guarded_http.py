@@ -139,6 +139,25 @@ class GuardedHttp:
                     return
             raise AnswerRefused("too many redirects")
 
+    @contextlib.asynccontextmanager
+    async def exchange(
+        self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """
+        POST `body` and let whoever asked read the answer, inside the time limit.
+
+        Redirects are answers: what the headers hold may be for this host only.
+
+        Raises:
+            OutgoingHttpError: One of its kinds, also while the answer is read.
+        """
+        async with (
+            our_errors(),
+            asyncio.timeout(timeout_s),
+            self._open("POST", url, headers, body, _POST_TIMES) as response,
+        ):
+            yield response
+
     async def check_connection(self, url: str, timeout_s: float) -> None:
         """
         Look the host up and, for https, shake hands with it.

@@ -1,7 +1,9 @@
 """Finished recordings by name: local disk, S3, Google Cloud or Azure, chosen by URL.
 
 All through obstore. Its local store neither syncs files nor folders, so for `file://`
-this is done here before `put` returns.
+this is done here before `put` returns. A cloud that does not answer fails within seconds:
+whoever waits for a recording hears it, and what is to be stored is on local disk meanwhile
+(`recording_copies`).
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ import contextlib
 import os
 import re
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import obstore
@@ -22,12 +25,36 @@ from obstore.store import LocalStore, from_url
 from voiceblocks.errors import StartupError, StoreError
 from voiceblocks.recordings.interfaces import StoredObject
 
-CHUNK_BYTES = 256 * 1024
-"At least so much, except at the end, is handed out at a time."
+CHUNK_BYTES = 512 * 1024
+"""So much is asked for and handed out at a time: a reader who is slow holds no request open,
+which would run into its time limit."""
+
+REQUEST_LIMIT_S = 20
+"Of one HTTP request to a cloud; uploads go in parts of 5 MB."
+CONNECT_LIMIT_S = 5
+_RETRIES = {
+    "max_retries": 2,
+    "retry_timeout": timedelta(seconds=REQUEST_LIMIT_S),
+    "backoff": {
+        "init_backoff": timedelta(milliseconds=100),
+        "max_backoff": timedelta(seconds=1),
+        "base": 2,
+    },
+}
 
 # No folders, nothing hidden, nothing that a store or a shell reads in its own way.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-_CLOUD_SCHEMES = frozenset({"s3", "gs", "az"})
+_ENVIRONMENT_PREFIXES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
+"Each cloud's scheme, and how its variables begin."
+
+# Our options replace those that obstore reads from the environment, so they are read here.
+_ENVIRONMENT_OPTIONS = (
+    "allow_http",
+    "allow_invalid_certificates",
+    "proxy_url",
+    "proxy_ca_certificate",
+    "proxy_excludes",
+)
 
 
 class ObjectRecordingStore:
@@ -41,7 +68,7 @@ class ObjectRecordingStore:
 
     def __init__(self, store: Any, durable_folder: Path | None = None) -> None:
         self._store = store
-        self._durable_folder = durable_folder
+        self.folder = durable_folder
 
     async def put(self, name: str, source: Path) -> StoredObject:
         """See `RecordingStore.put`."""
@@ -49,8 +76,8 @@ class ObjectRecordingStore:
         with _as_store_error(f"{name} cannot be stored"):
             size_bytes = (await asyncio.to_thread(source.stat)).st_size
             await obstore.put_async(self._store, name, source)
-            if self._durable_folder is not None:
-                await asyncio.to_thread(_sync, self._durable_folder, name)
+            if self.folder is not None:
+                await asyncio.to_thread(_sync, self.folder, name)
             stored = await self.stat(name)
         if stored is None or stored.size_bytes != size_bytes:
             raise StoreError(f"{name} is not what was stored")
@@ -75,22 +102,29 @@ class ObjectRecordingStore:
             StoreError: Also if there is nothing of this name, or it ends before `end`.
         """
         _check_name(name)
-        if start >= end:
-            return
-        with _as_store_error(f"{name} cannot be read"):
-            result = await obstore.get_async(self._store, name, options={"range": (start, end)})
-            missing = end - start
-            async for chunk in result.stream(min_chunk_size=CHUNK_BYTES):
-                missing -= len(chunk)
-                yield bytes(chunk)
-            if missing:
-                raise StoreError(f"{name} ended {missing} bytes early")
+        while start < end:
+            until = min(start + CHUNK_BYTES, end)
+            with _as_store_error(f"{name} cannot be read"):
+                chunk = await obstore.get_range_async(self._store, name, start=start, end=until)
+            if len(chunk) != until - start:
+                raise StoreError(f"{name} ended {end - start - len(chunk)} bytes early")
+            start = until
+            yield bytes(chunk)
 
     async def delete(self, name: str) -> None:
         """See `RecordingStore.delete`."""
         _check_name(name)
         with _as_store_error(f"{name} cannot be deleted"), contextlib.suppress(FileNotFoundError):
             await obstore.delete_async(self._store, name)
+
+    async def sign(self, name: str, method: Literal["GET", "HEAD"], ttl_s: int) -> str:
+        """Return the cloud's own link to an object, good for this method and time."""
+        _check_name(name)
+        with _as_store_error(f"no link to {name} can be made"):
+            link: str = await obstore.sign_async(
+                self._store, method, name, timedelta(seconds=ttl_s)
+            )
+        return link
 
 
 def open_recording_store(url: str) -> ObjectRecordingStore:
@@ -110,8 +144,11 @@ def open_recording_store(url: str) -> ObjectRecordingStore:
             folder = _folder_of(parts)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             return ObjectRecordingStore(LocalStore(folder), durable_folder=folder)
-        if parts.scheme in _CLOUD_SCHEMES and parts.netloc:
-            return ObjectRecordingStore(from_url(url))
+        if parts.scheme in _ENVIRONMENT_PREFIXES and parts.netloc:
+            options = _client_options(_ENVIRONMENT_PREFIXES[parts.scheme])
+            return ObjectRecordingStore(
+                from_url(url, client_options=options, retry_config=_RETRIES)  # type: ignore[call-overload]
+            )
     except (BaseError, OSError, ValueError) as error:
         # obstore appends pages of debugging to its first line.
         reason = str(error).partition("\n")[0]
@@ -120,6 +157,24 @@ def open_recording_store(url: str) -> ObjectRecordingStore:
         f"RECORDINGS_URL {url!r} is none of file:///folder, s3://bucket/prefix, "
         "gs://bucket/prefix, az://container/prefix"
     )
+
+
+def is_remote(url: str) -> bool:
+    """Whether a `RECORDINGS_URL` names a cloud, which may be away."""
+    return urlsplit(url).scheme in _ENVIRONMENT_PREFIXES
+
+
+def _client_options(prefix: str) -> dict[str, str]:
+    found = {
+        name: os.environ[prefix + name.upper()]
+        for name in _ENVIRONMENT_OPTIONS
+        if prefix + name.upper() in os.environ
+    }
+    return {
+        **found,
+        "timeout": f"{REQUEST_LIMIT_S}s",
+        "connect_timeout": f"{CONNECT_LIMIT_S}s",
+    }
 
 
 def _folder_of(parts: SplitResult) -> Path:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from voiceblocks import __version__
 from voiceblocks.api.access_log import AccessLog
@@ -19,6 +21,7 @@ from voiceblocks.api.metrics import ApiMetrics
 from voiceblocks.api.recordings import RecordingDownloads
 from voiceblocks.api.reference import openapi_document, reference_page
 from voiceblocks.api.voice import call_functions, moderation_functions, query_functions
+from voiceblocks.speech.languages import Language
 
 _ONLY_OWN_STYLE = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -59,22 +62,29 @@ def create_app(handlers: ApiHandlers, *, metrics: ApiMetrics | None = None) -> F
     return app
 
 
-def create_admin_app(*, public_url: str, registry: CollectorRegistry) -> FastAPI:
+def create_admin_app(
+    *,
+    public_url: str,
+    registry: CollectorRegistry,
+    speakers_of: Callable[[Language], Mapping[str, str]],
+    console: ASGIApp | None = None,
+) -> FastAPI:
     """
-    The operator's application: `/docs`, `/openapi.json` and `/metrics`.
+    The operator's application: `/console`, `/docs`, `/openapi.json` and `/metrics`.
 
     Args:
         public_url: Base of the public addresses, for the reference page.
         registry: The metrics that are shown.
+        console: What is served below `/console`; nothing if omitted.
+        speakers_of: Who speaks a language now, engine by gender; for the reference page.
     """
     app = _bare_app("Voiceblocks administration")
     document = openapi_document(public_url)
-    page = reference_page(public_url)
 
     @app.get("/docs")
     async def docs() -> Response:
         return HTMLResponse(
-            page,
+            reference_page(public_url, speakers_of),
             headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"},
         )
 
@@ -85,6 +95,15 @@ def create_admin_app(*, public_url: str, registry: CollectorRegistry) -> FastAPI
     @app.get("/metrics")
     def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    if console is not None:
+
+        @app.get("/")
+        @app.get("/console")
+        async def to_console() -> Response:
+            return RedirectResponse("/console/")
+
+        app.mount("/console", console)
 
     return app
 

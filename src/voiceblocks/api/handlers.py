@@ -130,6 +130,16 @@ class RecordingFile(Protocol):
         """Of the whole file, as hex; `None` where unknown."""
         ...
 
+    @property
+    def is_once(self) -> bool:
+        """Whether its link is used up: the whole file is sent, whatever part was asked for."""
+        ...
+
+    @property
+    def redirect_url(self) -> str | None:
+        """Where to send whoever asks, instead of the bytes."""
+        ...
+
     def read(self, start: int, end: int) -> AsyncIterator[bytes]:
         """Yield the bytes from `start` to `end` (exclusive); exactly so many."""
         ...

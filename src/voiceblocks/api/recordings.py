@@ -50,13 +50,29 @@ class RecordingDownloads:
             return _text(HTTPStatus.FORBIDDEN, str(refused))
         except StoreError as error:
             self._log.error("recording_not_opened", name=name, reason=str(error))
-            return _text(HTTPStatus.INTERNAL_SERVER_ERROR, "The recording cannot be read now.")
+            return _text(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The recording cannot be read now; try again in a minute.",
+                retry_after="60",
+            )
         if file is None:
             return _text(HTTPStatus.NOT_FOUND, "There is no such recording.")
-        return _answer(request, file)
+        if file.redirect_url is not None:
+            headers = {**_PRIVATE, "location": file.redirect_url}
+            return Response(status_code=HTTPStatus.TEMPORARY_REDIRECT, headers=headers)
+        if file.is_once:
+            return _whole(request, file)
+        return answer_file(request, file)
 
 
-def _answer(request: Request, file: RecordingFile) -> Response:
+def _whole(request: Request, file: RecordingFile) -> Response:
+    """There is no second request in which a reader could get the rest."""
+    headers = {**_PRIVATE, "accept-ranges": "none"}
+    return _bytes(request, file, ByteRange(0, file.size_bytes), HTTPStatus.OK, headers)
+
+
+def answer_file(request: Request, file: RecordingFile) -> Response:
+    """Answer GET or HEAD with a recording, or the part of it that was asked for."""
     etag = f'"{file.sha256}"' if file.sha256 else None
     modified_s = file.last_modified_us // 1_000_000
     headers = {
@@ -85,6 +101,16 @@ def _answer(request: Request, file: RecordingFile) -> Response:
                 content_range=f"bytes */{file.size_bytes}",
             )
         headers["content-range"] = f"bytes {wanted.start}-{wanted.end - 1}/{file.size_bytes}"
+    return _bytes(request, file, wanted, status, headers)
+
+
+def _bytes(
+    request: Request,
+    file: RecordingFile,
+    wanted: ByteRange,
+    status: HTTPStatus,
+    headers: dict[str, str],
+) -> Response:
     headers["content-type"] = "audio/mpeg"
     headers["content-length"] = str(wanted.end - wanted.start)
     if request.method == "HEAD":

@@ -5,7 +5,7 @@ The page is rendered here, without scripts: nothing is loaded from the internet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from typing import Any
 
@@ -13,6 +13,8 @@ from voiceblocks import __version__
 from voiceblocks.api.statuses import GENERIC_STATUSES, STATUS_TEXTS, SUCCESS
 from voiceblocks.blocks.command import Request
 from voiceblocks.blocks.registry import APIS
+from voiceblocks.speech.languages import Language
+from voiceblocks.speech.reference import HEADINGS, language_rows, spoken_here
 
 _CREDENTIALS = (
     ("app_id", True, "The application."),
@@ -48,8 +50,8 @@ def openapi_document(public_url: str) -> dict[str, Any]:
     }
 
 
-def reference_page(public_url: str) -> str:
-    """The same as a page to read."""
+def reference_page(public_url: str, speakers_of: Callable[[Language], Mapping[str, str]]) -> str:
+    """The same as a page to read, with the languages that are spoken here and now."""
     sections = "".join(_section(path, request) for path, request in APIS.items())
     contents = "".join(
         f'<li><a href="#{escape(path)}"><code>{escape(path)}</code></a></li>' for path in APIS
@@ -64,7 +66,8 @@ def reference_page(public_url: str) -> str:
         "unknown ones are ignored. Every answer is HTTP 200 with a JSON object that holds "
         "<code>status</code>. "
         'Machine-readable: <a href="openapi.json">openapi.json</a>.</p>'
-        f"<ul>{contents}</ul>{sections}</body></html>"
+        f'<ul>{contents}<li><a href="#languages">Languages</a></li></ul>'
+        f"{sections}{_languages(speakers_of)}</body></html>"
     )
 
 
@@ -135,6 +138,23 @@ def _section(path: str, request: type[Request]) -> str:
         f'<h2 id="{escape(path)}"><code>{escape(path)}</code></h2>'
         f"<p>{escape(_summary(request))}</p>"
         f"<h3>Parameters</h3>{_table(parameters)}<h3>Statuses</h3>{_table(statuses)}"
+    )
+
+
+def _languages(speakers_of: Callable[[Language], Mapping[str, str]]) -> str:
+    here = spoken_here(speakers_of)
+    headings = "".join(f"<th>{escape(heading)}</th>" for heading in (*HEADINGS, "Here, now"))
+    cells = "".join(
+        f"<tr><td><code>{escape(code)}</code></td>"
+        + "".join(f"<td>{escape(text)}</td>" for text in (*others, told))
+        + "</tr>"
+        for (code, *others), told in zip(language_rows(), here, strict=True)
+    )
+    return (
+        '<h2 id="languages">Languages of <code>msg</code></h2>'
+        "<p>How well each engine speaks a language, and who speaks it on this node now; what "
+        "is refused gets <code>error_msg_invalid_language</code>.</p>"
+        f"<table><tr>{headings}</tr>{cells}</table>"
     )
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from voiceblocks.cli import accounts, calls, notifications, phone, recordings, trunks
+from voiceblocks.cli import (
+    accounts,
+    cache,
+    calls,
+    notifications,
+    phone,
+    recordings,
+    trunks,
+    users,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,7 +28,9 @@ app.add_typer(accounts.number, name="number")
 app.add_typer(calls.app, name="calls")
 app.add_typer(recordings.app, name="recordings")
 app.add_typer(notifications.app, name="notifications")
+app.add_typer(cache.app, name="cache")
 app.add_typer(trunks.app, name="trunk")
+app.add_typer(users.app, name="user")
 app.add_typer(phone.app, name="phone")
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
 import typer
-from sqlalchemy import Connection
 
 from voiceblocks import e164
 from voiceblocks.blocks.numbers import PRIVATE
 from voiceblocks.cli.output import Json, Most, fail, tell_rows
 from voiceblocks.cli.store import open_store
-from voiceblocks.database import further_legs, notifications, recordings, sessions
+from voiceblocks.database import sessions
 from voiceblocks.sessions.model import Direction, Session
+from voiceblocks.workflows.tell_story import tell_story
 
 app = typer.Typer(no_args_is_help=True, help="Calls, and the story of one.")
 
@@ -35,10 +36,21 @@ def list_calls(
 def show(session_or_txn: str, as_json: Json = False) -> None:
     """Tell what happened in one call, in order."""
     with open_store(as_json) as store:
-        story = store.run(lambda c: _story(c, session_or_txn))
+        story = store.run(lambda c: tell_story(c, session_or_txn, show_number=_masked))
         if story is None:
             fail(as_json, f"There is no call {session_or_txn}: see `voiceblocks calls list`")
-    tell_rows(as_json, "story", ("at", "after_ms", "what"), story)
+    if not as_json:
+        sys.stdout.write(story.why + "\n")
+    began_us = story.session.created_us
+    rows = (
+        {
+            "at": _time(moment.at_us),
+            "after_ms": (moment.at_us - began_us) // 1000,
+            "what": moment.what,
+        }
+        for moment in story.moments
+    )
+    tell_rows(as_json, "story", ("at", "after_ms", "what"), rows, why=story.why)
 
 
 def _row(session: Session) -> dict[str, Any]:
@@ -52,48 +64,6 @@ def _row(session: Session) -> dict[str, Any]:
         "disposition": session.disposition,
         "minutes": session.duration_min,
     }
-
-
-def _story(connection: Connection, name: str) -> list[dict[str, Any]] | None:
-    session = sessions.find(connection, name) or sessions.find_by_txn_ref(connection, name)
-    if session is None:
-        return None
-    moments: list[tuple[int, str]] = [
-        (
-            session.created_us,
-            f"call from {_masked(session.from_number)} to {_called(session)}",
-        )
-    ]
-    if session.answered_us is not None:
-        moments.append((session.answered_us, "answered"))
-    for leg in further_legs.list_of_session(connection, session.id):
-        name = f"leg {leg.number} to {_masked(leg.dest)}"
-        moments.append((leg.created_us, f"{name} dialled"))
-        if leg.answered_us is not None:
-            moments.append((leg.answered_us, f"{name} answered"))
-        if leg.ended_us is not None:
-            moments.append((leg.ended_us, f"{name} ended: {leg.disposition}"))
-    for run in sessions.list_runs(connection, session.id):
-        moments.append((run.created_us, f"{run.block} accepted"))
-        if run.finished_us is not None:
-            moments.append((run.finished_us, f"{run.block} ended: {run.end_reason}"))
-    for recording in recordings.list_of_session(connection, session.id):
-        if recording.ready_us is not None:
-            seconds = (recording.duration_ms or 0) / 1000
-            moments.append((recording.ready_us, f"recording {recording.id} ready: {seconds:.3f} s"))
-    for notification in notifications.list_of_session(connection, session.id):
-        said = f"notification {notification.sequence} ({notification.block})"
-        if notification.first_attempt_us is not None:
-            moments.append((notification.first_attempt_us, f"{said} sent"))
-        if notification.settled_us is not None:
-            moments.append((notification.settled_us, f"{said}: {notification.state.value}"))
-    if session.ended_us is not None:
-        moments.append((session.ended_us, f"ended: {session.disposition}"))
-    moments.sort(key=lambda moment: moment[0])
-    return [
-        {"at": _time(at_us), "after_ms": (at_us - session.created_us) // 1000, "what": what}
-        for at_us, what in moments
-    ]
 
 
 def _called(session: Session) -> str:

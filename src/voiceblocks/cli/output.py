@@ -25,12 +25,16 @@ def tell(as_json: bool, facts: dict[str, Any], sentence: str) -> None:
 
 
 def tell_rows(
-    as_json: bool, name: str, columns: Sequence[str], rows: Iterable[dict[str, Any]]
+    as_json: bool,
+    name: str,
+    columns: Sequence[str],
+    rows: Iterable[dict[str, Any]],
+    **more: Any,
 ) -> None:
-    """Print rows as a table, or as `{name: […]}`."""
+    """Print rows as a table, or as `{name: […]}` with what else is told to scripts."""
     listed = list(rows)
     if as_json:
-        sys.stdout.write(json.dumps({name: listed}) + "\n")
+        sys.stdout.write(json.dumps({**more, name: listed}) + "\n")
         return
     table = Table(*columns)
     for row in listed:

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, select
+from sqlalchemy import Connection, RowMapping, Select, bindparam, func, select
 
 from voiceblocks.database import schema
 from voiceblocks.database.rows import insert_row, select_by_id, update_row
 from voiceblocks.recordings.model import Recording, RecordingKind
-from voiceblocks.recordings.state import RecordingState
+from voiceblocks.recordings.state import UNFINISHED_STATES, RecordingState
 
 _table = schema.recordings
+_applications, _sessions = schema.applications, schema.sessions
+_DAY_US = 86_400_000_000
 
 _BY_ID = select_by_id(_table)
 _BY_ID_LOCKED = _BY_ID.with_for_update()
@@ -69,6 +71,63 @@ def list_of_session(connection: Connection, session_id: str) -> list[Recording]:
 def recent(connection: Connection, limit: int) -> list[Recording]:
     """Return at most `limit` recordings, newest first."""
     return _list(connection, _NEWEST_FIRST.limit(limit), {})
+
+
+_KEEP_DAYS = func.coalesce(_applications.c.keep_recordings_days, bindparam("default_days"))
+_TOO_OLD = (
+    select(_table)
+    .join(_applications, _table.c.app_id == _applications.c.id)
+    .where(
+        _table.c.state == RecordingState.READY.value,
+        _table.c.held_us.is_(None),
+        _KEEP_DAYS > 0,
+        _table.c.ready_us <= bindparam("now_us") - _KEEP_DAYS * _DAY_US,
+    )
+    .order_by(_table.c.ready_us, _table.c.id)
+    .limit(bindparam("n_most"))
+)
+_STORED_BYTES = (
+    select(func.coalesce(func.sum(_table.c.size_bytes), 0))
+    .join(_applications, _table.c.app_id == _applications.c.id)
+    .where(
+        _applications.c.account_id == bindparam("account_id"),
+        _table.c.state == RecordingState.READY.value,
+    )
+)
+_UNFINISHED_OF_NODE = (
+    select(_table)
+    .join(_sessions, _table.c.session_id == _sessions.c.id)
+    .where(
+        _table.c.state.in_([state.value for state in UNFINISHED_STATES]),
+        _sessions.c.node == bindparam("node"),
+    )
+)
+
+
+def list_too_old(
+    connection: Connection, default_days: int, now_us: int, limit: int
+) -> list[Recording]:
+    """
+    Return ready recordings whose keep time is over and that nobody holds, oldest first.
+
+    Args:
+        connection: Of any transaction.
+        default_days: Of applications that have no keep time of their own; 0 is for ever.
+        now_us: UTC.
+        limit: At most so many.
+    """
+    values = {"default_days": default_days, "now_us": now_us, "n_most": limit}
+    return _list(connection, _TOO_OLD, values)
+
+
+def stored_bytes(connection: Connection, account_id: str) -> int:
+    """What the ready recordings of all applications of an account take up."""
+    return int(connection.execute(_STORED_BYTES, {"account_id": account_id}).scalar_one())
+
+
+def list_unfinished(connection: Connection, node: str) -> list[Recording]:
+    """Return what a node records or encodes now, in no order."""
+    return _list(connection, _UNFINISHED_OF_NODE, {"node": node})
 
 
 def _list(

@@ -41,6 +41,7 @@ accounts = Table(
     Column("registered_number", String(20)),
     Column("dials_per_minute", Integer),
     Column("spend_per_day", BigInteger),
+    Column("recordings_quota_bytes", BigInteger),
     Column("created_us", BigInteger, nullable=False),
 )
 
@@ -58,6 +59,7 @@ applications = Table(
     Column("id", String(16), primary_key=True),
     Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False),
     Column("name", Text, nullable=False),
+    Column("keep_recordings_days", Integer),
     Column("revoked_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
 )
@@ -132,6 +134,8 @@ sessions = Table(
     Index(None, "account_id", "state"),
     # An application's history, newest first, page by page.
     Index(None, "app_id", "created_us", "id"),
+    # The console's, likewise.
+    Index(None, "created_us", "id"),
 )
 
 # Legs beside the session's own: what a transfer dialled, or the second of `voice/call`.
@@ -194,11 +198,61 @@ recordings = Table(
     Column("packets_received", BigInteger),
     Column("packets_late", BigInteger),
     Column("packets_lost", BigInteger),
+    # The longest that it may become, for the room that it needs on disk.
+    Column("limit_s", Integer),
+    # Counts how often its links were revoked; each link carries the number of its time.
+    Column("link_revision", Integer, nullable=False),
+    # Since when it may not be deleted.
+    Column("held_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
     Column("ready_us", BigInteger),
+    # Since when it is in the remote store, and not on local disk any more.
+    Column("uploaded_us", BigInteger),
     Column("deleted_us", BigInteger),
     Index(None, "state"),
     Index(None, "session_id"),
+    Index(None, "created_us", "id"),
+    # What an account has stored, and what of an application is too old.
+    Index(None, "app_id", "state", "ready_us"),
+)
+
+# What a store has still to do: at most one thing for a recording, the last one decided.
+store_tasks = Table(
+    "store_tasks",
+    metadata,
+    Column("recording_id", String(48), ForeignKey("recordings.id"), primary_key=True),
+    Column("kind", String(8), nullable=False),
+    # Whose disk has the file.
+    Column("node", String(16), nullable=False),
+    Column("attempt_count", Integer, nullable=False),
+    Column("next_attempt_us", BigInteger, nullable=False),
+    Column("last_error", Text),
+    Column("created_us", BigInteger, nullable=False),
+    Index(None, "node", "next_attempt_us"),
+)
+
+# Who deleted, held, released a recording or revoked its links, when and why.
+recording_acts = Table(
+    "recording_acts",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("recording_id", String(48), ForeignKey("recordings.id"), nullable=False),
+    Column("act", String(12), nullable=False),
+    Column("done_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Index(None, "recording_id", "at_us"),
+)
+
+# One-time links that were used, kept until they would have expired.
+used_links = Table(
+    "used_links",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("recording_id", String(48), ForeignKey("recordings.id"), nullable=False),
+    Column("used_us", BigInteger, nullable=False),
+    Column("expires_s", BigInteger, nullable=False),
+    Index(None, "expires_s"),
 )
 
 # The transactional outbox: one row a notification, however many attempts.
@@ -212,19 +266,38 @@ notifications = Table(
     Column("app_id", String(16), ForeignKey("applications.id"), nullable=False),
     Column("block", String(12), nullable=False),
     Column("url", Text, nullable=False),
+    # `host:port` of the URL: what is claimed is shared out among hosts.
+    Column("host", Text, nullable=False),
+    # Whether its call lives: such a one waits for no others of its host.
+    Column("urgent", Boolean, nullable=False),
     # Form-encoded parameters without those of the URL; the same at every attempt.
     Column("parameters", Text, nullable=False),
     # Whether it is kept for days once the call has ended (record, monitor, ended).
     Column("lasting", Boolean, nullable=False),
     Column("state", String(12), nullable=False),
     Column("attempt_count", Integer, nullable=False),
+    # How many of them came before an operator had it sent again.
+    Column("attempts_before", Integer, nullable=False),
     Column("first_attempt_us", BigInteger),
     Column("next_attempt_us", BigInteger, nullable=False),
     Column("claimed_until_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
     Column("settled_us", BigInteger),
     UniqueConstraint("session_id", "sequence"),
-    Index(None, "state", "next_attempt_us"),
+    # Finds each waiting host, and what is due first of it, whatever waits for the others.
+    Index(None, "state", "host", "urgent", "next_attempt_us"),
+    Index(None, "created_us", "id"),
+)
+
+# URLs whose servers said that they are gone (410): an application's, exactly as it gave them.
+stopped_urls = Table(
+    "stopped_urls",
+    metadata,
+    # Hash of application and URL, since URLs are long.
+    Column("id", String(64), primary_key=True),
+    Column("app_id", String(16), ForeignKey("applications.id"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("stopped_us", BigInteger, nullable=False),
 )
 
 notification_attempts = Table(
@@ -237,6 +310,8 @@ notification_attempts = Table(
     Column("http_status", Integer),
     Column("error", Text),
     Column("answer", Text),
+    # Old ones are forgotten.
+    Index(None, "started_us"),
 )
 
 # Exactly one row for each leg that was billed; the primary key makes it so.
@@ -274,6 +349,44 @@ trunks = Table(
     Column("dtmf", String(12), nullable=False),
     Column("disabled_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
+)
+
+# People who sign in to the console; see `users.model`.
+users = Table(
+    "users",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("role", String(12), nullable=False),
+    Column("account_id", String(32), ForeignKey("accounts.id")),
+    Column("password_hash", Text),
+    Column("failed_count", Integer, nullable=False),
+    Column("locked_until_us", BigInteger),
+    Column("disabled_us", BigInteger),
+    Column("created_us", BigInteger, nullable=False),
+)
+
+sign_in_links = Table(
+    "sign_in_links",
+    metadata,
+    Column("lookup", LargeBinary(32), primary_key=True),
+    Column("user_id", String(32), ForeignKey("users.id"), nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+    Column("used_us", BigInteger),
+    Column("created_us", BigInteger, nullable=False),
+    Index(None, "user_id"),
+)
+
+# Browsers that are signed in.
+visits = Table(
+    "visits",
+    metadata,
+    Column("lookup", LargeBinary(32), primary_key=True),
+    Column("user_id", String(32), ForeignKey("users.id"), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+    Index(None, "user_id"),
+    Index(None, "seen_us"),
 )
 
 # How each node's registrations stand; see `trunks.model.TrunkRegistration`. A trunk that is

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from voiceblocks.notifications.state import NotificationState
 
@@ -23,6 +24,10 @@ class Notification:
     "The `ivr_block`, such as `record`."
     url: str
     "The notify_url as the application gave it. May hold secrets in its query: never logged."
+    host: str
+    "From `host_of`: what limits count by."
+    urgent: bool
+    "Whether its call lives."
     parameters: str
     "Form-encoded, without those of the URL; blanked once settled (decision 8)."
     lasting: bool
@@ -30,6 +35,8 @@ class Notification:
     state: NotificationState
     attempt_count: int
     "Attempts begun, including one in flight or lost in a crash."
+    attempts_before: int
+    "How many of them came before an operator had it sent again; its schedule began anew there."
     first_attempt_us: int | None
     next_attempt_us: int
     claimed_until_us: int | None
@@ -57,6 +64,14 @@ class Attempt:
 def is_lasting(block: str, *, call_ended: bool) -> bool:
     """Whether a notification matters after the call: recordings and ended calls do (decision 2)."""
     return call_ended or block in LASTING_BLOCKS
+
+
+def host_of(url: str) -> str:
+    """`host:port` as the URL has it, without user names; empty where it cannot be read."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2].lower()
+    except ValueError:
+        return ""
 
 
 def new_notification(
@@ -91,10 +106,13 @@ def new_notification(
         app_id=app_id,
         block=block,
         url=url,
+        host=host_of(url),
+        urgent=not call_ended,
         parameters=parameters,
         lasting=is_lasting(block, call_ended=call_ended),
         state=NotificationState.PENDING,
         attempt_count=0,
+        attempts_before=0,
         first_attempt_us=None,
         next_attempt_us=now_us,
         claimed_until_us=None,

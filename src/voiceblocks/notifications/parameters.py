@@ -8,7 +8,7 @@ frameworks that keep the last of two values with one name.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit, urlunsplit
@@ -23,6 +23,10 @@ _GMT_PLUS_8 = timezone(timedelta(hours=8))
 _URL_SAFE = "%:/?#[]@!$&'()*+,;=-._~"
 _BLANKED = "blanked"
 _PERSONAL = frozenset({"digits"})
+# In an answer that quotes a link the separators may be escaped once more.
+_QUOTED_SIGNATURE = re.compile(
+    r"((?:[?&]|&amp;|%3F|%26)Signature(?:=|%3D))[\w\-.~]+", re.IGNORECASE
+)
 _LINK_SIGNATURE = re.compile(r"(?<=[?&]Signature=)[^&#]*")
 
 
@@ -177,3 +181,31 @@ def _blanked_value(name: str, value: str) -> str:
     if name in _PERSONAL:
         return _BLANKED if value else ""
     return _LINK_SIGNATURE.sub(_BLANKED, value)
+
+
+def blanked_answer(answer: str | None, parameters: str) -> str | None:
+    """Return an application's answer without the digits and link signatures that it quotes.
+
+    Args:
+        answer: The first part of a body, or `None`.
+        parameters: What the application had been sent.
+    """
+    if not answer:
+        return answer
+    for name, value in parse_qsl(parameters):
+        if name in _PERSONAL:
+            answer = re.sub(rf"(?<!\d){re.escape(value)}(?!\d)", _BLANKED, answer)
+    return _QUOTED_SIGNATURE.sub(rf"\1{_BLANKED}", answer)
+
+
+def with_fresh_links(parameters: str, sign_again: Callable[[str], str]) -> str:
+    """Return form-encoded `parameters` with each link whose signature was blanked signed anew.
+
+    Args:
+        parameters: As `blanked` left them.
+        sign_again: From such a link to one that holds.
+    """
+    pairs = parse_qsl(parameters, keep_blank_values=True)
+    return encode(
+        [(n, sign_again(v) if v.endswith(f"Signature={_BLANKED}") else v) for n, v in pairs]
+    )

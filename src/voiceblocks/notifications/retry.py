@@ -11,6 +11,7 @@ to connect, since nothing may be lost that a corrected server would take a day l
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 _SECOND_US = 1_000_000
@@ -25,10 +26,13 @@ class Verdict(StrEnum):
     RETRY = "retry"
     RETRY_TWICE = "retry_twice"
     "Retried twice; the third such answer counts as received."
+    GONE = "gone"
+    "Nothing is sent to that URL any more, until an operator says otherwise."
 
 
 _RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 _REDIRECTS = range(300, 400)
+_GONE = 410
 
 LIVE_OFFSETS_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 "Seconds after the first attempt, at which the attempts of a living call are due."
@@ -54,6 +58,19 @@ LASTING_PAUSES_S = (
 JITTER = 0.2
 "Share of a lasting pause that chance adds, so that a host that is back is not stormed."
 
+
+@dataclass(frozen=True, slots=True)
+class RetrySchedule:
+    """How long what lasts is tried, after the attempts of a living call, which are fixed."""
+
+    pauses_s: tuple[float, ...] = LASTING_PAUSES_S
+    "One after each further attempt; when they are used up it is given up."
+    jitter: float = JITTER
+    "Share of each pause that chance adds at most."
+
+
+DEFAULT_SCHEDULE = RetrySchedule()
+
 NEVER_US = 2**62
 "The next attempt of a notification that waits for its call to end, and for nothing else."
 
@@ -71,6 +88,8 @@ def verdict_of(http_status: int | None) -> Verdict:
         return Verdict.RETRY
     if http_status == 500:
         return Verdict.RETRY_TWICE
+    if http_status == _GONE:
+        return Verdict.GONE
     return Verdict.RECEIVED
 
 
@@ -88,7 +107,13 @@ def is_received(http_status: int | None, server_errors_before: int) -> bool:
 
 
 def next_attempt_us(
-    *, attempt_count: int, first_attempt_us: int, now_us: int, lasting: bool, chance: float
+    *,
+    attempt_count: int,
+    first_attempt_us: int,
+    now_us: int,
+    lasting: bool,
+    chance: float,
+    schedule: RetrySchedule = DEFAULT_SCHEDULE,
 ) -> int | None:
     """Return when a failed notification is due again.
 
@@ -98,6 +123,7 @@ def next_attempt_us(
         now_us: When the last one failed.
         lasting: Whether it goes on after the live attempts.
         chance: Randomness in [0, 1).
+        schedule: Of what lasts.
 
     Returns:
         A time after `now_us`; `NEVER_US` for one that is not lasting and has
@@ -109,7 +135,7 @@ def next_attempt_us(
     if not lasting:
         return NEVER_US
     step = attempt_count - len(LIVE_OFFSETS_S)
-    if step >= len(LASTING_PAUSES_S):
+    if step >= len(schedule.pauses_s):
         return None
-    pause_s = LASTING_PAUSES_S[step] * (1 + JITTER * chance)
+    pause_s = schedule.pauses_s[step] * (1 + schedule.jitter * chance)
     return now_us + int(pause_s * _SECOND_US)

@@ -1,9 +1,10 @@
 """States of a notification, and the only rules that change them.
 
 Theory of operation: a notification is born `PENDING` in the transaction of the fact
-that it tells. It is settled by exactly one of four events and never leaves that state.
-Events that come later (an answer to a request that was in flight while the application
-acted) are normal: whoever receives them records the attempt and asks `is_settled` first.
+that it tells. It is settled by exactly one event, and stays so unless an operator has it
+sent again. Events that come later (an answer to a request that was in flight while the
+application acted) are normal: whoever receives them records the attempt and asks
+`is_settled` first.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class NotificationState(StrEnum):
     SUPERSEDED = "superseded"
     "The call ended before it was delivered, and nothing in it matters any more."
     GIVEN_UP = "given_up"
-    "No attempt was answered in the days that a lasting notification is kept for."
+    "No attempt was answered in the days that a lasting one is kept for, or its URL is gone."
 
 
 class NotificationEvent(StrEnum):
@@ -37,7 +38,13 @@ class NotificationEvent(StrEnum):
     "Happens only to notifications that are not lasting."
     EXHAUSTED = "exhausted"
     "The schedule has no further attempt."
+    GONE = "gone"
+    "Its URL says, now or earlier, that nobody is there any more."
+    RESENT = "resent"
+    "An operator has it sent again: once settled, whatever had settled it."
 
+
+_AGAIN = {NotificationEvent.RESENT: NotificationState.PENDING}
 
 TRANSITIONS: dict[NotificationState, dict[NotificationEvent, NotificationState]] = {
     NotificationState.PENDING: {
@@ -45,17 +52,18 @@ TRANSITIONS: dict[NotificationState, dict[NotificationEvent, NotificationState]]
         NotificationEvent.BLOCK_ACCEPTED: NotificationState.ACTED_ON,
         NotificationEvent.CALL_ENDED: NotificationState.SUPERSEDED,
         NotificationEvent.EXHAUSTED: NotificationState.GIVEN_UP,
+        NotificationEvent.GONE: NotificationState.GIVEN_UP,
     },
-    NotificationState.DELIVERED: {},
-    NotificationState.ACTED_ON: {},
-    NotificationState.SUPERSEDED: {},
-    NotificationState.GIVEN_UP: {},
+    NotificationState.DELIVERED: _AGAIN,
+    NotificationState.ACTED_ON: _AGAIN,
+    NotificationState.SUPERSEDED: _AGAIN,
+    NotificationState.GIVEN_UP: _AGAIN,
 }
 
 
 def is_settled(state: NotificationState) -> bool:
     """Whether nothing is sent any more."""
-    return not TRANSITIONS[state]
+    return state is not NotificationState.PENDING
 
 
 def advance(state: NotificationState, event: NotificationEvent) -> NotificationState:

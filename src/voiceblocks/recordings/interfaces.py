@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,8 @@ class StoredObject:
 
     size_bytes: int
     last_modified_us: int
+    awaits_upload: bool = False
+    "It is on local disk, and belongs in a remote store."
 
 
 class RecordingStore(Protocol):
@@ -87,4 +89,30 @@ class RecordingStore(Protocol):
 
     async def delete(self, name: str) -> None:
         """Delete; deleting what is not there is fine."""
+        ...
+
+
+class RecordingCopies(RecordingStore, Protocol):
+    """A store whose recordings may first be on local disk, and in a remote store later."""
+
+    async def upload(self, name: str, sha256: str) -> None:
+        """
+        Copy what was put to the remote store; the local copy stays.
+
+        Returns once the remote object was read back and has this hash. May be repeated.
+        """
+        ...
+
+    async def forget_local(self, name: str) -> None:
+        """Delete the local copy of what was uploaded."""
+        ...
+
+    async def local_names(self) -> list[str]:
+        """Names of all local copies; nothing where there is no remote store."""
+        ...
+
+    async def remote_link(
+        self, name: str, method: Literal["GET", "HEAD"], ttl_s: int
+    ) -> str | None:
+        """The remote store's own link, `None` for what is not there or not only there."""
         ...

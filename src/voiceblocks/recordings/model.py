@@ -43,6 +43,14 @@ class Recording:
     packets_received: int | None = None
     packets_late: int | None = None
     packets_lost: int | None = None
+    limit_s: int | None = None
+    "The longest that it may become."
+    link_revision: int = 0
+    "How often its links were revoked: only those of now are good."
+    held_us: int | None = None
+    "Since when it is held for lawyers: nothing deletes it."
     created_us: int
     ready_us: int | None = None
+    uploaded_us: int | None = None
+    "Since when it is in the remote store, and not on local disk any more."
     deleted_us: int | None = None

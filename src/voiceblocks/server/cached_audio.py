@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +10,7 @@ from voiceblocks.adapters import download_cache
 from voiceblocks.adapters.render.pool import RenderPool
 
 
-def audio_purger(rendered: RenderPool, downloads: Path) -> Callable[[str], None]:
-    """Return a function that deletes all that was made from a file with this SHA-256."""
-
-    def purge(sha256: str) -> None:
-        # The source first: a render that begins now finds nothing.
-        download_cache.purge(downloads, sha256)
-        rendered.purge_audio_file(sha256)
-
-    return purge
+def audio_purges(rendered: RenderPool, downloads: Path) -> tuple[Callable[[str], None], ...]:
+    """Return functions that together delete all that was made from a file with a SHA-256."""
+    # The source first: what begins to render it now finds nothing.
+    return functools.partial(download_cache.purge, downloads), rendered.purge_audio_file

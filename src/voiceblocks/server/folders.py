@@ -33,6 +33,8 @@ class Folders:
     prompts: Path
     downloads: Path
     work: Path
+    recordings: Path
+    "Finished ones, all of them or until a remote store has them."
 
 
 def make_folders(settings: Settings) -> Folders:
@@ -53,9 +55,10 @@ def make_folders(settings: Settings) -> Folders:
             for folder in (_rings_in_memory(root), _rings_on_disk(root))
             if folder != rings and folder.is_dir()
         ),
-        prompts=root / "cache" / "prompts",
-        downloads=root / "cache" / "downloads",
+        prompts=prompts_folder(root),
+        downloads=downloads_folder(root),
         work=root / "work",
+        recordings=root / "recordings",
     )
     try:
         for folder in (
@@ -74,6 +77,16 @@ def make_folders(settings: Settings) -> Folders:
         ) from error
     _require_own(folders.rings)
     return folders
+
+
+def prompts_folder(root: Path) -> Path:
+    """Where rendered prompts are kept, whether it is there or not."""
+    return root / "cache" / "prompts"
+
+
+def downloads_folder(root: Path) -> Path:
+    """Where downloaded audio is kept, whether it is there or not."""
+    return root / "cache" / "downloads"
 
 
 def _require_own(folder: Path) -> None:
@@ -125,6 +138,22 @@ def lock_folder(root: Path, patience_s: float = LOCK_PATIENCE_S) -> int:
             os.close(fd)
             raise StartupError(f"{root / 'lock'} cannot be locked ({error.strerror})") from error
         return fd
+
+
+def is_locked(root: Path) -> bool:
+    """Whether a server runs on this data folder now."""
+    try:
+        fd = os.open(root / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared and at once given back: a server that starts in this moment waits for it.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def _arena_bytes(settings: Settings) -> int:

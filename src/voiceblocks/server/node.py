@@ -14,15 +14,16 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from voiceblocks.accounts.secret_key import load_keys, load_or_create
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.adapters.audio_download import AudioDownloader
 from voiceblocks.adapters.checked_resolver import NameServers
+from voiceblocks.adapters.fallback_speech import SpeechMetrics
 from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
-from voiceblocks.adapters.recording_store import open_recording_store
+from voiceblocks.adapters.recording_copies import open_recording_copies
 from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.adapters.sip_resolver import SipResolver
 from voiceblocks.adapters.webhook_client import WebhookClient
@@ -31,6 +32,9 @@ from voiceblocks.api.handlers import ApiHandlers
 from voiceblocks.api.http_server import HttpServer
 from voiceblocks.api.metrics import ApiMetrics
 from voiceblocks.api.rate_limits import InMemoryRateLimiter
+from voiceblocks.api.recordings import answer_file
+from voiceblocks.console.app import create_console
+from voiceblocks.console.handlers import ConsoleHandlers
 from voiceblocks.database.migrate import upgrade
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.engine.call_clocks import CallLimits
@@ -42,10 +46,15 @@ from voiceblocks.engine.registrations import Registrations
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.errors import VoiceblocksError
 from voiceblocks.log import get_logger
+from voiceblocks.notifications.retry import RetrySchedule
 from voiceblocks.recordings.interfaces import RecordingStore
+from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.server.addresses import check_addresses
-from voiceblocks.server.cached_audio import audio_purger
+from voiceblocks.server.cache_limits import download_cache_limits, prompt_cache_limits
+from voiceblocks.server.cached_audio import audio_purges
 from voiceblocks.server.folders import lock_folder, make_folders
+from voiceblocks.server.health import health_of
+from voiceblocks.server.speech import speech_setup
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.system_clock import SystemClock
@@ -53,10 +62,13 @@ from voiceblocks.trunks.model import Trunk, TrunkRoute
 from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
-from voiceblocks.workflows.deliver_notifications import NotificationDelivery
+from voiceblocks.workflows.delete_recording import EraseRecording
+from voiceblocks.workflows.deliver_notifications import DeliveryLimits, NotificationDelivery
+from voiceblocks.workflows.expire_recordings import ExpireRecordings
 from voiceblocks.workflows.finish_left_over import FinishLeftOver
 from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
+from voiceblocks.workflows.forget_attempts import ForgetAttempts
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.keep_trunks import KeepTrunks
 from voiceblocks.workflows.moderate_call import ModerateCall
@@ -67,6 +79,9 @@ from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.query_calls import QueryCalls
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
 from voiceblocks.workflows.serve_recording import ServeRecording, link_signer
+from voiceblocks.workflows.settle_stores import SettleStores
+from voiceblocks.workflows.show_to_people import ShowToPeople
+from voiceblocks.workflows.sign_in import SignIn
 from voiceblocks.workflows.sign_notifications import newest_token
 from voiceblocks.workflows.submit_block import SubmitBlock
 
@@ -110,7 +125,16 @@ class Node:
         salvaged: dict[str, int] = {}
         for rings in (*folders.earlier_rings, folders.rings):
             salvaged |= await asyncio.to_thread(salvage, rings, folders.spools)
-        self._render = RenderPool(folders.prompts, folders.work)
+        self._http = GuardedHttp(
+            settings.effective_private_targets,
+            lookup=NameServers(settings.name_servers) if settings.name_servers else None,
+        )
+        self._render = RenderPool(
+            folders.prompts,
+            folders.work,
+            cache_limits=prompt_cache_limits(settings),
+            speech=speech_setup(settings, self._http),
+        )
         self._plane = MediaPlane(
             workers=settings.effective_media_workers,
             ring_dir=folders.rings,
@@ -120,23 +144,33 @@ class Node:
             cname=f"voiceblocks@node-{settings.node}",
         )
         await asyncio.gather(self._render.start(), self._plane.start())
-        store = open_recording_store(settings.effective_recordings_url)
-        self._http = GuardedHttp(
-            settings.effective_private_targets,
-            lookup=NameServers(settings.name_servers) if settings.name_servers else None,
-        )
+        store = open_recording_copies(settings.effective_recordings_url, folders.recordings)
         self._delivery = NotificationDelivery(
             self._database,
             WebhookClient(self._http),
             self._clock,
             newest_token(key),
             on_first_attempt=lambda session_id, _at_us: self._engine.application_told(session_id),
+            limits=DeliveryLimits(in_flight_per_host=settings.notify_requests_per_host),
+            schedule=RetrySchedule(settings.notify_retry_pauses_s, settings.notify_retry_jitter),
         )
+        sign_link = link_signer(key, self._public_url, settings.link_ttl_s, self._clock)
         finish_recording = FinishRecording(
             encoder=self._render,
             store=store,
             spool_dir=folders.spools,
-            sign_link=link_signer(key, self._public_url, settings.link_ttl_s, self._clock),
+            sign_link=sign_link,
+        )
+        self._stores = SettleStores(
+            database=self._database,
+            node=settings.node,
+            store=store,
+            erase=EraseRecording(
+                store=store,
+                spool_path=finish_recording.spool_path,
+                purges=audio_purges(self._render, folders.downloads),
+            ),
+            clock=self._clock,
         )
         self._guard = SourceGuard(
             [str(network) for network in settings.accept_calls_from], INVITES_PER_S, INVITE_BURST
@@ -155,6 +189,28 @@ class Node:
         self._engine.on_registration = self._registrations.on_event
         keys = load_keys(settings.effective_secret_key_file)
         requests = self._make_request_preparer(store, keys, folders.downloads)
+        serve_recording = functools.partial(
+            ServeRecording,
+            database=self._database,
+            store=store,
+            keys=keys,
+            clock=self._clock,
+        )
+        console = ConsoleHandlers(
+            sign_in=SignIn(self._database, self._clock),
+            show=ShowToPeople(self._database),
+            health=health_of(
+                self._engine,
+                self._plane,
+                self._registrations,
+                folders.root,
+                self._not_ready_because,
+            ),
+            sign_link=sign_link,
+            # Its pages may play only what comes from here.
+            recordings=serve_recording(redirect_s=0),
+            answer_file=answer_file,
+        )
         self._make_http(
             ApiHandlers(
                 blocks=self._make_submit_block(key, requests),
@@ -164,14 +220,10 @@ class Node:
                 rate_limiter=InMemoryRateLimiter(
                     settings.rate_limit_ivr, settings.rate_limit_query
                 ),
-                recordings=ServeRecording(
-                    database=self._database,
-                    store=store,
-                    keys=keys,
-                    clock=self._clock,
-                ),
+                recordings=serve_recording(redirect_s=settings.link_redirect_s),
                 readiness=self._not_ready_because,
-            )
+            ),
+            console,
         )
         recovery = RecoverAfterCrash(
             database=self._database,
@@ -200,10 +252,20 @@ class Node:
         left_over = FinishLeftOver(
             database=self._database, finish_recording=finish_recording, clock=self._clock
         )
+        expire = ExpireRecordings(
+            database=self._database,
+            default_days=settings.keep_recordings_days,
+            clock=self._clock,
+        )
         self._in_background = {
             asyncio.create_task(recovery.finish_recordings()),
             asyncio.create_task(left_over.run()),
+            asyncio.create_task(self._stores.run()),
+            asyncio.create_task(expire.run()),
             asyncio.create_task(self._keep_trunks.run()),
+            asyncio.create_task(
+                ForgetAttempts(self._database, self._clock, settings.keep_attempts_days).run()
+            ),
         }
 
     def ready_line(self) -> str:
@@ -288,12 +350,17 @@ class Node:
         self, store: RecordingStore, keys: tuple[SecretKey, ...], downloads: Path
     ) -> RequestPreparer:
         audio = OwnRecordings(
-            AudioDownloader(self._http, downloads, self._clock),
+            AudioDownloader(
+                self._http,
+                downloads,
+                self._clock,
+                cache_max_bytes=download_cache_limits(self._settings).max_bytes,
+            ),
             database=self._database,
             store=store,
             keys=keys,
             public_url=self._public_url,
-            purge=audio_purger(self._render, downloads),
+            purges=audio_purges(self._render, downloads),
             clock=self._clock,
         )
         return RequestPreparer(
@@ -332,17 +399,32 @@ class Node:
             dials_per_minute=settings.dials_per_minute,
         )
 
-    def _make_http(self, handlers: ApiHandlers) -> None:
+    def _make_http(self, handlers: ApiHandlers, console: ConsoleHandlers) -> None:
         settings = self._settings
         registry = CollectorRegistry()
         registry.register(EngineMetrics(self._engine, self._plane, self._registrations))
+        registry.register(SpeechMetrics(self._render.speech))
+        waiting = Gauge(
+            "voiceblocks_store_tasks",
+            "Recordings that a store has still to take or to let go.",
+            ["task"],
+            registry=registry,
+        )
+        for kind in StoreTaskKind:
+            count = functools.partial(self._stores.n_waiting, kind)
+            waiting.labels(kind.value).set_function(count)
         self._public = HttpServer(
             create_app(handlers, metrics=ApiMetrics(registry)),
             *parse_listen(settings.http_listen),
             trusted_proxies=[str(network) for network in settings.trusted_proxies],
         )
         self._admin = HttpServer(
-            create_admin_app(public_url=settings.public_url or "/", registry=registry),
+            create_admin_app(
+                public_url=settings.public_url or "/",
+                registry=registry,
+                console=create_console(console),
+                speakers_of=self._render.speakers_of,
+            ),
             *parse_listen(settings.admin_listen),
         )
 

@@ -1,18 +1,21 @@
-"""What the prompts' workflow needs from the outside."""
+"""What the prompts' workflow needs from the outside, and what it needs of what speaks."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from voiceblocks.speech.languages import Language
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Clip:
     """
     Audio that is ready to be sent: headerless G.711 at 8 kHz, once in each law.
 
-    The files are content-addressed, immutable and stay while the node runs.
+    The files are content-addressed and immutable, and stay while somebody has the clip.
     """
 
     ulaw_path: Path
@@ -24,16 +27,48 @@ class Clip:
         return self.alaw_path if codec == "PCMA" else self.ulaw_path
 
 
+class SpeechEngine(Protocol):
+    """Something that speaks, as the control process sees it; its work is done elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """As settings, logs and metrics call it (`speech.engine_order.ENGINES`)."""
+        ...
+
+    def voice_for(self, language: Language, gender: str) -> str | None:
+        """The voice that would speak now; `None` if it has none that speaks properly."""
+        ...
+
+    def find(self, text: str, language: Language, gender: str) -> Clip | None:
+        """What it spoke before in the voice that it has now, from the cache."""
+        ...
+
+    async def speak(self, text: str, language: Language, gender: str) -> Clip:
+        """
+        Speak `text`, for which there is a voice.
+
+        Raises:
+            NoSound: If there is nothing to say in it.
+            EngineUnavailable: If the next text would fail, too.
+            SynthesisError: If it fails at this text.
+        """
+        ...
+
+
 class PromptRenderer(Protocol):
     """Makes clips outside the control process, cached by content."""
 
+    def speakers_of(self, language: Language) -> Mapping[str, str]:
+        """Who speaks a language now, engine by gender; empty if nobody does properly."""
+        ...
+
     async def render_speech(self, text: str, language: str, gender: str) -> Clip:
         """
-        Speak `text`.
+        Speak `text`, by the first engine that can.
 
         Args:
             text: Plain text, no markup.
-            language: A language that `speech.languages` says is spoken.
+            language: A code of `speech.languages`.
             gender: `"female"` or `"male"`.
 
         Raises:

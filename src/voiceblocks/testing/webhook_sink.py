@@ -22,7 +22,8 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from voiceblocks.notifications.signature import HEADER, verifies
+from voiceblocks.webhook_signatures import HOIIO_HEADER as HEADER
+from voiceblocks.webhook_signatures import hoiio_holds as verifies
 
 
 @dataclass(frozen=True, slots=True)

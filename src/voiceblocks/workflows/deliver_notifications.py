@@ -1,10 +1,11 @@
 """Deliver notifications: claim, sign, POST, retry.
 
-One task claims what is due and starts a task for each request; no transaction and no lock
-is held while an application thinks, since it sends its next block from inside its handler.
+One task claims what is due (`claim_notifications`) and starts a task for each request; no
+transaction and no lock is held while an application thinks, since it sends its next block
+from inside its handler.
 
 ```
-claim_due + begin_attempt | commit | POST ... | record_attempt + settle or reschedule | commit
+claim, attempt begun | commit | POST ... | attempt kept, settled or due later | commit
 ```
 
 A crash between the two commits leaves a claim that runs out, after which the same event id
@@ -18,36 +19,40 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
-from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
 
+from voiceblocks import webhook_signatures
 from voiceblocks.clock import Clock
-from voiceblocks.database import notifications, sessions
-from voiceblocks.errors import VoiceblocksError
+from voiceblocks.database import due_notifications
 from voiceblocks.log import get_logger
-from voiceblocks.notifications import signature
+from voiceblocks.notifications.host_health import HostHealth
 from voiceblocks.notifications.interfaces import WebhookResult, WebhookSender
-from voiceblocks.notifications.model import Attempt, Notification
+from voiceblocks.notifications.model import Notification
 from voiceblocks.notifications.parameters import body, target_url
-from voiceblocks.notifications.retry import is_received, next_attempt_us
-from voiceblocks.notifications.state import NotificationEvent, NotificationState, advance
-from voiceblocks.sessions.state import SessionState
+from voiceblocks.notifications.retry import DEFAULT_SCHEDULE, RetrySchedule, Verdict, verdict_of
+from voiceblocks.workflows.claim_notifications import (
+    Claimed,
+    Departure,
+    NewestToken,
+    RequestLimits,
+    claim_notifications,
+)
+from voiceblocks.workflows.conclude_attempt import conclude_attempt
 
 T = TypeVar("T")
 
 _SECOND_US = 1_000_000
 _CONTENT_TYPE = "application/x-www-form-urlencoded"
-_SERVER_ERROR = 500
+_OWN_FAILURES = ("no_access_token", "target_refused")
+"Errors that say nothing about the host."
+_HASTENED = 500
+"Brought forward in one transaction once a host is back."
 _log = get_logger("notifications")
-
-NewestToken = Callable[[Connection, str, int], str | None]
-"An application's newest valid token at a time: `(connection, app_id, now_us)`."
 
 OnFirstAttempt = Callable[[str, int], None]
 "Told `(session_id, at_us)` when a notification leaves for the first time; must not block."
@@ -79,25 +84,6 @@ class DeliveryLimits:
     "How much longer than its request a claim lasts."
     poll_s: float = 5.0
     "The database is asked at least so often: another node may have died with claims."
-    busy_pause_s: float = 0.25
-    "How long what its host has no room for stands back; longer with the length of its queue."
-    busy_pause_max_s: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Departure:
-    """A notification whose attempt is counted and committed, and may leave."""
-
-    notification: Notification
-    "As before this attempt."
-    host: str
-    token: str | None
-    at_us: int
-    timeout_s: float
-
-    @property
-    def number(self) -> int:
-        return self.notification.attempt_count + 1
 
 
 class NotificationDelivery:
@@ -111,6 +97,7 @@ class NotificationDelivery:
         newest_token: Finds the token that signs.
         on_first_attempt: The idle clock starts there (decision 2).
         limits: See `DeliveryLimits`.
+        schedule: How long what lasts is tried.
         chance: Randomness in [0, 1) for the pauses of lasting notifications.
     """
 
@@ -123,6 +110,7 @@ class NotificationDelivery:
         on_first_attempt: OnFirstAttempt = lambda _session_id, _at_us: None,
         *,
         limits: DeliveryLimits | None = None,
+        schedule: RetrySchedule = DEFAULT_SCHEDULE,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._database = database
@@ -131,11 +119,19 @@ class NotificationDelivery:
         self._newest_token = newest_token
         self._on_first_attempt = on_first_attempt
         self._limits = limits or DeliveryLimits()
+        self._schedule = schedule
         self._chance = chance
+        self._health = HostHealth(self._limits.in_flight_per_host, self._limits.in_flight, chance)
+        self._requests = RequestLimits(
+            live_s=self._limits.live_request_s,
+            late_s=self._limits.late_request_s,
+            claim_margin_s=self._limits.claim_margin_s,
+        )
+        self._back: set[str] = set()
+        "Hosts that answer again, and for which something may still wait."
         self._woken = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._in_flight: set[asyncio.Task[None]] = set()
-        self._busy: Counter[str] = Counter()
 
     def start(self) -> None:
         """Begin to deliver, first what an earlier process left. Needs a running loop."""
@@ -205,83 +201,78 @@ class NotificationDelivery:
         if room <= 0:
             return self._limits.poll_s
         now_us = self._clock.utc_us()
-        busy = dict(self._busy)
-        departures, n_claimed, due_us = await self._database.run(
-            lambda connection: self._claim(connection, now_us, room, busy)
+        back = list(self._back)
+        claimed, all_brought = await self._database.run(
+            lambda connection: self._claim(connection, now_us, room, back)
         )
-        for departure in departures:
-            self._tell_first_attempt(departure)
-            self._busy[departure.host] += 1
+        self._back.difference_update(all_brought)
+        for notification in claimed.gone:
+            self._tell_first_attempt(notification, now_us)
+        for departure in claimed.departures:
+            self._tell_first_attempt(departure.notification, departure.at_us)
+            self._health.departed(departure.notification.host, urgent=departure.notification.urgent)
             task = asyncio.create_task(self._deliver(departure))
             self._in_flight.add(task)
-            task.add_done_callback(partial(self._on_return, departure.host))
-        if n_claimed == room:
+            task.add_done_callback(partial(self._on_return, departure.notification))
+        if self._back or claimed.gone:
+            # Also what waited behind something that was given up.
             return 0.0
-        if due_us is None:
+        if claimed.due_us is None:
             return self._limits.poll_s
+        if claimed.due_us <= now_us and claimed.departures:
+            return 0.0
         # Never quite zero: what is due but was not claimed is held by somebody else.
-        wait_s = (due_us - self._clock.utc_us()) / _SECOND_US
+        wait_s = (claimed.due_us - self._clock.utc_us()) / _SECOND_US
         return min(max(wait_s, 0.01), self._limits.poll_s)
 
-    def _tell_first_attempt(self, departure: _Departure) -> None:
-        if departure.number != 1:
+    def _tell_first_attempt(self, notification: Notification, at_us: int) -> None:
+        if notification.attempt_count:
             return
-        session_id = departure.notification.session_id
+        session_id = notification.session_id
         try:
-            self._on_first_attempt(session_id, departure.at_us)
+            self._on_first_attempt(session_id, at_us)
         except Exception:  # noqa: BLE001 - see below
             # A call that cannot be told costs no notification, its own or another's.
             _log.exception("first_attempt_not_told", session=session_id)
 
     def _claim(
-        self, connection: Connection, now_us: int, limit: int, busy: Mapping[str, int]
-    ) -> tuple[list[_Departure], int, int | None]:
-        """Claim what is due and begin its attempts; runs in the database's thread."""
-        until_us = now_us + _us(self._limits.live_request_s + self._limits.claim_margin_s)
-        claimed = notifications.claim_due(connection, now_us, until_us, limit)
-        departures = []
-        leaving = Counter(busy)
-        for notification in claimed:
-            host = _host_of(notification.url)
-            if leaving[host] >= self._limits.in_flight_per_host:
-                self._stand_back(connection, notification, now_us, leaving[host])
-            else:
-                departures.append(self._begin(connection, notification, host, now_us))
-            leaving[host] += 1
-        return departures, len(claimed), notifications.next_due_us(connection)
+        self, connection: Connection, now_us: int, limit: int, back: list[str]
+    ) -> tuple[Claimed, list[str]]:
+        """
+        Claim what may leave; runs in the database's thread.
 
-    def _stand_back(
-        self, connection: Connection, notification: Notification, now_us: int, position: int
-    ) -> None:
-        """Make room in the front of the outbox, lest a dead host's queue hides all others."""
-        n_turns = position // self._limits.in_flight_per_host
-        pause_s = min(self._limits.busy_pause_s * n_turns, self._limits.busy_pause_max_s)
-        notifications.reschedule(
-            connection, notification.id, now_us + _us(pause_s), notification.attempt_count
+        Returns, beside it, the hosts of `back` for which nothing waits any more.
+        """
+        all_brought = [
+            host
+            for host in back
+            if due_notifications.hasten(connection, host, now_us, _HASTENED) < _HASTENED
+        ]
+        claimed = claim_notifications(
+            connection,
+            self._health,
+            now_us=now_us,
+            limit=limit,
+            requests=self._requests,
+            newest_token=self._newest_token,
         )
+        return claimed, all_brought
 
-    def _begin(
-        self, connection: Connection, notification: Notification, host: str, now_us: int
-    ) -> _Departure:
-        ended = _has_ended(connection, notification.session_id)
-        timeout_s = self._limits.late_request_s if ended else self._limits.live_request_s
-        until_us = now_us + _us(timeout_s + self._limits.claim_margin_s)
-        notifications.begin_attempt(connection, notification.id, now_us, until_us)
-        try:
-            token = self._newest_token(connection, notification.app_id, now_us)
-        except VoiceblocksError as error:
-            # One application's unreadable secret must not stop the round of all others.
-            _log.warning("access_token_unreadable", app=notification.app_id, error=str(error))
-            token = None
-        return _Departure(notification, host, token, now_us, timeout_s)
-
-    async def _deliver(self, departure: _Departure) -> None:
+    async def _deliver(self, departure: Departure) -> None:
         notification = departure.notification
         try:
             result = await self._send(departure)
             now_us = self._clock.utc_us()
+            self._learn(notification.host, result, now_us)
             state = await self._database.run(
-                lambda connection: self._conclude(connection, departure, result, now_us)
+                lambda connection: conclude_attempt(
+                    connection,
+                    departure,
+                    result,
+                    now_us=now_us,
+                    schedule=self._schedule,
+                    chance=self._chance,
+                )
             )
             _log.info(
                 "notification_attempted",
@@ -289,7 +280,7 @@ class NotificationDelivery:
                 session=notification.session_id,
                 block=notification.block,
                 attempt=departure.number,
-                host=departure.host,
+                host=notification.host,
                 http_status=result.http_status,
                 error=result.error,
                 latency_ms=result.latency_ms,
@@ -299,15 +290,28 @@ class NotificationDelivery:
             # Its claim runs out, and then it is sent again.
             _log.exception("notification_attempt_lost", notification=notification.id)
 
-    def _on_return(self, host: str, task: asyncio.Task[None]) -> None:
+    def _learn(self, host: str, result: WebhookResult, now_us: int) -> None:
+        """What an attempt says about its host."""
+        if result.error is not None and result.error.startswith(_OWN_FAILURES):
+            return
+        if verdict_of(result.http_status) is not Verdict.RETRY:
+            if self._health.answered(host):
+                _log.warning("host_is_back", host=host)
+                self._back.add(host)
+            return
+        was_in_trouble = self._health.in_trouble(host)
+        self._health.failed(host, now_us)
+        self._back.discard(host)
+        if not was_in_trouble and self._health.in_trouble(host):
+            _log.warning("host_in_trouble", host=host)
+
+    def _on_return(self, notification: Notification, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
-        self._busy[host] -= 1
-        if not self._busy[host]:
-            del self._busy[host]
+        self._health.returned(notification.host, urgent=notification.urgent)
         # The session's next one may leave, or another of this host.
         self._woken.set()
 
-    async def _send(self, departure: _Departure) -> WebhookResult:
+    async def _send(self, departure: Departure) -> WebhookResult:
         notification = departure.notification
         if departure.token is None:
             return WebhookResult(0, error="no_access_token")
@@ -316,79 +320,12 @@ class NotificationDelivery:
             content = body(notification.url, notification.parameters)
         except ValueError:
             return WebhookResult(0, error="target_refused: not an address")
+        at_s = departure.at_us // _SECOND_US
         headers = {
             "Content-Type": _CONTENT_TYPE,
-            signature.HEADER: signature.signature(content, departure.token),
+            **webhook_signatures.headers(notification.id, at_s, content, departure.token),
             "X-Voiceblocks-Event": notification.id,
             "X-Voiceblocks-Attempt": str(departure.number),
-            "X-Voiceblocks-Timestamp": str(departure.at_us // _SECOND_US),
+            "X-Voiceblocks-Timestamp": str(at_s),
         }
         return await self._sender.send(url, content, headers, timeout_s=departure.timeout_s)
-
-    def _conclude(
-        self, connection: Connection, departure: _Departure, result: WebhookResult, now_us: int
-    ) -> NotificationState:
-        """Record the attempt and what follows from it; returns the notification's state."""
-        notification = departure.notification
-        server_errors = notifications.count_answers(connection, notification.id, _SERVER_ERROR)
-        notifications.record_attempt(
-            connection,
-            Attempt(
-                notification_id=notification.id,
-                number=departure.number,
-                started_us=departure.at_us,
-                latency_ms=result.latency_ms,
-                http_status=result.http_status,
-                error=result.error,
-                answer=result.answer,
-            ),
-        )
-        if is_received(result.http_status, server_errors):
-            return _settle(connection, notification, NotificationEvent.ANSWERED, now_us)
-        if not notification.lasting and _has_ended(connection, notification.session_id):
-            return _settle(connection, notification, NotificationEvent.CALL_ENDED, now_us)
-        first_us = notification.first_attempt_us
-        due_us = next_attempt_us(
-            attempt_count=departure.number,
-            first_attempt_us=departure.at_us if first_us is None else first_us,
-            now_us=now_us,
-            lasting=notification.lasting,
-            chance=self._chance(),
-        )
-        if due_us is None:
-            return _settle(connection, notification, NotificationEvent.EXHAUSTED, now_us)
-        if notifications.reschedule(connection, notification.id, due_us, departure.number):
-            return NotificationState.PENDING
-        return _state_of(connection, notification)
-
-
-def _settle(
-    connection: Connection, notification: Notification, event: NotificationEvent, now_us: int
-) -> NotificationState:
-    state = advance(NotificationState.PENDING, event)
-    if notifications.settle(connection, notification.id, state, now_us):
-        return state
-    return _state_of(connection, notification)
-
-
-def _state_of(connection: Connection, notification: Notification) -> NotificationState:
-    """Return where it stands now: it was settled while its request was in flight."""
-    found = notifications.find(connection, notification.id)
-    return notification.state if found is None else found.state
-
-
-def _has_ended(connection: Connection, session_id: str) -> bool:
-    session = sessions.find(connection, session_id)
-    return session is None or session.state is SessionState.ENDED
-
-
-def _host_of(url: str) -> str:
-    """`host:port` for limits; also of a URL that nothing will be sent to."""
-    try:
-        return urlsplit(url).netloc.lower()
-    except ValueError:
-        return ""
-
-
-def _us(seconds: float) -> int:
-    return int(seconds * _SECOND_US)

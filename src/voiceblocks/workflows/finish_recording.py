@@ -27,6 +27,8 @@ from voiceblocks.log import get_logger
 from voiceblocks.recordings.interfaces import EncodedRecording, RecordingEncoder, RecordingStore
 from voiceblocks.recordings.spool import HEARD_SUFFIX
 from voiceblocks.recordings.state import RecordingEvent, RecordingState, advance
+from voiceblocks.recordings.store_task import StoreTaskKind
+from voiceblocks.workflows.leave_store_task import leave_task
 
 _log = get_logger("recordings")
 
@@ -44,6 +46,8 @@ class FinishedRecording:
     duration_ms: int
     url: str
     audio: RecordedAudio
+    awaits_upload: bool = False
+    "It is on local disk, and the remote store gets it later."
 
 
 class FinishRecording:
@@ -151,7 +155,7 @@ class FinishRecording:
     async def _store_it(self, audio: RecordedAudio, encoded: EncodedRecording) -> FinishedRecording:
         object_name = f"{audio.name}.mp3"
         try:
-            await self._store.put(object_name, encoded.path)
+            stored = await self._store.put(object_name, encoded.path)
         finally:
             encoded.path.unlink(missing_ok=True)
         return FinishedRecording(
@@ -161,6 +165,7 @@ class FinishRecording:
             duration_ms=encoded.duration_ms,
             url=self._sign_link(object_name),
             audio=audio,
+            awaits_upload=stored.awaits_upload,
         )
 
     def forget_spool(self, name: str) -> None:
@@ -210,7 +215,9 @@ def note_recording(
 def note_stored(
     connection: Connection, recording_id: str, finished: FinishedRecording, at_us: int
 ) -> None:
-    """Write down that a recording that was finishing is ready."""
+    """Write down that a recording that was finishing is ready, and that its upload follows."""
+    if finished.awaits_upload and (row := recordings.find(connection, recording_id)) is not None:
+        leave_task(connection, row, StoreTaskKind.UPLOAD, at_us)
     recordings.update(
         connection,
         recording_id,

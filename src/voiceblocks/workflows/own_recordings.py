@@ -17,10 +17,11 @@ from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import InvalidRequest
 from voiceblocks.recordings.interfaces import RecordingStore
 from voiceblocks.recordings.link import LinkCheck
+from voiceblocks.recordings.model import Recording
 from voiceblocks.recordings.own_links import read_own_link
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.workflows.prepare_prompts import DownloadedAudio
-from voiceblocks.workflows.serve_recording import check_link
+from voiceblocks.workflows.serve_recording import check_link, is_revoked, use_link
 
 REFUSED = "error_msg_download_failed"
 "What a link that opens nothing gives over HTTP, too."
@@ -57,6 +58,7 @@ class _OwnAudio:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
+    recording: Recording
     account_id: str
     sha256: str
     size_bytes: int
@@ -72,7 +74,7 @@ class OwnRecordings:
         store: Has their bytes.
         keys: Current key first, then former ones whose links are still good.
         public_url: What our links begin with; asked for each time.
-        purge: Deletes what was made from a file with this SHA-256.
+        purges: Each deletes what was made from a file with this SHA-256.
         clock: For expiry.
     """
 
@@ -84,7 +86,7 @@ class OwnRecordings:
         store: RecordingStore,
         keys: tuple[SecretKey, ...],
         public_url: Callable[[], str],
-        purge: Callable[[str], None],
+        purges: tuple[Callable[[str], None], ...],
         clock: Clock,
     ) -> None:
         self._web = web
@@ -92,7 +94,7 @@ class OwnRecordings:
         self._store = store
         self._link_keys: Mapping[str, bytes] = {key.key_id: key.link_key for key in keys}
         self._public_url = public_url
-        self._purge = purge
+        self._purges = purges
         self._clock = clock
 
     async def fetch(self, url: str, account_id: str) -> DownloadedAudio:
@@ -101,25 +103,32 @@ class OwnRecordings:
 
         Raises:
             InvalidRequest: `error_msg_download_failed` also for a link whose signature is
-                wrong, that has expired and is another account's, or whose recording is gone.
+                wrong, that has expired and is another account's, that was revoked or used
+                up, or whose recording is gone.
             StoreError: If our store fails.
         """
         own = read_own_link(url, self._public_url())
         if own is None:
             return await self._web.fetch(url, account_id)
-        checked = check_link(
-            self._link_keys, "GET", own.object_name, own.query, self._clock.utc_us()
-        )
+        now_us = self._clock.utc_us()
+        checked = check_link(self._link_keys, "GET", own.object_name, own.query, now_us)
         if checked is LinkCheck.WRONG:
             raise InvalidRequest(REFUSED)
         found = await self._database.run(lambda connection: _find(connection, own.object_name))
-        if found is None or (checked is LinkCheck.EXPIRED and found.account_id != account_id):
+        if found is None or is_revoked(found.recording, own.query):
+            raise InvalidRequest(REFUSED)
+        if checked is LinkCheck.EXPIRED and found.account_id != account_id:
             raise InvalidRequest(REFUSED)
         path = await self._web.keep_local(
             found.sha256,
             found.size_bytes,
             lambda: self._store.read(own.object_name, 0, found.size_bytes),
         )
+        # After all that may fail, as for a download.
+        if not await self._database.run(
+            lambda connection: use_link(connection, found.recording, own.query, now_us)
+        ):
+            raise InvalidRequest(REFUSED)
         return _OwnAudio(path, found.sha256, own.object_name)
 
     async def confirm(self, audio: DownloadedAudio) -> None:
@@ -134,7 +143,8 @@ class OwnRecordings:
             return
         found = await self._database.run(lambda connection: _find(connection, audio.object_name))
         if found is None:
-            await asyncio.to_thread(self._purge, audio.sha256)
+            for purge in self._purges:
+                await asyncio.to_thread(purge, audio.sha256)
             raise InvalidRequest(REFUSED)
 
 
@@ -146,4 +156,4 @@ def _find(connection: Connection, object_name: str) -> _Found | None:
     session = sessions.find(connection, recording.session_id)
     if session is None or recording.sha256 is None or recording.size_bytes is None:
         return None
-    return _Found(session.account_id, recording.sha256, recording.size_bytes)
+    return _Found(recording, session.account_id, recording.sha256, recording.size_bytes)

@@ -10,7 +10,7 @@ from typing import Protocol
 from voiceblocks.blocks.msg import Part, SpeechPart, TextPart, UrlPart
 from voiceblocks.errors import InvalidRequest, SynthesisError, UnreadableAudio
 from voiceblocks.speech.interfaces import Clip, PromptRenderer
-from voiceblocks.speech.languages import check_spoken
+from voiceblocks.speech.languages import check_spoken, find_language
 
 STATUS_OF_ERROR: dict[type[Exception], str] = {
     SynthesisError: "error_msg_cannot_convert_text",
@@ -82,7 +82,7 @@ class PromptPreparer:
             InvalidRequest: With the status of the first part that cannot be played; a
                 language that is not spoken is refused before anything is rendered.
         """
-        checked = check_spoken(parts)
+        checked = check_spoken(parts, self._renderer.speakers_of)
         # All outcomes are awaited, so that the status does not depend on which was faster.
         outcomes = await asyncio.gather(
             *(self._prepare_part(part, account_id) for part in checked), return_exceptions=True
@@ -110,8 +110,18 @@ class PromptPreparer:
 
     async def _speak(self, part: TextPart | SpeechPart) -> Clip | None:
         try:
-            return await self._renderer.render_speech(part.text, part.language, part.gender)
+            return await self._renderer.render_speech(
+                part.text, part.language, self._gender_for(part)
+            )
         except SynthesisError:
             if any(character.isalnum() for character in part.text):
                 raise
             return None
+
+    def _gender_for(self, part: TextPart | SpeechPart) -> str:
+        """Plain text asks for no gender: where no woman speaks English, a man does."""
+        language = find_language(part.language)
+        if isinstance(part, SpeechPart) or language is None:
+            return part.gender
+        speakers = self._renderer.speakers_of(language)
+        return part.gender if part.gender in speakers else next(iter(speakers), part.gender)

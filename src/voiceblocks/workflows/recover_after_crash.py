@@ -26,7 +26,7 @@ from voiceblocks.calls.events import (
     EndReason,
     RecordedAudio,
 )
-from voiceblocks.database import further_legs, notifications, recordings, sessions
+from voiceblocks.database import due_notifications, further_legs, recordings, sessions
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import StoreError, VoiceblocksError
 from voiceblocks.log import get_logger
@@ -212,7 +212,7 @@ class RecoverAfterCrash:
 
 def _look(connection: Connection, node: str) -> list[_LeftBehind]:
     # Whoever had claimed them is dead; nobody should wait until the claims run out.
-    notifications.release_claims(connection, node)
+    due_notifications.release_claims(connection, node)
     found = []
     for session in sessions.list_unfinished(connection, node):
         runs = sessions.list_runs(connection, session.id)

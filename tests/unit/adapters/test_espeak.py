@@ -23,7 +23,7 @@ from voiceblocks.adapters.espeak import (
     voice_name,
 )
 from voiceblocks.errors import SynthesisError
-from voiceblocks.speech.languages import LANGUAGES
+from voiceblocks.speech.languages import LANGUAGES, Grade
 
 COMMAND = """#!{python}
 import struct, sys, time
@@ -38,6 +38,9 @@ if text == "crash" or voice == "nope":
     raise SystemExit(1)
 if text == "junk":
     sys.stdout.write("not a WAV at all, but long enough to be taken for one")
+    raise SystemExit
+if "--ipa" in sys.argv:
+    print(" wˈʌn\\n tˈuː\\n")
     raise SystemExit
 head = b"RIFF" + struct.pack("<I", 0x7FFFF024) + b"WAVEfmt " + struct.pack(
     "<IHHIIHH", 16, 1, 1, 16000, 32000, 2, 16) + b"data" + struct.pack("<I", 0x7FFFF000)
@@ -74,7 +77,9 @@ def command(tmp_path: Path) -> EspeakCommand:
 
 
 @pytest.mark.parametrize("gender", ["female", "male"])
-@pytest.mark.parametrize("code", [language.code for language in LANGUAGES if language.spoken])
+@pytest.mark.parametrize(
+    "code", [language.code for language in LANGUAGES if language.espeak is not Grade.NOT]
+)
 def test_every_language_has_both_voices(engine: EspeakEngine, code: str, gender: str) -> None:
     """Each language that we say is spoken makes sound in both voices."""
     samples, rate_hz = engine.synthesize("12", voice_name(code, gender))
@@ -137,6 +142,21 @@ def test_markup_and_phonemes_are_text(engine: EspeakEngine) -> None:
     assert len(plain) < len(marked) < len(plain) + 8 * 22_050
 
 
+def test_phonemes(engine: EspeakEngine) -> None:
+    """Text becomes IPA clause by clause, each with the text and the punctuation it stands for."""
+    clauses = engine.phonemize("Please wait, Mr. Smith: now! Ok", "en-us")
+    assert "".join(ipa for ipa, _piece in clauses).startswith("plˈiːz wˈeɪt")
+    if isinstance(engine, EspeakLibrary):
+        assert [piece for _ipa, piece in clauses] == [
+            "Please wait, ", "Mr. ", "Smith: ", "now! ", "Ok",
+        ]  # fmt: skip
+        chinese = engine.phonemize("您好，请留言。再见", "cmn")
+        assert [piece for _ipa, piece in chinese] == ["您好，", "请留言。", "再见"]
+    assert "".join(ipa for ipa, _piece in engine.phonemize("...", "en")) == ""
+    with pytest.raises(SynthesisError):
+        engine.phonemize("hello", "nope")
+
+
 def test_unknown_voice(engine: EspeakEngine) -> None:
     """A voice that the engine lacks is a SynthesisError, and the next text is fine."""
     with pytest.raises(SynthesisError):
@@ -193,6 +213,7 @@ def test_command(command: EspeakCommand) -> None:
     assert rate_hz == 16_000
     assert samples.tolist() == [0x2010] * 5
     assert len(command.synthesize("", "en")[0]) == 0
+    assert command.phonemize("one, two?", "en") == [("wˈʌn", ", "), ("tˈuː", "?")]
     command.close()
 
 

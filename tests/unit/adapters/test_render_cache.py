@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceblocks.adapters.render.cache import ClipCache, hash_file, key_of
+from voiceblocks.adapters.cache_folder import LEFTOVER_S, CacheLimits, list_entries, sweep
+from voiceblocks.adapters.render.cache import TOUCH_AFTER_S, ClipCache, hash_file, key_of, touch
 from voiceblocks.audio import g711
 
 SAMPLES = np.arange(-8000, 8000, 5, dtype=np.int16)
@@ -113,29 +117,73 @@ def test_remove(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_prune(tmp_path: Path) -> None:
-    """What was unused longest goes first, what was just used never, and no more than needed."""
+def test_finding_is_using(tmp_path: Path) -> None:
+    """An entry that is found counts as used now, and is touched no more often than needed."""
     cache = ClipCache(tmp_path)
-    now_s, day_s = 2_000_000_000.0, 86_400.0
-    for age_days in range(10):
-        clip = cache.store(key_of(str(age_days)), SAMPLES)
-        for path in (clip.ulaw_path, clip.alaw_path):
-            os.utime(path, (now_s - age_days * day_s, now_s - 100 * day_s))
-    stray = clip.ulaw_path.parent / ".new-old"
-    stray.write_bytes(b"x")
-    os.utime(stray, (now_s - 3 * day_s, now_s - 3 * day_s))
+    clip = cache.store(key_of("x"), SAMPLES)
+    now_s = time.time()
+    for age_s, is_touched in ((TOUCH_AFTER_S + 60, True), (TOUCH_AFTER_S / 2, False)):
+        os.utime(clip.ulaw_path, (now_s - age_s, now_s - age_s))
+        assert cache.find(key_of("x")) == clip
+        assert (time.time() - clip.ulaw_path.stat().st_mtime < 5) == is_touched
 
-    def left() -> list[int]:
-        return [age for age in range(10) if cache.find(key_of(str(age))) is not None]
 
-    entry_bytes = 2 * len(SAMPLES)
-    cache.prune(10 * entry_bytes, now_s)
-    assert left() == list(range(10))
-    assert not stray.exists()
-    cache.prune(7 * entry_bytes, now_s)
-    assert left() == list(range(7))
-    cache.prune(0, now_s)
-    assert left() == [0, 1, 2]
+def test_held_clips(tmp_path: Path) -> None:
+    """As long as somebody has a clip it is one that may be played, and can be touched."""
+    cache = ClipCache(tmp_path)
+    clip = cache.store(key_of("x"), SAMPLES)
+    cache.store(key_of("y"), SAMPLES)
+    assert cache.find(key_of("x")) is clip
+    assert cache.held() == [clip]
+    os.utime(clip.ulaw_path, (1, 1))
+    touch(cache.held())
+    assert time.time() - clip.ulaw_path.stat().st_mtime < 5
+    cache.remove(key_of("x"))
+    touch(cache.held())
+    del clip
+    assert cache.held() == []
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from voiceblocks.adapters.render.cache import ClipCache, key_of
+cache = ClipCache(Path(sys.argv[1]))
+print("ready", flush=True)
+while True:
+    for n in range(20):
+        cache.store(key_of(str(n)), np.full(40_000 + n, 1000, np.int16))
+"""
+
+
+def test_two_processes_that_are_killed_while_they_write(tmp_path: Path) -> None:
+    """At whatever instant kill -9 comes, what is found afterwards is whole."""
+    cache = ClipCache(tmp_path)
+    for _round in range(2):
+        writers = [
+            subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path)], stdout=subprocess.PIPE)
+            for _ in range(2)
+        ]
+        for writer in writers:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"ready\n"
+        found_at_least = 0
+        while found_at_least < 20:
+            found_at_least = sum(cache.find(key_of(str(n))) is not None for n in range(20))
+        for writer in writers:
+            writer.kill()
+            writer.communicate()
+        for n in range(20):
+            clip = cache.find(key_of(str(n)))
+            assert clip is not None
+            expected = np.full(40_000 + n, 1000, np.int16)
+            assert clip.ulaw_path.read_bytes() == g711.ulaw_encode(expected).tobytes()
+            assert clip.alaw_path.read_bytes() == g711.alaw_encode(expected).tobytes()
+    later_s = time.time() + LEFTOVER_S + 60
+    sweep(tmp_path, CacheLimits(max_age_s=None), later_s)
+    assert not [entry for entry in list_entries(tmp_path) if entry.is_leftover]
+    assert len(list_entries(tmp_path)) == 20
 
 
 def test_hash_of_a_file(tmp_path: Path) -> None:

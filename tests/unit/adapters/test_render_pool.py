@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -14,8 +15,10 @@ import pytest_asyncio
 import soundfile
 
 from voiceblocks import ipc
+from voiceblocks.adapters.cache_folder import CacheLimits
 from voiceblocks.adapters.espeak import EspeakLibrary, find_engine
-from voiceblocks.adapters.render.cache import hash_file
+from voiceblocks.adapters.render.cache import ClipCache, hash_file, key_of
+from voiceblocks.adapters.render.cache_keeper import CacheKeeper
 from voiceblocks.adapters.render.lane import Lane
 from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.audio import g711
@@ -222,6 +225,22 @@ async def test_beep(pool: RenderPool) -> None:
     samples = heard(clip)
     assert clip.n_samples == 3200
     assert goertzel_level_dbfs(samples, 1000) > -15
+
+
+async def test_the_cache_is_kept_small(pool: RenderPool, work_dir: Path) -> None:
+    """What is too much goes while the pool works, but not what somebody still has."""
+    cache = ClipCache(work_dir.parent / "cache")
+    held = cache.store(key_of("held"), steps(1))
+    loose = cache.store(key_of("loose"), steps(1)).ulaw_path
+    for path in (held.ulaw_path, held.alaw_path, loose, loose.with_suffix(".alaw")):
+        os.utime(path, (1, 1))
+    _encode, _speech, files = pool.lanes
+    keeper = CacheKeeper(cache, files, itertools.count(1 << 40), CacheLimits(1, None))
+    keeper.start()
+    await until(lambda: not loose.exists())
+    await keeper.stop()
+    assert cache.find(key_of("held")) is held
+    assert held.alaw_path.exists()
 
 
 async def test_ring_tones_and_music(pool: RenderPool) -> None:

@@ -123,6 +123,8 @@ class FakeFile:
     content: bytes = AUDIO
     last_modified_us: int = MODIFIED_US
     sha256: str | None = SHA256
+    is_once: bool = False
+    redirect_url: str | None = None
 
     @property
     def size_bytes(self) -> int:

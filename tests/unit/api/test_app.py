@@ -31,7 +31,9 @@ async def admin() -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
     """The administration on a free port, and a client."""
     registry = CollectorRegistry()
     ApiMetrics(registry).note("ivr/middle/record", "success_ok", 0.01)
-    app = create_admin_app(public_url="https://voice.example", registry=registry)
+    app = create_admin_app(
+        public_url="https://voice.example", registry=registry, speakers_of=lambda _language: {}
+    )
     server = HttpServer(app, "127.0.0.1", 0)
     await server.start()
     host, port = server.address
@@ -209,7 +211,9 @@ async def test_an_address_in_use_is_a_sentence() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        app = create_admin_app(public_url="http://x", registry=CollectorRegistry())
+        app = create_admin_app(
+            public_url="http://x", registry=CollectorRegistry(), speakers_of=lambda _language: {}
+        )
         server = HttpServer(app, "127.0.0.1", port)
         with pytest.raises(StartupError, match=rf"127\.0\.0\.1:{port}"):
             await server.start()

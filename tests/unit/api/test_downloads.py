@@ -27,7 +27,9 @@ async def _ask(
     api: Api, path: str, method: str = "GET", **headers: str
 ) -> tuple[int, CIMultiDict[str], bytes]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    async with api.http.request(method, f"{api.url}/recordings/{path}", headers=named) as response:
+    async with api.http.request(
+        method, f"{api.url}/recordings/{path}", headers=named, allow_redirects=False
+    ) as response:
         for name, value in PRIVATE.items():
             assert response.headers[name] == value
         return response.status, CIMultiDict(response.headers), await response.read()
@@ -166,12 +168,33 @@ async def test_a_recording_without_a_digest(api: Api) -> None:
     assert "ETag" not in headers
 
 
-async def test_a_store_that_fails_is_a_plain_500(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_fails_is_a_plain_503(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store's failure is no traceback for whoever holds a link."""
 
     async def fail(*_: object) -> None:
         raise StoreError("disk /secret/path is gone")
 
     monkeypatch.setattr(api.source, "open", fail)
-    status, _, body = await _ask(api, f"{NAME}?{GOOD}")
-    assert (status, body) == (500, b"The recording cannot be read now.\n")
+    status, headers, body = await _ask(api, f"{NAME}?{GOOD}")
+    assert headers["Retry-After"] == "60"
+    assert (status, body) == (503, b"The recording cannot be read now; try again in a minute.\n")
+
+
+async def test_a_link_for_one_use_gives_everything_at_once(api: Api) -> None:
+    """There is no second request for the rest: a range and a condition are passed over."""
+    api.source.file.is_once = True
+    for asked in ({"Range": "bytes=5-9"}, {"If_None_Match": f'"{SHA256}"'}):
+        status, headers, body = await _ask(api, f"{NAME}?{GOOD}", **asked)
+        assert (status, headers["Accept-Ranges"]) == (200, "none")
+        assert len(body) == api.source.file.size_bytes
+        assert headers["Cache-Control"] == "private, no-store"
+
+
+async def test_a_reader_is_sent_on_to_the_store(api: Api) -> None:
+    """307 with the store's own link, which no cache keeps and no referrer tells."""
+    api.source.file.redirect_url = "http://127.0.0.1:9/bucket/rec.mp3?X-Amz-Signature=1"
+    status, headers, body = await _ask(api, f"{NAME}?{GOOD}")
+    assert (status, body) == (307, b"")
+    assert headers["Location"] == api.source.file.redirect_url
+    assert headers["Cache-Control"] == "private, no-store"
+    assert headers["Referrer-Policy"] == "no-referrer"

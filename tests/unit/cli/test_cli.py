@@ -79,7 +79,7 @@ def test_an_account_with_an_application_and_a_number(data_dir: Path) -> None:
         (("number", "add", "reception", "--app", "x"), "not a phone number"),
         (("number", "add", "+6531580000", "--app", "x"), "no application"),
         (("calls", "show", "S-1-none"), "no call"),
-        (("recordings", "link", "rec-none"), "no finished recording"),
+        (("recordings", "link", "rec-none"), "no recording"),
         (("recordings", "delete", "../../etc"), "no recording"),
     ],
 )
@@ -282,13 +282,13 @@ def test_a_deleted_recording_leaves_no_file(data_dir: Path) -> None:
     """MP3, spool and downloaded copy go, the row stays; doing it twice is fine."""
     files = _stored_recording(data_dir)
     for _ in range(2):
-        assert run("recordings", "delete", RECORDING) == {"deleted": RECORDING}
+        assert run("recordings", "delete", RECORDING) == {"deleted": RECORDING, "erased": True}
         assert [path for path in files if path.exists()] == []
         row = _row(data_dir)
         assert row is not None
         assert row.state is RecordingState.DELETED
         assert row.deleted_us is not None
-    assert "no finished recording" in run("recordings", "link", RECORDING, exit_code=1)["error"]
+    assert "there is no audio" in run("recordings", "link", RECORDING, exit_code=1)["error"]
 
 
 def test_a_recording_in_the_making_is_not_deleted(data_dir: Path) -> None:

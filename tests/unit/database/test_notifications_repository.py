@@ -17,7 +17,7 @@ from tests.unit.notifications.outbox import (
     add_session,
     states,
 )
-from voiceblocks.database import notifications
+from voiceblocks.database import due_notifications, notification_attempts, notifications
 from voiceblocks.database.engines import open_engine, parse_url
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.notifications.model import Attempt, Notification
@@ -44,9 +44,34 @@ def run(database: Database) -> Run:
 
 
 def claim(run: Run, now_us: int = NOW, limit: int = 10) -> list[str]:
-    """Claim for 15 s and return the ids."""
-    until_us = now_us + 15 * SECOND_US
-    return [n.id for n in run(lambda c: notifications.claim_due(c, now_us, until_us, limit))]
+    """Begin attempts for 15 s of what is due, host by host, and return the ids."""
+
+    def take(connection: Connection) -> list[str]:
+        found = [
+            one
+            for host in due_notifications.waiting_hosts(connection)
+            for urgent in (True, False)
+            for one in due_notifications.due(
+                connection, host.host, urgent=urgent, now_us=now_us, limit=limit
+            )
+        ]
+        claims = [(one.id, now_us + 15 * SECOND_US) for one in found]
+        due_notifications.begin_attempts(connection, claims, now_us)
+        return [one.id for one in found]
+
+    return run(take)
+
+
+def next_due_us(connection: Connection) -> int | None:
+    """When the first of all is due."""
+    hosts = due_notifications.waiting_hosts(connection)
+    times = [us for host in hosts for us in (host.urgent_us, host.late_us) if us is not None]
+    return min(times, default=None)
+
+
+def begin(connection: Connection, notification_id: str, now_us: int, until_us: int) -> None:
+    """Begin an attempt of one."""
+    due_notifications.begin_attempts(connection, [(notification_id, until_us)], now_us)
 
 
 def test_row_reads_back(run: Run) -> None:
@@ -102,28 +127,28 @@ def test_reschedule_gives_the_claim_back(run: Run) -> None:
     """A failed one is due at its new time, and not before."""
     run(lambda c: add_notification(c, "A"))
     claim(run)
-    assert run(lambda c: notifications.reschedule(c, "evt_A_1", NOW + 500, 1))
+    assert run(lambda c: due_notifications.reschedule(c, "evt_A_1", NOW + 500))
     assert claim(run, NOW + 499) == []
-    assert claim(run, NOW + 500) == ["evt_A_1"]
     assert run(lambda c: notifications.find(c, "evt_A_1")).attempt_count == 1
+    assert claim(run, NOW + 500) == ["evt_A_1"]
 
 
 def test_attempts_are_counted_and_kept(run: Run) -> None:
     """The first attempt's time stays, the count grows, and each attempt has its row."""
     run(lambda c: add_notification(c, "A"))
     for number, at in enumerate((NOW, NOW + 5), 1):
-        run(lambda c, at=at: notifications.begin_attempt(c, "evt_A_1", at, UNTIL))
+        run(lambda c, at=at: begin(c, "evt_A_1", at, UNTIL))
         attempt = Attempt("evt_A_1", number, at, 12, 500 if number == 1 else None, None, "é")
-        run(lambda c, attempt=attempt: notifications.record_attempt(c, attempt))
+        run(lambda c, attempt=attempt: notification_attempts.record(c, attempt))
     found = run(lambda c: notifications.find(c, "evt_A_1"))
     assert (found.attempt_count, found.first_attempt_us) == (2, NOW)
     assert found.claimed_until_us == UNTIL
-    attempts = run(lambda c: notifications.list_attempts(c, "evt_A_1"))
+    attempts = run(lambda c: notification_attempts.list_of(c, "evt_A_1"))
     assert [(a.number, a.http_status, a.answer) for a in attempts] == [
         (1, 500, "é"),
         (2, None, "é"),
     ]
-    assert run(lambda c: notifications.count_answers(c, "evt_A_1", 500)) == 1
+    assert run(lambda c: notification_attempts.count_answers(c, "evt_A_1", 500)) == 1
 
 
 def test_settled_stays_settled(run: Run) -> None:
@@ -131,7 +156,7 @@ def test_settled_stays_settled(run: Run) -> None:
     run(lambda c: add_notification(c, "A"))
     assert run(lambda c: notifications.settle(c, "evt_A_1", S.ACTED_ON, NOW))
     assert not run(lambda c: notifications.settle(c, "evt_A_1", S.DELIVERED, NOW + 1))
-    assert not run(lambda c: notifications.reschedule(c, "evt_A_1", NOW + 1, 9))
+    assert not run(lambda c: due_notifications.reschedule(c, "evt_A_1", NOW + 1))
     found = run(lambda c: notifications.find(c, "evt_A_1"))
     assert (found.state, found.settled_us, found.attempt_count) == (S.ACTED_ON, NOW, 0)
     assert claim(run, NOW + 10) == []
@@ -142,7 +167,7 @@ def test_act_on_settles_what_was_sent(run: Run) -> None:
     for session in ("A", "A", "B"):
         run(lambda c, session=session: add_notification(c, session))
     for sent in ("evt_A_1", "evt_B_1"):
-        run(lambda c, sent=sent: notifications.begin_attempt(c, sent, NOW, UNTIL))
+        run(lambda c, sent=sent: begin(c, sent, NOW, UNTIL))
     assert run(lambda c: notifications.act_on(c, "A", NOW)) == 1
     assert run(states) == {"evt_A_1": S.ACTED_ON, "evt_A_2": S.PENDING, "evt_B_1": S.PENDING}
     assert run(lambda c: notifications.act_on(c, "A", NOW)) == 0
@@ -167,7 +192,7 @@ def test_supersede_spares_what_lasts(run: Run) -> None:
 def test_settling_blanks_secrets(run: Run, way: str) -> None:
     """However it is settled, the digits that a caller pressed do not stay."""
     run(lambda c: add_notification(c, "A", block="gather", parameters="digits=4711&tag=t"))
-    run(lambda c: notifications.begin_attempt(c, "evt_A_1", NOW, UNTIL))
+    run(lambda c: begin(c, "evt_A_1", NOW, UNTIL))
     if way == "settle":
         run(lambda c: notifications.settle(c, "evt_A_1", S.DELIVERED, NOW))
     else:
@@ -179,14 +204,14 @@ def test_settling_blanks_secrets(run: Run, way: str) -> None:
 
 def test_when_to_wake(run: Run) -> None:
     """The next time is that of a first of its session, or of a claim that runs out."""
-    assert run(notifications.next_due_us) is None
+    assert run(next_due_us) is None
     run(lambda c: add_notification(c, "A", now_us=NOW + 5))
     run(lambda c: add_notification(c, "A", now_us=NOW - 9))
-    assert run(notifications.next_due_us) == NOW + 5
+    assert run(next_due_us) == NOW + 5
     claim(run, NOW + 5)
-    assert run(notifications.next_due_us) == NOW + 5 + 15 * SECOND_US
+    assert run(next_due_us) == NOW + 5 + 15 * SECOND_US
     run(lambda c: add_notification(c, "B", now_us=NOW + 7))
-    assert run(notifications.next_due_us) == NOW + 7
+    assert run(next_due_us) == NOW + 7
 
 
 def test_recent_are_the_newest(run: Run) -> None:
@@ -196,7 +221,12 @@ def test_recent_are_the_newest(run: Run) -> None:
     run(lambda c: notifications.settle(c, "evt_A_1", S.GIVEN_UP, NOW))
     assert [n.id for n in run(lambda c: notifications.recent(c, 9))] == ["evt_B_1", "evt_A_1"]
     assert [n.id for n in run(lambda c: notifications.recent(c, 1))] == ["evt_B_1"]
-    assert [n.id for n in run(lambda c: notifications.recent(c, 9, [S.GIVEN_UP]))] == ["evt_A_1"]
+    assert [
+        n.id
+        for n in run(
+            lambda c: notifications.recent(c, 9, notifications.Wanted(states=[S.GIVEN_UP]))
+        )
+    ] == ["evt_A_1"]
 
 
 def test_two_senders_share_the_work(run: Run, database_url: str) -> None:
@@ -207,8 +237,9 @@ def test_two_senders_share_the_work(run: Run, database_url: str) -> None:
     run(lambda c: add_notification(c, "B", now_us=NOW))
     engine = open_engine(parse_url(database_url))
     with engine.begin() as other:
-        first = notifications.claim_due(other, NOW, UNTIL, 1)
+        first = due_notifications.due(other, "app.example", urgent=True, now_us=NOW, limit=1)
         assert [n.id for n in first] == ["evt_A_1"]
+        begin(other, "evt_A_1", NOW, UNTIL)
         assert claim(run) == ["evt_B_1"]
     engine.dispose()
     assert claim(run) == []

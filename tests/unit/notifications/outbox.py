@@ -17,11 +17,12 @@ SECOND_US = 1_000_000
 START_US = 1_700_000_000 * SECOND_US
 
 
-def add_application(connection: Connection) -> None:
-    """Insert the account and the application that all sessions here belong to."""
+def add_application(connection: Connection, app_id: str = APP) -> None:
+    """Insert an application; the first, with their account, is that of all sessions here."""
     account = {"id": "acc_1", "name": "a", "currency": "SGD", "credit": 0, "created_us": 0}
-    connection.execute(schema.accounts.insert().values(account))
-    application = {"id": APP, "account_id": "acc_1", "name": "a", "created_us": 0}
+    if app_id == APP:
+        connection.execute(schema.accounts.insert().values(account))
+    application = {"id": app_id, "account_id": "acc_1", "name": "a", "created_us": 0}
     connection.execute(schema.applications.insert().values(application))
 
 
@@ -64,6 +65,7 @@ def add_notification(
     parameters: str = "tag=",
     call_ended: bool = False,
     now_us: int = START_US,
+    app_id: str = APP,
 ) -> Notification:
     """Insert the session's next notification; its id is `evt_SESSION_SEQUENCE`."""
     sequence = sessions.next_notification_sequence(connection, session_id)
@@ -71,7 +73,7 @@ def add_notification(
         notification_id=f"evt_{session_id}_{sequence}",
         session_id=session_id,
         sequence=sequence,
-        app_id=APP,
+        app_id=app_id,
         block=block,
         url=url,
         parameters=parameters,

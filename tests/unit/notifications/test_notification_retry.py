@@ -21,7 +21,7 @@ from voiceblocks.notifications.retry import (
 SECOND_US = 1_000_000
 
 RETRIED = [None, 300, 301, 302, 303, 304, 305, 307, 308, 399, 429, 502, 503, 504]
-RECEIVED = [200, 201, 204, 299, 400, 401, 403, 404, 405, 408, 410, 418, 422, 501, 505, 599]
+RECEIVED = [200, 201, 204, 299, 400, 401, 403, 404, 405, 408, 418, 422, 501, 505, 599]
 
 
 @pytest.mark.parametrize("status", RETRIED)
@@ -33,9 +33,15 @@ def test_retried(status: int | None) -> None:
 
 @pytest.mark.parametrize("status", RECEIVED)
 def test_received(status: int) -> None:
-    """Every other answer counts as received, gone (410) included."""
+    """Every other answer counts as received."""
     assert verdict_of(status) is Verdict.RECEIVED
     assert is_received(status, 0)
+
+
+def test_410_ends_it() -> None:
+    """Gone is neither received nor retried."""
+    assert verdict_of(410) is Verdict.GONE
+    assert not is_received(410, 0)
 
 
 def test_500_is_retried_twice() -> None:

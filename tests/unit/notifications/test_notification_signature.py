@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from voiceblocks.notifications.signature import signature, verifies
+from voiceblocks.webhook_signatures import hoiio_holds as verifies
+from voiceblocks.webhook_signatures import hoiio_signature as signature
 
 
 def test_known_answer() -> None:

@@ -21,6 +21,11 @@ EXPECTED = {
     (S.PENDING, E.BLOCK_ACCEPTED): S.ACTED_ON,
     (S.PENDING, E.CALL_ENDED): S.SUPERSEDED,
     (S.PENDING, E.EXHAUSTED): S.GIVEN_UP,
+    (S.PENDING, E.GONE): S.GIVEN_UP,
+    (S.DELIVERED, E.RESENT): S.PENDING,
+    (S.ACTED_ON, E.RESENT): S.PENDING,
+    (S.SUPERSEDED, E.RESENT): S.PENDING,
+    (S.GIVEN_UP, E.RESENT): S.PENDING,
 }
 
 
@@ -37,6 +42,6 @@ def test_every_cell(state: NotificationState, event: NotificationEvent) -> None:
 
 
 def test_every_state_has_a_row() -> None:
-    """The table is complete, and all states but the first are final."""
+    """The table is complete, and all states but the first are settled."""
     assert set(TRANSITIONS) == set(S)
     assert [state for state in S if not is_settled(state)] == [S.PENDING]

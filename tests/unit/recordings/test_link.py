@@ -116,3 +116,21 @@ def test_signature_is_pinned() -> None:
     assert sign(KEY, PATH, EXPIRES_S, key_id="k1") == (
         "Expires=1700000000&KeyId=k1&Signature=DT05od8brA5svQJb_azwz6VpalieleHoN6bGu3TRLEQ"
     )
+
+
+@given(st.data())
+def test_revision_and_name_are_signed(data: st.DataObject) -> None:
+    """A link of a later revision, or for one use, is good as it is and in no other way."""
+    revision = data.draw(st.integers(0, 999_999_999))
+    once = data.draw(st.text("abcdefghijklmnopqrstuvwxyz0123456789", max_size=32))
+    query = sign(KEY, PATH, EXPIRES_S, key_id="k1", revision=revision, once=once)
+    found = {name: values[0] for name, values in parse_qs(query).items()}
+    parts = found["Expires"], found["KeyId"], found["Signature"]
+    special = {"revision": found.get("Revision", ""), "once": found.get("Once", "")}
+    assert special == {"revision": str(revision or ""), "once": once}
+    assert check({"k1": KEY}, "GET", PATH, *parts, 0, **special) is LinkCheck.OK
+    which = data.draw(st.sampled_from(["revision", "once"]))
+    other = data.draw(any_text | st.text("abc0123456789", max_size=9))
+    changed = {**special, which: other}
+    if changed != special:
+        assert check({"k1": KEY}, "GET", PATH, *parts, 0, **changed) is LinkCheck.WRONG

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from voiceblocks.notifications.signature import HEADER, signature
 from voiceblocks.testing.webhook_sink import Drop, Hang, ReceivedNotification, Reply, WebhookSink
+from voiceblocks.webhook_signatures import HOIIO_HEADER as HEADER
+from voiceblocks.webhook_signatures import hoiio_signature as signature
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

@@ -27,18 +27,22 @@ from tests.unit.notifications.outbox import (
 )
 from voiceblocks.adapters.guarded_http import GuardedHttp, IpNetwork
 from voiceblocks.adapters.webhook_client import WebhookClient
-from voiceblocks.database import notifications
+from voiceblocks.database import notification_attempts, notifications, stopped_urls
 from voiceblocks.database.migrate import upgrade
 from voiceblocks.database.unit_of_work import Database
-from voiceblocks.errors import AdapterError
+from voiceblocks.errors import AdapterError, RequestRefused
 from voiceblocks.notifications.interfaces import WebhookResult
 from voiceblocks.notifications.model import Notification
 from voiceblocks.notifications.retry import LASTING_PAUSES_S, LIVE_OFFSETS_S
-from voiceblocks.notifications.signature import HEADER, verifies
 from voiceblocks.notifications.state import NotificationState as S
 from voiceblocks.system_clock import SystemClock
 from voiceblocks.testing.webhook_sink import ReceivedNotification, WebhookSink
+from voiceblocks.webhook_signatures import HOIIO_HEADER as HEADER
+from voiceblocks.webhook_signatures import hoiio_holds as verifies
+from voiceblocks.webhook_signatures import standard_holds
 from voiceblocks.workflows.deliver_notifications import DeliveryLimits, NotificationDelivery
+from voiceblocks.workflows.forget_attempts import ForgetAttempts
+from voiceblocks.workflows.resend_notification import resend_notification
 
 T = TypeVar("T")
 WAIT_S = 20.0
@@ -197,7 +201,7 @@ async def test_what_an_application_gets(scene: Scene) -> None:
     assert sent.headers["X-Voiceblocks-Timestamp"] == str(START_US // SECOND_US)
     found = await scene.find(made.id)
     assert (found.state, found.attempt_count, found.settled_us) == (S.DELIVERED, 1, START_US)
-    (attempt,) = await scene.run(lambda c: notifications.list_attempts(c, made.id))
+    (attempt,) = await scene.run(lambda c: notification_attempts.list_of(c, made.id))
     assert (attempt.number, attempt.http_status, attempt.started_us) == (1, 200, START_US)
 
 
@@ -229,6 +233,8 @@ async def test_lasting_attempts_go_on_for_days(scene: Scene) -> None:
     assert scene.clock.now_us - START_US > 4 * 86_400 * SECOND_US
     scene.application.answer = lambda sent: FAILED if sent.event == made.id else OK
     await scene.round()
+    # The host is in trouble by now: it is probed once a minute.
+    await scene.round(after_s=61)
     assert await scene.run(states) == {"evt_A_1": S.GIVEN_UP, "evt_A_2": S.DELIVERED}
     assert scene.application.events == ["evt_A_1"] * 17 + ["evt_A_2"]
 
@@ -283,7 +289,7 @@ async def test_a_block_accepted_while_the_request_is_in_flight(scene: Scene) -> 
         1,
         "digits=blanked",
     )
-    attempts = await scene.run(lambda c: notifications.list_attempts(c, made.id))
+    attempts = await scene.run(lambda c: notification_attempts.list_of(c, made.id))
     assert [attempt.http_status for attempt in attempts] == [503]
     await scene.round(after_s=60)
     assert scene.application.events == ["evt_A_1", "evt_A_2"]
@@ -333,7 +339,7 @@ async def test_without_a_token_nothing_is_sent(scene: Scene) -> None:
     await scene.round(after_s=1)
     (sent,) = scene.application.sent
     assert verifies(sent.body, "token0000000000b", sent.headers[HEADER])
-    attempts = await scene.run(lambda c: notifications.list_attempts(c, made.id))
+    attempts = await scene.run(lambda c: notification_attempts.list_of(c, made.id))
     assert [a.error for a in attempts] == ["no_access_token", None]
 
 
@@ -349,11 +355,12 @@ async def test_one_unreadable_token_stops_nobody_else(scene: Scene) -> None:
 
     scene.delivery._newest_token = newest_token
     first = await scene.add("A")
-    await scene.add("B")
+    await scene.run(lambda c: add_application(c, "app0000000000002"))
+    await scene.add("B", app_id="app0000000000002")
     await scene.delivery._send_due()
     await scene.quiet()
     assert scene.application.events == ["evt_B_1"]
-    (attempt,) = await scene.run(lambda c: notifications.list_attempts(c, first.id))
+    (attempt,) = await scene.run(lambda c: notification_attempts.list_of(c, first.id))
     assert attempt.error == "no_access_token"
 
 
@@ -389,8 +396,25 @@ async def test_an_unreadable_url_is_a_failed_attempt(scene: Scene) -> None:
     await scene.add("B")
     await scene.round()
     assert scene.application.events == ["evt_B_1"]
-    (attempt,) = await scene.run(lambda c: notifications.list_attempts(c, made.id))
+    (attempt,) = await scene.run(lambda c: notification_attempts.list_of(c, made.id))
     assert attempt.error == "target_refused: not an address"
+
+
+async def test_signed_against_replay(scene: Scene) -> None:
+    """Standard Webhooks' headers hold over id, time and body, and differ at each attempt."""
+    await scene.add("A", parameters="tag=t")
+    scene.application.answer = lambda _: FAILED
+    await scene.round()
+    await scene.round(after_s=2)
+    first, second = (sent.headers for sent in scene.application.sent[:2])
+    for sent in scene.application.sent[:2]:
+        held = [sent.headers[f"webhook-{name}"] for name in ("id", "timestamp", "signature")]
+        assert held[0] == sent.event
+        assert held[1] == str(sent.at_us // SECOND_US)
+        assert standard_holds(held[0], held[1], sent.body, "token0000000000a", held[2])
+        assert not standard_holds(held[0], held[1], sent.body, "token0000000000b", held[2])
+    assert first["webhook-signature"] != second["webhook-signature"]
+    assert first[HEADER] == second[HEADER]
 
 
 async def test_digits_are_blanked_once_delivered(scene: Scene) -> None:
@@ -398,6 +422,20 @@ async def test_digits_are_blanked_once_delivered(scene: Scene) -> None:
     made = await scene.add("A", parameters="digits=4711")
     await scene.round()
     assert (await scene.find(made.id)).parameters == "digits=blanked"
+
+
+async def test_echoes_are_blanked(scene: Scene) -> None:
+    """An answer that quotes what was sent is kept without the digits and the link's signature."""
+    made = await scene.add(
+        "A", parameters="digits=4711&u=http%3A%2F%2Fh%2Fr.mp3%3FSignature%3DabC_1"
+    )
+    echo = "got 4711 (not 147111) and http://h/r.mp3?Signature=abC_1 or %3FSignature%3DabC_1"
+    scene.application.answer = lambda _: WebhookResult(1, http_status=200, answer=echo)
+    await scene.round()
+    (attempt,) = await scene.run(lambda c: notification_attempts.list_of(c, made.id))
+    assert attempt.answer == (
+        "got blanked (not 147111) and http://h/r.mp3?Signature=blanked or %3FSignature%3Dblanked"
+    )
 
 
 async def test_crash_before_the_answer(scene: Scene) -> None:
@@ -454,6 +492,175 @@ async def test_a_dead_host_does_not_delay_others(database: Database) -> None:
     assert set((await scene.run(states)).values()) == {S.DELIVERED}
     assert len(scene.application.sent) == 21
     await scene.delivery.stop()
+
+
+def hosts_of(scene: Scene) -> list[str]:
+    """Where requests went, in their order."""
+    return [urlsplit(sent.url).netloc for sent in scene.application.sent]
+
+
+async def test_a_host_in_trouble_is_probed(database: Database) -> None:
+    """After ten failures its backlog is left alone but for one probe at a time, with pauses."""
+    scene = Scene(database)
+    scene.application.answer = lambda sent: FAILED if "dead" in sent.url else OK
+
+    def insert(connection: Connection) -> None:
+        for n in range(40):
+            add_session(connection, f"D{n}")
+            add_notification(connection, f"D{n}", url="http://dead.example/", call_ended=True)
+
+    await scene.run(insert)
+    await scene.round()
+    n_first = len(scene.application.sent)
+    assert n_first == 40  # all at once, before anybody could know
+    for _ in range(60):
+        await scene.round(after_s=1)
+    probes = len(scene.application.sent) - n_first
+    assert 4 <= probes <= 7  # after 1, 2, 4, 8, 16 and 32 s
+    await scene.add("A", url="http://dead.example/")
+    await scene.round()
+    assert scene.application.events[-1] == "evt_A_1"  # a call that lives does not wait
+    scene.application.answer = lambda _: OK
+    await scene.round(after_s=70)
+    assert set((await scene.run(states)).values()) == {S.DELIVERED}
+    await scene.delivery.stop()
+
+
+async def test_what_waits_leaves_once_its_host_is_back(database: Database) -> None:
+    """After hours of silence nobody waits for the next pause: one success lets all go, in order."""
+    scene = Scene(database)
+    scene.application.answer = lambda _: FAILED
+
+    def insert(connection: Connection) -> None:
+        for n in range(30):
+            add_session(connection, f"D{n}")
+            add_notification(connection, f"D{n}", block="record", call_ended=True)
+            add_notification(connection, f"D{n}", block="hangup", call_ended=True)
+
+    await scene.run(insert)
+    for _ in range(40):
+        await scene.round(after_s=300)
+    scene.application.answer = lambda _: OK
+    scene.application.sent.clear()
+    await scene.add("A")
+    await scene.round()
+    await scene.round()
+    assert set((await scene.run(states)).values()) == {S.DELIVERED}
+    arrived = scene.application.events
+    assert len(arrived) == 61
+    for n in range(30):
+        assert arrived.index(f"evt_D{n}_1") < arrived.index(f"evt_D{n}_2")
+    await scene.delivery.stop()
+
+
+async def test_dead_hosts_together_take_half_of_all_requests(database: Database) -> None:
+    """However many hosts hang, there is room for those that answer."""
+    scene = Scene(database, DeliveryLimits(in_flight=40, in_flight_per_host=20))
+    release = asyncio.Event()
+
+    async def hang_if_dead(sent: Sent) -> WebhookResult:
+        if "dead" in sent.url:
+            await release.wait()
+        return OK
+
+    for n in range(100):
+        for _ in range(10):
+            scene.delivery._health.failed(f"dead{n}.example", START_US - SECOND_US)
+
+    def insert(connection: Connection) -> None:
+        for n in range(100):
+            add_session(connection, f"D{n}")
+            url = f"http://dead{n}.example/"
+            add_notification(connection, f"D{n}", url=url, now_us=START_US - 9)
+
+    scene.application.answer = hang_if_dead
+    await scene.run(insert)
+    for _ in range(5):
+        await scene.delivery._send_due()
+    await scene.add("A", url="http://alive.example/")
+    await scene.delivery._send_due()
+    await scene.until(lambda c: states(c)["evt_A_1"] is S.DELIVERED)
+    release.set()
+    await scene.delivery.stop()
+
+
+async def test_gone(scene: Scene) -> None:
+    """A 410 gives up what is told and stops the URL, of this application only, until resumed."""
+    gone, other = "http://app.example/n?x=1", "http://app.example/n?x=2"
+    scene.application.answer = lambda sent: answered(410) if "x=1" in sent.url else OK
+    await scene.add("A", url=gone)
+    await scene.add("A", url=gone)
+    await scene.add("A", url=other)
+    await scene.add("B", url=gone)
+    for _ in range(3):
+        await scene.round()
+    assert await scene.run(states) == {
+        "evt_A_1": S.GIVEN_UP,
+        "evt_A_2": S.GIVEN_UP,
+        "evt_A_3": S.DELIVERED,
+        "evt_B_1": S.GIVEN_UP,
+    }
+    assert len([url for url in scene.application.sent if "x=1" in url.url]) <= 2
+    # The call's idle clock runs although nothing was sent.
+    assert {session for session, _ in scene.first_attempts} == {"A", "B"}
+    await scene.run(lambda c: add_application(c, "app0000000000002"))
+    await scene.add("B", url=gone, app_id="app0000000000002")
+    scene.application.answer = lambda _: OK
+    await scene.round()
+    assert (await scene.find("evt_B_2")).state is S.DELIVERED
+    assert await scene.run(lambda c: stopped_urls.resume_for_all(c, gone)) == 1
+    await scene.add("B", url=gone)
+    await scene.round()
+    assert (await scene.find("evt_B_3")).state is S.DELIVERED
+
+
+async def test_resent(scene: Scene) -> None:
+    """The same event leaves again with a fresh link, on a new schedule, also to a stopped URL."""
+    link = "http%3A%2F%2Fh%3A1%2Frecordings%2Fr.mp3%3FExpires%3D1%26Signature%3Dabc"
+    made = await scene.add("A", block="record", parameters=f"digits=12&record_url={link}")
+
+    def again(connection: Connection) -> None:
+        resend_notification(
+            connection,
+            notification_id=made.id,
+            sign_link=lambda base, name: f"{base}/recordings/{name}?Signature=new",
+            now_us=scene.clock.now_us,
+        )
+
+    with pytest.raises(RequestRefused, match="on its way"):
+        await scene.run(again)
+    scene.application.answer = lambda _: answered(410)
+    await scene.round()
+    with pytest.raises(RequestRefused, match="not over"):
+        await scene.run(again)
+    await scene.run(lambda c: end_session(c, "A"))
+    await scene.run(again)
+    scene.application.answer = lambda sent: FAILED if sent.attempt < 18 else OK
+    for _ in range(40):
+        found = await scene.find(made.id)
+        scene.clock.now_us = max(scene.clock.now_us, found.next_attempt_us) + 61 * SECOND_US
+        await scene.round()
+    found = await scene.find(made.id)
+    assert (found.state, found.attempt_count) == (S.DELIVERED, 18)
+    body = dict(parse_qsl(scene.application.sent[-1].body.decode()))
+    assert body["record_url"] == "http://h:1/recordings/r.mp3?Signature=new"
+    assert body["digits"] == "blanked"
+    assert scene.application.events == [made.id] * 18
+    assert await scene.run(stopped_urls.list_all) == []
+    assert "Signature%3Dblanked" in found.parameters
+
+
+async def test_old_attempts_are_forgotten(scene: Scene) -> None:
+    """What began longer ago than the settings say is deleted; 0 days keeps all."""
+    made = await scene.add("A")
+    scene.application.answer = lambda sent: OK if sent.attempt == 2 else FAILED
+    await scene.round()
+    await scene.round(after_s=86_400)
+    scene.clock.now_us += 29 * 86_400 * SECOND_US + SECOND_US
+    assert await ForgetAttempts(scene.database, scene.clock, 0).forget() == 0
+    assert await ForgetAttempts(scene.database, scene.clock, 30).forget() == 1
+    left = await scene.run(lambda c: notification_attempts.list_of(c, made.id))
+    assert [attempt.number for attempt in left] == [2]
 
 
 async def test_global_limit(database: Database) -> None:

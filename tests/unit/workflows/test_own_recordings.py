@@ -122,15 +122,23 @@ def world(database: Database, tmp_path: Path) -> World:
         store=unchecked,
         keys=(KEY, FORMER_KEY),
         public_url=lambda: OURS,
-        purge=purged.append,
+        purges=(purged.append,),
         clock=StoppedClock(),
     )
     return World(source, web, purged)
 
 
-def link(name: str = "rec-1.mp3", *, in_s: int = 60, key: SecretKey = KEY) -> str:
+def link(
+    name: str = "rec-1.mp3",
+    *,
+    in_s: int = 60,
+    key: SecretKey = KEY,
+    revision: int = 0,
+    once: bool = False,
+) -> str:
     """A link that we signed."""
-    return sign_link(key, OURS, name, expires_s=NOW_S + in_s)
+    expires_s = NOW_S + in_s
+    return sign_link(key, OURS, name, expires_s=expires_s, revision=revision, once=once)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +152,7 @@ def link(name: str = "rec-1.mp3", *, in_s: int = 60, key: SecretKey = KEY) -> st
         (link() + "x", OWNER, "error_msg_download_failed"),
         (link().partition("?")[0], OWNER, "error_msg_download_failed"),
         (link(key=SecretKey(b"2" * 32)), OWNER, "error_msg_download_failed"),
+        (link(revision=1), OWNER, "error_msg_download_failed"),
         (link("rec-2.mp3"), OWNER, "error_msg_download_failed"),
         (link("rec-3.mp3"), OWNER, "error_msg_download_failed"),
     ],
@@ -151,6 +160,13 @@ def link(name: str = "rec-1.mp3", *, in_s: int = 60, key: SecretKey = KEY) -> st
 async def test_the_signature_counts(world: World, url: str, account_id: str, status: str) -> None:
     """Good for all while it lasts, for its own account after that; forged for nobody."""
     assert await world.status(url, account_id) == status
+
+
+async def test_a_link_that_is_good_once_is_used_up(world: World) -> None:
+    """As by a download."""
+    url = link(once=True)
+    assert await world.status(url) == "success_ok"
+    assert await world.status(url) == "error_msg_download_failed"
 
 
 async def test_other_urls_go_to_http(world: World) -> None:

@@ -12,6 +12,7 @@ import pytest
 from voiceblocks.blocks.msg import Part, SpeechPart, TextPart, UrlPart, parse_msg
 from voiceblocks.errors import InvalidRequest, StoreError, SynthesisError, UnreadableAudio
 from voiceblocks.speech.interfaces import Clip
+from voiceblocks.speech.languages import Language
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
 
 ACCOUNT = "acc_1"
@@ -35,6 +36,12 @@ class Renderer:
         if len(self.asked) >= self.expected:
             self.all_asked.set()
         await self.all_asked.wait()
+
+    def speakers_of(self, language: Language) -> dict[str, str]:
+        """As espeak-ng alone speaks; Tagalog has a man."""
+        if language.code == "tl":
+            return {"male": "piper"}
+        return {} if language.code in {"ja", "th"} else {"female": "espeak-ng", "male": "espeak-ng"}
 
     async def render_speech(self, text: str, language: str, gender: str) -> Clip:
         await self._ask(text)
@@ -111,6 +118,7 @@ async def test_no_parts() -> None:
         (UrlPart("http://a.b/error_msg_invalid_url.wav"), "error_msg_invalid_url"),
         (SpeechPart("hello", "ja", "female"), "error_msg_invalid_language"),
         (SpeechPart("hello", "en", "robot"), "error_msg_invalid_gender"),
+        (SpeechPart("kumusta", "tl", "female"), "error_msg_invalid_gender"),
     ],
 )
 async def test_statuses(part: Part, status: str) -> None:
@@ -163,3 +171,20 @@ async def test_our_own_failures_are_not_the_applications() -> None:
     """An error that no status describes is passed on as it is."""
     with pytest.raises(StoreError):
         await prepare([TextPart("broken")])
+
+
+@pytest.mark.parametrize(
+    ("speakers", "gender"),
+    [({"male": "piper"}, "male"), ({"female": "piper"}, "female"), ({}, "female")],
+)
+async def test_plain_text_takes_whoever_speaks_english(
+    speakers: dict[str, str], gender: str
+) -> None:
+    """Text that asks for no voice is not refused for want of a woman's, nor for its language."""
+
+    class Few(Renderer):
+        def speakers_of(self, language: Language) -> dict[str, str]:
+            return speakers
+
+    (clip,) = await PromptPreparer(Few(), Downloader()).prepare([TextPart("hello")])
+    assert clip.ulaw_path.stem == f"hello|en|{gender}"

@@ -5,6 +5,8 @@ They are written beside and renamed, the u-law file last, so that a reader in an
 process sees a whole entry or none, and two writers of one key do no harm: they
 write the same. Nothing is synced: what a power cut leaves behind is an empty or
 unequal pair, which counts as absent and is made again.
+
+Whoever finds an entry touches it, so that no process deletes it (see `cache_folder`).
 """
 
 from __future__ import annotations
@@ -13,20 +15,26 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
+import weakref
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from voiceblocks.adapters.cache_folder import SPARED_S
 from voiceblocks.audio import g711
 from voiceblocks.speech.interfaces import Clip
 
 FORMAT_VERSION = "2"
 "Part of every key: change it when levels, trimming or filters change."
 
+TOUCH_AFTER_S = SPARED_S / 5
+"An entry that was touched more recently is not touched again: most calls only look."
+
 _HASH_BYTES = 1 << 20
 _TEMPORARY = ".new-"
-_RECENT_S = 2 * 86_400
 
 
 def key_of(*parts: str) -> str:
@@ -57,19 +65,23 @@ class ClipCache:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
+        self._held: weakref.WeakValueDictionary[str, Clip] = weakref.WeakValueDictionary()
         folder.mkdir(parents=True, exist_ok=True)
 
     def find(self, key: str) -> Clip | None:
         """The entry, or `None`; costs two `stat` calls."""
         ulaw_path, alaw_path = self._paths(key)
         try:
-            n_samples = ulaw_path.stat().st_size
+            status = ulaw_path.stat()
+            n_samples = status.st_size
             if n_samples == 0 or alaw_path.stat().st_size != n_samples:
                 return None
+            if time.time() - status.st_mtime > TOUCH_AFTER_S:
+                os.utime(ulaw_path)
         except FileNotFoundError:
             return None
-        return Clip(ulaw_path=ulaw_path, alaw_path=alaw_path, n_samples=n_samples)
+        return self._hold(key, n_samples)
 
     def store(self, key: str, samples: npt.NDArray[np.int16]) -> Clip:
         """
@@ -83,47 +95,39 @@ class ClipCache:
             OSError: If the disk refuses.
         """
         ulaw_path, alaw_path = self._paths(key)
-        ulaw_path.parent.mkdir(exist_ok=True)
+        ulaw_path.parent.mkdir(parents=True, exist_ok=True)
         _write_atomically(alaw_path, g711.alaw_encode(samples).tobytes())
         _write_atomically(ulaw_path, g711.ulaw_encode(samples).tobytes())
-        return Clip(ulaw_path=ulaw_path, alaw_path=alaw_path, n_samples=len(samples))
+        return self._hold(key, len(samples))
 
     def remove(self, key: str) -> None:
         """Delete an entry; whoever has its files open keeps reading. None is fine."""
         for path in self._paths(key):
             path.unlink(missing_ok=True)
 
-    def prune(self, max_bytes: int, now_s: float) -> None:
-        """
-        Delete what was unused longest until the rest fits. For start-up: it looks at all files.
+    def held(self) -> list[Clip]:
+        """The clips that somebody in this process still has, and may play."""
+        return list(self._held.values())
 
-        Args:
-            max_bytes: For all entries together.
-            now_s: Seconds since 1970. What was used in the two days before stays in any
-                case: another process may just have handed it out (and file systems note
-                the time of a reading only once a day).
-        """
-        entries: list[tuple[float, int, Path]] = []
-        for path in self._folder.glob("??/*"):
-            with contextlib.suppress(FileNotFoundError):
-                stat = path.stat()
-                used_s = max(stat.st_atime, stat.st_mtime)
-                if path.name.startswith(_TEMPORARY):
-                    if now_s - used_s > _RECENT_S:
-                        path.unlink(missing_ok=True)
-                else:
-                    entries.append((used_s, stat.st_size, path))
-        excess = sum(size for _used_s, size, _path in entries) - max_bytes
-        for used_s, size, path in sorted(entries):
-            if excess <= 0 or now_s - used_s <= _RECENT_S:
-                return
-            path.unlink(missing_ok=True)
-            excess -= size
+    def _hold(self, key: str, n_samples: int) -> Clip:
+        clip = self._held.get(key)
+        if clip is None or clip.n_samples != n_samples:
+            ulaw_path, alaw_path = self._paths(key)
+            clip = Clip(ulaw_path=ulaw_path, alaw_path=alaw_path, n_samples=n_samples)
+            self._held[key] = clip
+        return clip
 
     def _paths(self, key: str) -> tuple[Path, Path]:
         # 256 folders: a year of dynamic texts is more than one folder likes.
-        folder = self._folder / key[:2]
+        folder = self.folder / key[:2]
         return folder / f"{key}.ulaw", folder / f"{key}.alaw"
+
+
+def touch(clips: Iterable[Clip]) -> None:
+    """Say that clips are still in use. Blocks; what was deleted stays so."""
+    for clip in clips:
+        with contextlib.suppress(OSError):
+            os.utime(clip.ulaw_path)
 
 
 def _write_atomically(path: Path, data: bytes) -> None:

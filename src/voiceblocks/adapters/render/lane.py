@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,9 @@ Answer = Encoded | Rendered
 class JobFailedError(AdapterError):
     """The child says that this job cannot be done, or it dies or hangs of it."""
 
+    no_sound = False
+    "Whether it was a text with nothing to say."
+
 
 @dataclass(slots=True)
 class _Pending:
@@ -57,6 +60,7 @@ class Lane:
     Args:
         role: See `process`.
         folder: The role's folder.
+        arguments: More of the role's, see `process`.
         at_once: How many jobs the child may have at a time.
         told_at_start: What a new child must know before its first job, asked at each
             (re)start; `deaths` are those since the last answer.
@@ -67,18 +71,20 @@ class Lane:
         role: str,
         folder: Path,
         *,
+        arguments: Sequence[str] = (),
         at_once: int = 1,
         told_at_start: Callable[[int], Iterable[ToChild]] = lambda deaths: (),
     ) -> None:
         self.role = role
-        self.engine_version = ""
-        "Of the child's speech engine, as its `Ready` said."
+        self.ready = Ready()
+        "What the newest child said of itself."
         self._folder = folder
+        self._arguments = tuple(arguments)
         self._at_once = at_once
         self._told_at_start = told_at_start
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: ipc.AsyncChannel[FromChild] | None = None
-        self._ready: asyncio.Future[None] | None = None
+        self._serving: asyncio.Future[None] | None = None
         self._waiting: deque[_Pending] = deque()
         self._sent: dict[int, _Pending] = {}
         self._timers: dict[int, asyncio.TimerHandle] = {}
@@ -99,10 +105,10 @@ class Lane:
         Raises:
             StartupError: If it does not within a minute.
         """
-        self._ready = asyncio.get_running_loop().create_future()
+        self._serving = asyncio.get_running_loop().create_future()
         self._spawn()
         try:
-            await asyncio.wait_for(self._ready, START_LIMIT_S)
+            await asyncio.wait_for(self._serving, START_LIMIT_S)
         except TimeoutError as error:
             raise StartupError(f"the render process for {self.role} does not start") from error
 
@@ -163,7 +169,10 @@ class Lane:
         self._restart = None
         try:
             self._process, sock = ipc.spawn(
-                "voiceblocks.adapters.render.process", self.role, str(self._folder)
+                "voiceblocks.adapters.render.process",
+                self.role,
+                str(self._folder),
+                *self._arguments,
             )
         except OSError as error:
             # No process, memory or descriptor left just now.
@@ -195,15 +204,15 @@ class Lane:
 
     def _on_message(self, message: FromChild, _fds: list[int]) -> None:
         if isinstance(message, Ready):
-            self.engine_version = message.engine_version
-            if self._ready is not None and not self._ready.done():
-                self._ready.set_result(None)
+            self.ready = message
+            if self._serving is not None and not self._serving.done():
+                self._serving.set_result(None)
             return
         self._deaths = 0
         pending = self._take_sent(message.job)
         if pending is not None:
             if isinstance(message, Failed):
-                _fail(pending, message.reason)
+                _fail(pending, message.reason, no_sound=message.no_sound)
             elif not pending.future.done():
                 pending.future.set_result(message)
         self._send_waiting()
@@ -247,6 +256,8 @@ class Lane:
             task.add_done_callback(self._reaping.discard)
 
 
-def _fail(pending: _Pending, reason: str) -> None:
+def _fail(pending: _Pending, reason: str, *, no_sound: bool = False) -> None:
     if not pending.future.done():
-        pending.future.set_exception(JobFailedError(reason))
+        error = JobFailedError(reason)
+        error.no_sound = no_sound
+        pending.future.set_exception(error)

@@ -1,10 +1,13 @@
 """What the control process and the children of the render pool say to each other.
 
-A child has one of three roles: `encode` (recordings), `speech` (texts) and `files`
-(custom audio and what we generate). Audio itself never travels here, only paths.
+A child has one of four roles: `encode` (recordings), `speech` (texts, by espeak-ng), `piper`
+(texts, by Piper's voices) and `files` (custom audio, a server's speech, and what we
+generate). Audio itself never travels here, only paths.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import msgspec
 
@@ -52,6 +55,8 @@ class RenderFile(msgspec.Struct, frozen=True, tag="file"):
     key: str
     source: str
     extension: str
+    is_speech: bool = False
+    "Whether it is a server's speech, whose silence at both ends goes."
 
 
 class RenderBeep(msgspec.Struct, frozen=True, tag="beep"):
@@ -76,11 +81,37 @@ class RenderRingTone(msgspec.Struct, frozen=True, tag="ring_tone"):
     country: str
 
 
+class SweepCache(msgspec.Struct, frozen=True, tag="sweep"):
+    """Delete what is too old or too much in the cache; answered by `Rendered` or `Failed`."""
+
+    job: int
+    max_bytes: int
+    max_age_s: float | None
+    "See `cache_folder.CacheLimits`."
+
+
+class FoundVoice(msgspec.Struct, frozen=True):
+    """A voice of Piper's folder that can be used."""
+
+    name: str
+    "Its path in the folder, without `.onnx`."
+    language: str
+    "A code of `speech.languages`."
+    gender: Literal["", "female", "male"]
+    "Empty where nobody said: it serves both."
+    version: str
+    "Changes with its files."
+
+
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """The child's first message."""
 
     engine_version: str = ""
     "Of the speech engine, as part of cache keys; empty where there is none."
+    voices: list[FoundVoice] = []
+    "Of the `piper` role."
+    complaints: list[str] = []
+    "A sentence for each thing that is wrong with them."
 
 
 class Encoded(msgspec.Struct, frozen=True, tag="encoded"):
@@ -94,7 +125,7 @@ class Encoded(msgspec.Struct, frozen=True, tag="encoded"):
 
 
 class Rendered(msgspec.Struct, frozen=True, tag="rendered"):
-    """The cache has the entry."""
+    """The cache has the entry, or is within its limits."""
 
     job: int
 
@@ -104,13 +135,15 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
     job: int
     reason: str
+    no_sound: bool = False
+    "Whether there was nothing to say."
 
 
 Render = RenderSpeech | RenderFile | RenderBeep | RenderHoldMusic | RenderRingTone
 "Messages that ask for a cache entry."
 
-Job = Finish | Render
+Job = Finish | Render | SweepCache
 "Messages that are answered."
 
-ToChild = Follow | Finish | Abandon | Render
+ToChild = Follow | Finish | Abandon | Render | SweepCache
 FromChild = Ready | Encoded | Rendered | Failed

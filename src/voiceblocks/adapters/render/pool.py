@@ -1,21 +1,28 @@
 """Speech, custom audio and MP3s, made by child processes for the control process.
 
-Three lanes that never wait for each other: recordings (urgent: somebody waits for the
-link), speech, and custom audio files (which may take seconds each, and are the one
-place where strangers' bytes meet C decoders). What was rendered once is found in the
-cache without asking a child.
+Lanes that never wait for each other: recordings (urgent: somebody waits for the link),
+speech by espeak-ng, speech by Piper's voices where there are some, and custom audio files
+(which may take seconds each, and are the one place where strangers' bytes meet C
+decoders). What was rendered once is found in the cache without asking a child.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from voiceblocks.adapters.espeak import voice_name
+from voiceblocks.adapters.cache_folder import CacheLimits
+from voiceblocks.adapters.fallback_speech import FallbackSpeech
+from voiceblocks.adapters.guarded_http import GuardedHttp
+from voiceblocks.adapters.lane_speech import EspeakSpeech, PiperSpeech
+from voiceblocks.adapters.openai_speech import OpenAiServer, OpenAiSpeech
+from voiceblocks.adapters.piper import has_voices
 from voiceblocks.adapters.render.cache import ClipCache, hash_file, key_of
+from voiceblocks.adapters.render.cache_keeper import CacheKeeper
+from voiceblocks.adapters.render.clip_maker import ClipMaker
 from voiceblocks.adapters.render.lane import Answer, JobFailedError, Lane
 from voiceblocks.adapters.render.messages import (
     Abandon,
@@ -27,25 +34,37 @@ from voiceblocks.adapters.render.messages import (
     RenderFile,
     RenderHoldMusic,
     RenderRingTone,
-    RenderSpeech,
     ToChild,
 )
 from voiceblocks.audio.ring_tones import ring_tone_of
 from voiceblocks.blocks.msg import AUDIO_EXTENSIONS
 from voiceblocks.errors import ContractViolation, EncodeError, SynthesisError, UnreadableAudio
+from voiceblocks.log import get_logger
 from voiceblocks.recordings.interfaces import EncodedRecording
-from voiceblocks.speech.interfaces import Clip
+from voiceblocks.speech.engine_order import DEFAULT_ORDER, EngineOrder
+from voiceblocks.speech.interfaces import Clip, SpeechEngine
+from voiceblocks.speech.languages import Language
 
 SAMPLES_PER_MS = 8
-CACHE_MAX_BYTES = 2 << 30
-"Of both laws together: 37 hours of prompts."
 _FINISHES_AT_ONCE = 1000
-# The engine's own limits end a hanging text first, twice if its process dies in between.
-_SPEECH_LIMIT_S = 60.0
 # Twenty minutes of stereo MP3 at 48 kHz take 3.3 s on a quiet machine (and 320 MB).
 _FILE_LIMIT_S = 60.0
 # A child that dies again and again may be dying of a followed spool.
 _DEATHS_BEFORE_NOT_FOLLOWING = 3
+
+
+_log = get_logger("render")
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechSetup:
+    """Which engines speak beside espeak-ng, and who is asked first."""
+
+    order: EngineOrder = DEFAULT_ORDER
+    voices_dir: Path | None = None
+    "Of Piper's voices; looked at when the pool starts."
+    server: tuple[OpenAiServer, GuardedHttp] | None = None
+    "A speech server, and what makes the requests to it."
 
 
 class RenderPool:
@@ -56,34 +75,52 @@ class RenderPool:
         cache_dir: For prompts; may be shared by processes, survives restarts.
         work_dir: Where finished MP3s appear, the receiver's to move or delete. Used by
             this pool alone: part files in it are deleted at the start.
-        cache_max_bytes: At the start, what was unused longest goes when there is more.
-            While the node runs nothing is deleted, since clips must stay.
+        cache_limits: What is unused longest goes, but nothing that is in use.
+        speech: Who speaks; espeak-ng alone if omitted.
     """
 
     def __init__(
-        self, cache_dir: Path, work_dir: Path, *, cache_max_bytes: int = CACHE_MAX_BYTES
+        self,
+        cache_dir: Path,
+        work_dir: Path,
+        *,
+        cache_limits: CacheLimits | None = None,
+        speech: SpeechSetup | None = None,
     ) -> None:
+        speech = speech or SpeechSetup()
         self._cache = ClipCache(cache_dir)
-        self._cache_max_bytes = cache_max_bytes
         self._followed: dict[str, Follow] = {}
         self._finishing: dict[str, tuple[Finish, asyncio.Future[Answer]]] = {}
-        self._rendering: dict[str, asyncio.Future[Answer]] = {}
         self._numbers = itertools.count(1)
+        self._maker = ClipMaker(self._cache, self._numbers)
         self._encode = Lane(
             "encode", work_dir, at_once=_FINISHES_AT_ONCE, told_at_start=self._tell_followed
         )
         self._speech = Lane("speech", cache_dir)
         self._files = Lane("files", cache_dir)
+        self._keeper = CacheKeeper(
+            self._cache, self._files, self._numbers, cache_limits or CacheLimits()
+        )
+        self._piper: Lane | None = None
+        if speech.voices_dir is not None and has_voices(speech.voices_dir):
+            self._piper = Lane("piper", cache_dir, arguments=[str(speech.voices_dir)])
+        self.speech = FallbackSpeech(self._engines(speech, work_dir), speech.order)
+        "Who speaks; for metrics."
 
     @property
-    def lanes(self) -> tuple[Lane, Lane, Lane]:
-        """Those for recordings, speech and files: for health checks and tests."""
-        return self._encode, self._speech, self._files
+    def lanes(self) -> tuple[Lane, ...]:
+        """Those for recordings, speech, files and perhaps Piper: for health checks and tests."""
+        lanes = self._encode, self._speech, self._files
+        return lanes if self._piper is None else (*lanes, self._piper)
 
-    @property
-    def speaks(self) -> bool:
-        """Whether a speech engine was found."""
-        return bool(self._speech.engine_version)
+    def _engines(self, speech: SpeechSetup, work_dir: Path) -> list[SpeechEngine]:
+        engines: list[SpeechEngine] = [EspeakSpeech(self._speech, self._maker)]
+        if self._piper is not None:
+            engines.append(PiperSpeech(self._piper, self._maker))
+        if speech.server is not None:
+            server, http = speech.server
+            engines.append(OpenAiSpeech(server, http, self._files, self._maker, work_dir))
+        return engines
 
     async def start(self) -> None:
         """
@@ -92,15 +129,21 @@ class RenderPool:
         Raises:
             StartupError: If one does not.
         """
-        await asyncio.to_thread(self._cache.prune, self._cache_max_bytes, time.time())
         try:
             await asyncio.gather(*(lane.start() for lane in self.lanes))
         except BaseException:
             await self.stop()
             raise
+        self._keeper.start()
+        if self._piper is not None:
+            for complaint in self._piper.ready.complaints:
+                _log.warning("voice_not_usable", reason=complaint)
+            _log.info("voices", found=len(self._piper.ready.voices))
 
     async def stop(self) -> None:
         """End the children; what is unfinished fails."""
+        await self._keeper.stop()
+        await self._maker.stop()
         await asyncio.gather(*(lane.stop() for lane in self.lanes))
 
     def follow(self, name: str, spool_path: Path) -> None:
@@ -173,6 +216,10 @@ class RenderPool:
         if finishing is not None:
             self._encode.drop(finishing[0].job, "abandoned")
 
+    def speakers_of(self, language: Language) -> Mapping[str, str]:
+        """See `PromptRenderer.speakers_of`."""
+        return self.speech.speakers_of(language)
+
     async def render_speech(self, text: str, language: str, gender: str) -> Clip:
         """
         See `PromptRenderer.render_speech`.
@@ -180,19 +227,8 @@ class RenderPool:
         Raises:
             SynthesisError: If no sound came out.
         """
-        voice = voice_name(language, gender)
         # Blanks at the ends and doubled ones are not heard.
-        text = " ".join(text.split())
-        key = key_of("speech", "espeak-ng", self._speech.engine_version, voice, text)
-        try:
-            return await self._render(
-                self._speech,
-                key,
-                lambda job: RenderSpeech(job=job, key=key, text=text, voice=voice),
-                _SPEECH_LIMIT_S,
-            )
-        except JobFailedError as error:
-            raise SynthesisError(f"no speech in {language}: {error}") from error
+        return await self.speech.speak(" ".join(text.split()), language, gender)
 
     async def render_audio_file(self, source: Path, extension: str) -> Clip:
         """
@@ -209,7 +245,7 @@ class RenderPool:
             raise UnreadableAudio("the file cannot be read") from error
         key = _file_key(content, extension)
         try:
-            return await self._render(
+            return await self._maker.make(
                 self._files,
                 key,
                 lambda job: RenderFile(job=job, key=key, source=str(source), extension=extension),
@@ -263,28 +299,9 @@ class RenderPool:
 
     async def _generate(self, key: str, message: Callable[[int], Job]) -> Clip:
         try:
-            return await self._render(self._files, key, message, _FILE_LIMIT_S)
+            return await self._maker.make(self._files, key, message, _FILE_LIMIT_S)
         except JobFailedError as error:
             raise SynthesisError(f"no tone: {error}") from error
-
-    async def _render(
-        self, lane: Lane, key: str, message: Callable[[int], Job], limit_s: float
-    ) -> Clip:
-        clip = self._cache.find(key)
-        if clip is not None:
-            return clip
-        future = self._rendering.get(key)
-        if future is None:
-            future = lane.submit(message(next(self._numbers)), limit_s)
-            self._rendering[key] = future
-            future.add_done_callback(lambda _done: self._rendering.pop(key, None))
-        # `wait` leaves the job alone when this caller hangs up: others may want it too.
-        await asyncio.wait({future})
-        future.result()
-        clip = self._cache.find(key)
-        if clip is None:
-            raise JobFailedError("the cache lost it")
-        return clip
 
     def _follow(self, message: Follow) -> None:
         self._followed[message.name] = message

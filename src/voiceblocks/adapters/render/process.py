@@ -1,8 +1,8 @@
-"""A child of the render pool: `python -m … FD ROLE FOLDER`.
+"""A child of the render pool: `python -m … FD ROLE FOLDER [VOICES]`.
 
 One thread doing one thing at a time, at low priority, so that speech and MP3s never
-compete with calls. `ROLE` is `encode` (FOLDER: where MP3s go), `speech` or `files`
-(FOLDER: the prompt cache).
+compete with calls. `ROLE` is `encode` (FOLDER: where MP3s go), `speech`, `piper` (VOICES:
+the folder of its voices) or `files` (FOLDER: the prompt cache).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from voiceblocks import ipc
 from voiceblocks.adapters.render.messages import ToChild
 
 # A recording that ends is waited for by a live call's application; a prompt somewhat less.
-_NICENESS = {"encode": 5, "speech": 10, "files": 10}
+_NICENESS = {"encode": 5, "speech": 10, "piper": 10, "files": 10}
 
 
 def _allow_open_files() -> None:
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
             from voiceblocks.adapters.render.cache import ClipCache
             from voiceblocks.adapters.render.rendering import RenderLoop, engine_for_role
 
-            RenderLoop(channel, ClipCache(folder), engine_for_role(role)).run()
+            RenderLoop(channel, ClipCache(folder), engine_for_role(role, argv[4:])).run()
     return 0
 
 

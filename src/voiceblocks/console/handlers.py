@@ -1,0 +1,66 @@
+"""What the console asks for; the composition root puts workflows and the node behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from voiceblocks.workflows.show_to_people import ShowToPeople
+from voiceblocks.workflows.sign_in import SignIn
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHealth:
+    """A media worker."""
+
+    index: int
+    is_up: bool
+    restarts: int
+    legs: int
+    late_p99_ms: float | None
+    "99 of 100 ticks began no later than this; `None` before the first."
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the node is, at this moment."""
+
+    not_ready_because: tuple[str, ...]
+    live_calls: int
+    rooms: int
+    workers: tuple[WorkerHealth, ...]
+    keeper_is_up: bool
+    rings_in_use: int
+    rings: int
+    disk_free_bytes: int
+    disk_bytes: int
+    dropped_strangers: int
+    dropped_too_fast: int
+    registrations: Mapping[str, str]
+    "Trunk names with the state of our registration."
+
+
+class RecordingSource(Protocol):
+    """`workflows.serve_recording.ServeRecording`."""
+
+    async def open(self, name: str, method: str, query: Mapping[str, str]) -> Any:
+        """Return the file; `None` where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleHandlers:
+    """All of them."""
+
+    sign_in: SignIn
+    show: ShowToPeople
+    health: Callable[[], Health]
+    sign_link: Callable[[str], str]
+    "A recording's object name to a signed link."
+    recordings: RecordingSource
+    answer_file: Callable[[Request, Any], Response]
+    "A file of `recordings` as an answer with ranges."

@@ -1,0 +1,178 @@
+"""The pages of who is signed in."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from voiceblocks.console.handlers import ConsoleHandlers
+from voiceblocks.console.rendering import SECURE, page, sorry
+from voiceblocks.errors import RequestRefused, StoreError
+from voiceblocks.notifications.state import NotificationState
+from voiceblocks.recordings.state import RecordingState
+from voiceblocks.users.model import Role
+from voiceblocks.workflows.show_to_people import Cursor
+from voiceblocks.workflows.sign_in import Visitor
+
+_SEARCH_MAX: Final = 64
+_NO_SUCH: Final = "There is nothing of that name here, or it belongs to another account."
+_FOR_OPERATORS: Final = "This page is for operators of the server."
+
+
+class Pages:
+    """
+    All of them.
+
+    Args:
+        handlers: Where their facts come from.
+    """
+
+    def __init__(self, handlers: ConsoleHandlers) -> None:
+        self._handlers = handlers
+        self._show = handlers.show
+
+    async def home(self, request: Request, visitor: Visitor) -> Response:
+        """Show what goes on now, and what was last."""
+        live = await self._show.live_calls(visitor.user)
+        latest = await self._show.recordings(visitor.user)
+        ended = await self._show.calls(visitor.user)
+        return page(
+            "home.html",
+            visitor,
+            live=live,
+            recordings=latest.recordings[:5],
+            calls=ended.calls[:8],
+        )
+
+    async def calls(self, request: Request, visitor: Visitor) -> Response:
+        """Show the list of calls, and what a search found."""
+        search = request.query_params.get("q", "").strip()[:_SEARCH_MAX]
+        found = await self._show.calls(visitor.user, search, _after(request))
+        return page(
+            "calls.html",
+            visitor,
+            calls=found.calls,
+            search=search,
+            next=_next_query(found.next, q=search),
+        )
+
+    async def call(self, request: Request, visitor: Visitor) -> Response:
+        """Show the story of a call."""
+        story = await self._show.story(visitor.user, request.path_params["call"])
+        if story is None:
+            return sorry(visitor, HTTPStatus.NOT_FOUND, _NO_SUCH)
+        return page("call.html", visitor, story=story, call=story.session)
+
+    async def recordings(self, request: Request, visitor: Visitor) -> Response:
+        """Show the list of recordings."""
+        found = await self._show.recordings(visitor.user, _after(request))
+        return page(
+            "recordings.html",
+            visitor,
+            recordings=found.recordings,
+            next=_next_query(found.next),
+        )
+
+    async def recording(self, request: Request, visitor: Visitor) -> Response:
+        """Show one recording, to be heard."""
+        found = await self._show.recording(visitor.user, request.path_params["recording"])
+        if found is None:
+            return sorry(visitor, HTTPStatus.NOT_FOUND, _NO_SUCH)
+        ready = found.recording.state is RecordingState.READY
+        return page(
+            "recording.html",
+            visitor,
+            recording=found.recording,
+            call=found.session,
+            link=self._handlers.sign_link(found.recording.object_name) if ready else None,
+        )
+
+    async def audio(self, request: Request, visitor: Visitor) -> Response:
+        """Serve a recording to our own player."""
+        found = await self._show.recording(visitor.user, request.path_params["recording"])
+        if found is None or found.recording.state is not RecordingState.READY:
+            return sorry(visitor, HTTPStatus.NOT_FOUND, _NO_SUCH)
+        name = found.recording.object_name
+        # Through the same door as everybody: a link, checked.
+        query = dict(parse_qsl(urlsplit(self._handlers.sign_link(name)).query))
+        try:
+            file = await self._handlers.recordings.open(name, request.method, query)
+        except (RequestRefused, StoreError) as error:
+            return sorry(visitor, HTTPStatus.NOT_FOUND, str(error))
+        if file is None:
+            return sorry(visitor, HTTPStatus.NOT_FOUND, _NO_SUCH)
+        answer = self._handlers.answer_file(request, file)
+        answer.headers["content-security-policy"] = SECURE["content-security-policy"]
+        if "download" in request.query_params:
+            answer.headers["content-disposition"] = f'attachment; filename="{name}"'
+        return answer
+
+    async def notifications(self, request: Request, visitor: Visitor) -> Response:
+        """Show what applications were told."""
+        state = _state(request.query_params.get("state", ""))
+        found = await self._show.notifications(visitor.user, state, _after(request))
+        return page(
+            "notifications.html",
+            visitor,
+            notifications=found.notifications,
+            states=list(NotificationState),
+            state=state,
+            next=_next_query(found.next, state="" if state is None else state.value),
+        )
+
+    async def notification(self, request: Request, visitor: Visitor) -> Response:
+        """Show one notification with every attempt."""
+        found = await self._show.notification(visitor.user, request.path_params["notification"])
+        if found is None:
+            return sorry(visitor, HTTPStatus.NOT_FOUND, _NO_SUCH)
+        notification, attempts = found
+        return page(
+            "notification.html",
+            visitor,
+            notification=notification,
+            parameters=parse_qsl(notification.parameters, keep_blank_values=True),
+            attempts=attempts,
+        )
+
+    async def account(self, request: Request, visitor: Visitor) -> Response:
+        """Show accounts with their applications and numbers."""
+        return page("account.html", visitor, accounts=await self._show.accounts(visitor.user))
+
+    async def trunks(self, request: Request, visitor: Visitor) -> Response:
+        """Show the trunks with the state of their registration."""
+        if visitor.user.role is not Role.OPERATOR:
+            return sorry(visitor, HTTPStatus.FORBIDDEN, _FOR_OPERATORS)
+        found = await self._show.trunks(visitor.user)
+        states = self._handlers.health().registrations
+        return page("trunks.html", visitor, trunks=found, registrations=states)
+
+    async def health(self, request: Request, visitor: Visitor) -> Response:
+        """Show how the node is."""
+        if visitor.user.role is not Role.OPERATOR:
+            return sorry(visitor, HTTPStatus.FORBIDDEN, _FOR_OPERATORS)
+        return page("health.html", visitor, health=self._handlers.health())
+
+
+def _after(request: Request) -> Cursor | None:
+    """Where the page begins; an address that somebody changed begins at the newest."""
+    time_us, _, row_id = request.query_params.get("after", "").partition("~")
+    is_good = time_us.isascii() and time_us.isdecimal() and len(time_us) <= 18
+    return Cursor(int(time_us), row_id) if is_good else None
+
+
+def _next_query(cursor: Cursor | None, **kept: str) -> str | None:
+    if cursor is None:
+        return None
+    named = {name: value for name, value in kept.items() if value}
+    return urlencode({**named, "after": f"{cursor.created_us}~{cursor.id}"})
+
+
+def _state(text: str) -> NotificationState | None:
+    try:
+        return NotificationState(text)
+    except ValueError:
+        return None

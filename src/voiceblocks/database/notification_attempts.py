@@ -1,0 +1,68 @@
+"""Attempts of notifications in the database: what was tried, and what came of it."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from voiceblocks.database import schema
+from voiceblocks.database.rows import insert_row
+from voiceblocks.notifications.model import Attempt
+
+_attempts = schema.notification_attempts
+
+
+def record(connection: Connection, attempt: Attempt) -> None:
+    """Insert a finished attempt, whatever became of its notification meanwhile."""
+    insert_row(connection, _attempts, attempt)
+
+
+_COUNT_ANSWERS = (
+    select(func.count())
+    .select_from(_attempts)
+    .where(
+        _attempts.c.notification_id == bindparam("notification_id"),
+        _attempts.c.http_status == bindparam("http_status"),
+        _attempts.c.number > bindparam("after"),
+    )
+)
+
+
+def count_answers(
+    connection: Connection, notification_id: str, http_status: int, *, after: int = 0
+) -> int:
+    """Return how many attempts, with a number beyond `after`, were answered with this status."""
+    values = {"notification_id": notification_id, "http_status": http_status, "after": after}
+    return int(connection.execute(_COUNT_ANSWERS, values).scalar_one())
+
+
+_ATTEMPTS_OF = (
+    select(_attempts)
+    .where(_attempts.c.notification_id == bindparam("notification_id"))
+    .order_by(_attempts.c.number)
+)
+
+
+def list_of(connection: Connection, notification_id: str) -> list[Attempt]:
+    """Return the notification's finished attempts in their order."""
+    rows = connection.execute(_ATTEMPTS_OF, {"notification_id": notification_id}).mappings()
+    return [Attempt(**row) for row in rows]
+
+
+_OLD = (
+    select(_attempts.c.notification_id, _attempts.c.number)
+    .where(_attempts.c.started_us < bindparam("before_us"))
+    .order_by(_attempts.c.started_us)
+    .limit(bindparam("n_most"))
+)
+_FORGET = _attempts.delete().where(
+    _attempts.c.notification_id == bindparam("of"), _attempts.c.number == bindparam("no")
+)
+
+
+def forget(connection: Connection, before_us: int, limit: int) -> int:
+    """Delete attempts that began before a time, at most `limit`; returns how many."""
+    values = {"before_us": before_us, "n_most": limit}
+    found = [{"of": row[0], "no": row[1]} for row in connection.execute(_OLD, values)]
+    if found:
+        connection.execute(_FORGET, found)
+    return len(found)

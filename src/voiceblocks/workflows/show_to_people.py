@@ -1,0 +1,194 @@
+"""What the console shows: calls and their stories, recordings, notifications, an account's things.
+
+Every function takes the user who looks. An operator sees all; somebody of an account sees that
+account's things, and what is another's is as if it did not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from sqlalchemy import Connection
+
+from voiceblocks.accounts.model import Account, Application, Number
+from voiceblocks.database import accounts, console_lists, notification_attempts, trunks
+from voiceblocks.database.console_lists import Cursor, RecordingOfCall
+from voiceblocks.database.unit_of_work import Database
+from voiceblocks.notifications.model import Attempt, Notification
+from voiceblocks.notifications.state import NotificationState
+from voiceblocks.sessions.model import Session
+from voiceblocks.trunks.model import Trunk
+from voiceblocks.users.model import Role, User
+from voiceblocks.workflows.tell_story import Story, tell_story
+
+__all__ = ["Cursor", "RecordingOfCall", "ShowToPeople"]
+
+PAGE: Final = 50
+LIVE_MOST: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class CallPage:
+    """Some calls, and where the next page begins (`None` at the end)."""
+
+    calls: tuple[Session, ...]
+    next: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingPage:
+    """Some recordings, and where the next page begins."""
+
+    recordings: tuple[RecordingOfCall, ...]
+    next: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationPage:
+    """Some notifications, and where the next page begins."""
+
+    notifications: tuple[Notification, ...]
+    next: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPage:
+    """An account with what belongs to it."""
+
+    account: Account
+    applications: tuple[Application, ...]
+    numbers: tuple[Number, ...]
+
+
+class ShowToPeople:
+    """
+    Reads for the console.
+
+    Args:
+        database: The node's database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def live_calls(self, user: User) -> list[Session]:
+        """Return the calls that go on now."""
+        return await self._database.run(
+            lambda c: console_lists.live_calls(c, user.account_id, LIVE_MOST)
+        )
+
+    async def calls(self, user: User, search: str = "", after: Cursor | None = None) -> CallPage:
+        """Return a page of calls; `search` is part of a number, or an id."""
+        found = await self._database.run(
+            lambda c: console_lists.calls(
+                c, user.account_id, search=search, after=after, limit=PAGE + 1
+            )
+        )
+        return CallPage(tuple(found[:PAGE]), _next(found))
+
+    async def story(self, user: User, session_or_txn: str) -> Story | None:
+        """Return a call's story."""
+        return await self._database.run(
+            lambda c: tell_story(c, session_or_txn, account_id=user.account_id)
+        )
+
+    async def recordings(self, user: User, after: Cursor | None = None) -> RecordingPage:
+        """Return a page of recordings."""
+        found = await self._database.run(
+            lambda c: console_lists.recordings_of_calls(
+                c, user.account_id, after=after, limit=PAGE + 1
+            )
+        )
+        return RecordingPage(tuple(found[:PAGE]), _next([one.recording for one in found]))
+
+    async def recording(self, user: User, recording_id: str) -> RecordingOfCall | None:
+        """Return one recording."""
+        found = await self._database.run(
+            lambda c: console_lists.recordings_of_calls(
+                c, user.account_id, after=None, limit=1, recording_id=recording_id
+            )
+        )
+        return found[0] if found else None
+
+    async def notifications(
+        self,
+        user: User,
+        state: NotificationState | None = None,
+        after: Cursor | None = None,
+    ) -> NotificationPage:
+        """Return a page of notifications."""
+        found = await self._database.run(
+            lambda c: console_lists.notifications_of_calls(
+                c,
+                user.account_id,
+                states=[] if state is None else [state],
+                after=after,
+                limit=PAGE + 1,
+            )
+        )
+        return NotificationPage(tuple(found[:PAGE]), _next(found))
+
+    async def notification(
+        self, user: User, notification_id: str
+    ) -> tuple[Notification, list[Attempt]] | None:
+        """Return one notification with its attempts."""
+
+        def look(connection: Connection) -> tuple[Notification, list[Attempt]] | None:
+            found = console_lists.notifications_of_calls(
+                connection,
+                user.account_id,
+                states=[],
+                after=None,
+                limit=1,
+                notification_id=notification_id,
+            )
+            if not found:
+                return None
+            return found[0], notification_attempts.list_of(connection, found[0].id)
+
+        return await self._database.run(look)
+
+    async def accounts(self, user: User) -> list[AccountPage]:
+        """Return the user's account, or all of them for an operator."""
+
+        def look(connection: Connection) -> list[AccountPage]:
+            applications = accounts.list_applications(connection)
+            numbers = accounts.list_numbers(connection)
+            return [
+                _account_page(account, applications, numbers)
+                for account in accounts.list_accounts(connection)
+                if user.account_id in {None, account.id}
+            ]
+
+        return await self._database.run(look)
+
+    async def trunks(self, user: User) -> list[Trunk]:
+        """Return the trunks; nothing for who is no operator."""
+        if user.role is not Role.OPERATOR:
+            return []
+        return await self._database.run(trunks.list_trunks)
+
+
+def _account_page(
+    account: Account, applications: list[Application], numbers: list[Number]
+) -> AccountPage:
+    own = tuple(one for one in applications if one.account_id == account.id)
+    ids = {one.id for one in own}
+    return AccountPage(account, own, tuple(one for one in numbers if one.app_id in ids))
+
+
+class _Listed(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def created_us(self) -> int: ...
+
+
+def _next(found: Sequence[_Listed]) -> Cursor | None:
+    """One more than a page was asked for: whether it is there tells whether there is a next."""
+    if len(found) <= PAGE:
+        return None
+    last = found[PAGE - 1]
+    return Cursor(last.created_us, last.id)
