@@ -27,7 +27,8 @@ from voiceblocks.adapters.address_guard import (
     TimedOut,
     read_target,
 )
-from voiceblocks.adapters.download_cache import CACHE_MAX_BYTES, DownloadCache, Entry
+from voiceblocks.adapters.cache_folder import CacheLimits
+from voiceblocks.adapters.download_cache import DownloadCache, Entry
 from voiceblocks.adapters.download_freshness import Freshness, read_freshness
 from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.clock import Clock
@@ -46,6 +47,7 @@ PARALLEL_PER_ACCOUNT = 32
 PARALLEL_PER_HOST = 8
 "Of one account: hosts that hang hold up only the account that names them, and one only itself."
 DOWN_MAX = 1024
+DEFAULT_LIMITS = CacheLimits(max_bytes=1 << 30)
 _CHUNK_BYTES = 256 * 1024
 _OK, _NOT_MODIFIED = 200, 304
 # Answers of a server that is overloaded or being restarted, not about the file.
@@ -102,7 +104,7 @@ class AudioDownloader:
         folder: Cache; made when missing, private to the process's user.
         clock: For the age of what is kept.
         time_limit_s: For a whole download, redirects included.
-        cache_max_bytes: What was unused longest goes when there is more.
+        limits: Of the cache.
     """
 
     def __init__(
@@ -112,10 +114,10 @@ class AudioDownloader:
         clock: Clock,
         *,
         time_limit_s: float = TIME_LIMIT_S,
-        cache_max_bytes: int = CACHE_MAX_BYTES,
+        limits: CacheLimits = DEFAULT_LIMITS,
     ) -> None:
         self._http = http
-        self._cache = DownloadCache(folder, cache_max_bytes)
+        self._cache = DownloadCache(folder, limits)
         self._clock = clock
         self._time_limit_s = time_limit_s
         self._running: dict[str, asyncio.Task[Downloaded]] = {}

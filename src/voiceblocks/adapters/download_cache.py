@@ -7,18 +7,19 @@ and belongs into a thread.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable
+import time
 from pathlib import Path
 
 import msgspec
 
-CACHE_MAX_BYTES = 1024 * 1024 * 1024
+from voiceblocks.adapters.cache_folder import CacheLimits, list_entries, sweep
+
 _CONTENT_SUFFIX = ".audio"
 _PART_PREFIX = "part-"
+_SWEEP_EVERY_S = 3600.0
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -44,12 +45,15 @@ class DownloadCache:
     Args:
         folder: Made when missing, private to the process's user. Halves of downloads that
             an earlier process left are deleted.
-        max_bytes: What was unused longest goes when there is more.
+        limits: What was unused longest goes when there is more.
     """
 
-    def __init__(self, folder: Path, max_bytes: int = CACHE_MAX_BYTES) -> None:
+    def __init__(self, folder: Path, limits: CacheLimits) -> None:
         self._folder = folder
-        self._max_bytes = max_bytes
+        self._limits = limits
+        # Counted at the first sweep, and an overestimate between two.
+        self._total_bytes = 0
+        self._next_sweep_s = 0.0
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in folder.glob(f"{_PART_PREFIX}*"):
             left.unlink(missing_ok=True)
@@ -87,7 +91,7 @@ class DownloadCache:
         Path(name).replace(path)
 
     def forget(self, url: str) -> None:
-        """Drop what `url` had; its content stays until it is evicted."""
+        """Drop what `url` had; its content stays until it is too old."""
         self._entry_path(url).unlink(missing_ok=True)
 
     def begin(self) -> tuple[int, Path]:
@@ -96,41 +100,26 @@ class DownloadCache:
         return handle, Path(name)
 
     def keep(self, part: Path, sha256: str) -> Path:
-        """Make a whole download a content, and evict others to make room."""
+        """Make a whole download a content, and delete others to make room."""
         content = self.path_of(sha256)
+        size_bytes = part.stat().st_size
         part.replace(content)
-        self._evict(keep=content)
+        self._keep_limits(size_bytes)
         return content
 
     def _entry_path(self, url: str) -> Path:
         digest = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
         return self._folder / f"{digest}.json"
 
-    def _evict(self, keep: Path) -> None:
-        """Delete the contents that were unused longest, until the rest fits."""
-        files = _by_age(self._folder.glob(f"*{_CONTENT_SUFFIX}"))
-        total_bytes = sum(stat.st_size for stat, _ in files)
-        evicted = set()
-        while files and total_bytes > self._max_bytes and files[0][1] != keep:
-            stat, path = files.pop(0)
-            path.unlink(missing_ok=True)
-            total_bytes -= stat.st_size
-            evicted.add(path.stem)
-        for entry in self._folder.glob("*.json") if evicted else ():
-            # Several URLs may have had the same content.
-            with contextlib.suppress(OSError, msgspec.DecodeError):
-                if msgspec.json.decode(entry.read_bytes(), type=Entry).sha256 in evicted:
-                    entry.unlink(missing_ok=True)
-
-
-def _by_age(paths: Iterable[Path]) -> list[tuple[os.stat_result, Path]]:
-    """The files that are there, oldest first; another thread may delete some meanwhile."""
-    found = []
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            found.append((path.stat(), path))
-    found.sort(key=lambda item: item[0].st_mtime_ns)
-    return found
+    def _keep_limits(self, added_bytes: int) -> None:
+        """Delete what was unused longest, if there may be too much, and once an hour by age."""
+        self._total_bytes += added_bytes
+        now_s = time.time()
+        if self._total_bytes <= self._limits.max_bytes and now_s < self._next_sweep_s:
+            return
+        sweep(self._folder, self._limits, now_s)
+        self._total_bytes = sum(entry.size_bytes for entry in list_entries(self._folder))
+        self._next_sweep_s = now_s + _SWEEP_EVERY_S
 
 
 def purge(folder: Path, sha256: str) -> None:

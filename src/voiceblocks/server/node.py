@@ -354,7 +354,7 @@ class Node:
                 self._http,
                 downloads,
                 self._clock,
-                cache_max_bytes=download_cache_limits(self._settings).max_bytes,
+                limits=download_cache_limits(self._settings),
             ),
             database=self._database,
             store=store,

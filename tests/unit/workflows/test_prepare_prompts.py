@@ -186,5 +186,5 @@ async def test_plain_text_takes_whoever_speaks_english(
         def speakers_of(self, language: Language) -> dict[str, str]:
             return speakers
 
-    (clip,) = await PromptPreparer(Few(), Downloader()).prepare([TextPart("hello")])
+    (clip,) = await PromptPreparer(Few(), Downloader()).prepare([TextPart("hello")], ACCOUNT)
     assert clip.ulaw_path.stem == f"hello|en|{gender}"
