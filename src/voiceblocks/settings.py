@@ -11,7 +11,7 @@ import os
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -116,6 +116,8 @@ class Settings(BaseSettings):
     "As the original; raise it freely."
     max_room_participants: int = Field(default=8, ge=2)
     "Of one conference room; as the original."
+    call_dest1_sees: Literal["dest2", "account"] = "dest2"
+    "Which number `voice/call` shows to dest1: dest2's, or what the account shows by default."
     dials_per_minute: int = Field(default=60, ge=1)
     "Outgoing calls that an account may begin in a minute, unless it has a figure of its own."
     answer_timeout_s: float = Field(default=60, gt=0)

@@ -110,8 +110,9 @@ STATUS_TEXTS: Final = MappingProxyType(
         "error_dest2_not_supported": "The account may not call dest2.",
         "error_same_dest1_dest2": "dest1 and dest2 are the same number.",
         "error_call_service_not_available": "No trunk carries calls to this number now.",
-        "error_insufficient_credit": "The account's credit, or what it may spend in a day, is used "
-        "up.",
+        "error_not_allowed_for_trial": "A trial account calls its registered number only.",
+        "error_insufficient_credit": "The credit does not pay for this, or what the account may "
+        "spend in a day is used up.",
         "error_concurrent_call_limit_reached": "The account has as many calls as it may have.",
         "error_caller_id_invalid": "caller_id is no number that the account may show.",
         "error_max_duration_invalid": "max_duration is no whole number of seconds in range.",

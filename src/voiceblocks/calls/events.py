@@ -26,6 +26,8 @@ class EndReason(StrEnum):
     FORCED = "forced"
     "The application asked for a forced hang-up."
     SERVER_RESTART = "server_restart"
+    CREDIT_USED_UP = "credit_used_up"
+    "The account's credit did not pay for more of the call."
 
 
 class Disposition(StrEnum):
@@ -58,6 +60,7 @@ class Refusal(StrEnum):
     ACCOUNT_BUSY = "account_busy"
     NODE_FULL = "node_full"
     NO_CREDIT = "no_credit"
+    NOT_FOR_TRIAL = "not_for_trial"
     HUNG_UP = "hung_up"
 
 

@@ -33,6 +33,7 @@ from voiceblocks.api.http_server import HttpServer
 from voiceblocks.api.metrics import ApiMetrics
 from voiceblocks.api.rate_limits import InMemoryRateLimiter
 from voiceblocks.api.recordings import answer_file
+from voiceblocks.calls.events import EndReason
 from voiceblocks.console.app import create_console
 from voiceblocks.console.handlers import ConsoleHandlers
 from voiceblocks.database.migrate import upgrade
@@ -71,6 +72,7 @@ from voiceblocks.workflows.finish_recording import FinishRecording
 from voiceblocks.workflows.forget_attempts import ForgetAttempts
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.keep_trunks import KeepTrunks
+from voiceblocks.workflows.meter_calls import MeterCalls
 from voiceblocks.workflows.moderate_call import ModerateCall
 from voiceblocks.workflows.own_recordings import OwnRecordings
 from voiceblocks.workflows.place_call import PlaceCall
@@ -78,6 +80,7 @@ from voiceblocks.workflows.prepare_prompts import PromptPreparer
 from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.query_calls import QueryCalls
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
+from voiceblocks.workflows.request_parts import RequestParts
 from voiceblocks.workflows.serve_recording import ServeRecording, link_signer
 from voiceblocks.workflows.settle_stores import SettleStores
 from voiceblocks.workflows.show_to_people import ShowToPeople
@@ -181,6 +184,11 @@ class Node:
             finish_recording=finish_recording,
             outbox=self._delivery,
         )
+        self._meter = MeterCalls(
+            database=self._database,
+            end_call=lambda session_id: self._engine.end_call(session_id, EndReason.CREDIT_USED_UP),
+            clock=self._clock,
+        )
         open_route = functools.partial(route_of, key=key)
         self._engine = self._make_engine(finish_recording, finish_monitor, open_route)
         self._registrations = Registrations(
@@ -188,7 +196,9 @@ class Node:
         )
         self._engine.on_registration = self._registrations.on_event
         keys = load_keys(settings.effective_secret_key_file)
-        requests = self._make_request_preparer(store, keys, folders.downloads)
+        parts = self._make_request_parts(
+            key, self._make_request_preparer(store, keys, folders.downloads)
+        )
         serve_recording = functools.partial(
             ServeRecording,
             database=self._database,
@@ -213,8 +223,8 @@ class Node:
         )
         self._make_http(
             ApiHandlers(
-                blocks=self._make_submit_block(key, requests),
-                calls=self._make_place_call(key, requests),
+                blocks=SubmitBlock(parts),
+                calls=PlaceCall(parts),
                 queries=QueryCalls(self._database, self._clock),
                 moderation=ModerateCall(self._database, self._engine),
                 rate_limiter=InMemoryRateLimiter(
@@ -291,6 +301,7 @@ class Node:
         self._draining = True
         await self._registrations.stop()
         await self._engine.stop()
+        await self._meter.stop()
         # What it had not finished is left for the next start.
         for task in self._in_background:
             task.cancel()
@@ -338,6 +349,7 @@ class Node:
                 encoder=self._render,
                 finish_recording=finish_recording,
                 finish_monitor=finish_monitor,
+                meter=self._meter,
                 outbox=self._delivery,
             ),
             clock=self._clock,
@@ -369,19 +381,8 @@ class Node:
             NotifyUrlCheck(self._http, self._clock),
         )
 
-    def _make_submit_block(self, key: SecretKey, requests: RequestPreparer) -> SubmitBlock:
-        return SubmitBlock(
-            database=self._database,
-            key=key,
-            requests=requests,
-            calls=self._engine,
-            outbox=self._delivery,
-            rules=self._outgoing_rules(),
-            clock=self._clock,
-        )
-
-    def _make_place_call(self, key: SecretKey, requests: RequestPreparer) -> PlaceCall:
-        return PlaceCall(
+    def _make_request_parts(self, key: SecretKey, requests: RequestPreparer) -> RequestParts:
+        return RequestParts(
             database=self._database,
             key=key,
             requests=requests,
@@ -397,6 +398,7 @@ class Node:
             node=settings.node,
             max_calls_per_account=settings.max_calls_per_account,
             dials_per_minute=settings.dials_per_minute,
+            dest1_sees_dest2=settings.call_dest1_sees == "dest2",
         )
 
     def _make_http(self, handlers: ApiHandlers, console: ConsoleHandlers) -> None:

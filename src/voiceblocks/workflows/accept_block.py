@@ -25,6 +25,7 @@ from voiceblocks.calls.events import EndReason
 from voiceblocks.database import accounts, further_legs, notifications, recordings, sessions
 from voiceblocks.errors import IllegalTransition, InvalidRequest
 from voiceblocks.ids import RecordingId
+from voiceblocks.money import NOTHING, Thousandths
 from voiceblocks.recordings.model import Recording, RecordingKind
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.sessions.errors import SessionAccessDenied, UnknownSession
@@ -36,6 +37,7 @@ from voiceblocks.workflows.authorise_outgoing_call import (
     OutgoingRules,
     authorise_outgoing_call,
 )
+from voiceblocks.workflows.hold_credit import leg_meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ def accept_block(
             changes["monitor_id"] = run.recording_id
     for one in dialled:
         further_legs.insert(connection, one.leg)
+    if dialled:
+        changes["held"] = session.held + sum(leg_meter(one.leg).held_by(now_us) for one in dialled)
     if isinstance(command, UnholdCommand) and session.run_id is not None:
         sessions.finish_run(connection, session.run_id, now_us, EndReason.COMPLETED)
     # The application acted on what it was told, so that need not be repeated.
@@ -167,6 +171,7 @@ def _authorise(
         (leg.number for leg in further_legs.list_of_session(connection, session.id)), default=1
     )
     found: list[Dialled] = []
+    held = NOTHING
     for dest in command.dests:
         allowed = authorise_outgoing_call(
             connection,
@@ -180,6 +185,7 @@ def _authorise(
                 ),
                 counts_as_call=False,
                 planned_dials=len(found),
+                planned_hold=held,
                 now_us=now_us,
             ),
             rules,
@@ -192,9 +198,11 @@ def _authorise(
             dest=allowed.dest,
             caller=allowed.caller,
             trunk_id=allowed.trunks[0].id,
-            rate=allowed.rate,
+            rate=allowed.price.rate,
+            block_s=allowed.price.block_s,
             created_us=now_us,
         )
+        held = Thousandths(held + allowed.hold)
         found.append(Dialled(leg, allowed.trunks))
     return tuple(found)
 

@@ -216,13 +216,13 @@ def _look(connection: Connection, node: str) -> list[_LeftBehind]:
     found = []
     for session in sessions.list_unfinished(connection, node):
         runs = sessions.list_runs(connection, session.id)
-        signs = [session.created_us, session.answered_us or 0]
+        # A leg that was answered lasted for a moment at least: that is a started block.
+        signs = [session.created_us, (session.answered_us or -1) + 1, session.metered_us or 0]
         signs += [run.finished_us or run.created_us for run in runs]
         # What a forced hang-up cut off is told before it (decision 1).
         runs.sort(key=lambda run: run.id != session.run_id)
         unfinished = tuple(run for run in runs if run.finished_us is None)
         legs = further_legs.list_of_session(connection, session.id)
-        # A leg that was answered lasted for a moment at least: that is a started minute.
         signs += [leg.ended_us or (leg.answered_us or 0) + 1 for leg in legs]
         dialogs = [session.dialog, *(leg.dialog for leg in legs if leg.ended_us is None)]
         up = tuple(dialog for dialog in dialogs if dialog is not None)
@@ -263,7 +263,8 @@ def _reached(left: _LeftBehind, run: BlockRun) -> Disposition | None:
         case "dial":
             answered = left.session.answered_us is not None
         case "transfer":
-            answered = left.connected
+            # A room is entered without a leg of its own.
+            answered = left.connected or left.session.room is not None
         case _:
             return None
     return Disposition.ANSWERED if answered else Disposition.FAILED

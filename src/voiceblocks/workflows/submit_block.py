@@ -16,25 +16,20 @@ from typing import Any
 
 from voiceblocks.accounts.errors import InvalidAccessToken, InvalidAppId
 from voiceblocks.accounts.model import Application
-from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.blocks.command import Command
 from voiceblocks.blocks.hangup import HangupCommand
 from voiceblocks.blocks.hold import HoldCommand
 from voiceblocks.blocks.monitor import MonitorCommand
 from voiceblocks.blocks.record import RecordCommand
 from voiceblocks.blocks.transfer import TransferCommand
-from voiceblocks.clock import Clock
 from voiceblocks.database import accounts, sessions
-from voiceblocks.database.unit_of_work import Database
 from voiceblocks.engine.plan import BlockPlan, RoomKey, TransferPlan
 from voiceblocks.errors import InvalidRequest
 from voiceblocks.sessions.errors import SessionEnded
 from voiceblocks.speech.interfaces import Clip
 from voiceblocks.workflows.accept_block import AcceptedBlock, accept_block
-from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
-from voiceblocks.workflows.call_control import CallControl, Outbox
 from voiceblocks.workflows.plan_leg import plan_leg
-from voiceblocks.workflows.prepare_request import RequestPreparer
+from voiceblocks.workflows.request_parts import RequestParts
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +45,13 @@ class SubmitBlock:
     """
     Fulfils what the HTTP front needs: authenticate, then submit.
 
-    Args:
-        database: The node's database.
-        key: Looks up access tokens, and unseals the trunks' passwords.
-        requests: Renders what a block says, and looks at its notify_url.
-        calls: The engine.
-        outbox: Woken because an accepted block lets the next notification go (decision 2).
-        rules: What the settings say about outgoing calls.
-        clock: For time stamps.
+    An accepted block lets the next notification go (decision 2), so it wakes the outbox.
     """
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        key: SecretKey,
-        requests: RequestPreparer,
-        calls: CallControl,
-        outbox: Outbox,
-        rules: OutgoingRules,
-        clock: Clock,
-    ) -> None:
-        self._database = database
-        self._key = key
-        self._requests = requests
-        self._calls = calls
-        self._outbox = outbox
-        self._rules = rules
-        self._clock = clock
+    def __init__(self, parts: RequestParts) -> None:
+        self._database, self._clock = parts.database, parts.clock
+        self._key, self._rules = parts.key, parts.rules
+        self._requests, self._calls, self._outbox = parts.requests, parts.calls, parts.outbox
 
     async def authenticate(self, app_id: str, access_token: str) -> Application:
         """

@@ -118,6 +118,7 @@ WORKFLOW_STATUSES = frozenset(
         "error_dest1_not_supported",
         "error_dest2_not_supported",
         "error_call_service_not_available",
+        "error_not_allowed_for_trial",
         "error_insufficient_credit",
         "error_concurrent_call_limit_reached",
         "error_txn_ref_access_denied",

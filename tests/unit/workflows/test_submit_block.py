@@ -25,6 +25,7 @@ from voiceblocks.speech.interfaces import Clip
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.note_call_events import note_call_ended
 from voiceblocks.workflows.prepare_request import RequestPreparer
+from voiceblocks.workflows.request_parts import RequestParts
 from voiceblocks.workflows.sign_notifications import newest_token
 from voiceblocks.workflows.submit_block import SubmitBlock
 
@@ -113,13 +114,15 @@ def a_submitter(
     unused: Any = None
     prompts: Any = quiet
     return SubmitBlock(
-        database=database,
-        key=key,
-        requests=RequestPreparer(prompts, unused, quiet),
-        calls=calls,
-        outbox=quiet,
-        rules=OutgoingRules(node="1", max_calls_per_account=8),
-        clock=StoppedClock(),
+        RequestParts(
+            database=database,
+            key=key,
+            requests=RequestPreparer(prompts, unused, quiet),
+            calls=calls,
+            outbox=quiet,
+            rules=OutgoingRules(node="1", max_calls_per_account=8),
+            clock=StoppedClock(),
+        )
     )
 
 
