@@ -19,9 +19,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from voiceblocks.accounts.secret_key import load_keys, load_or_create
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.adapters.audio_download import AudioDownloader
-from voiceblocks.adapters.checked_resolver import NameServers
 from voiceblocks.adapters.fallback_speech import SpeechMetrics
-from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
 from voiceblocks.adapters.recording_copies import open_recording_copies
 from voiceblocks.adapters.render.pool import RenderPool
@@ -55,6 +53,7 @@ from voiceblocks.server.cache_limits import download_cache_limits, prompt_cache_
 from voiceblocks.server.cached_audio import audio_purges
 from voiceblocks.server.folders import lock_folder, make_folders
 from voiceblocks.server.health import health_of
+from voiceblocks.server.outgoing_http import guarded_http
 from voiceblocks.server.speech import speech_setup
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
@@ -119,6 +118,8 @@ class Node:
         """Put everything together; returns when calls and requests are taken."""
         settings = self._settings
         check_addresses(settings)
+        self._http = guarded_http(settings)
+        speech = speech_setup(settings, self._http)
         folders = make_folders(settings)
         self._lock = await asyncio.to_thread(lock_folder, folders.root)
         key = load_or_create(settings.effective_secret_key_file)
@@ -128,15 +129,11 @@ class Node:
         salvaged: dict[str, int] = {}
         for rings in (*folders.earlier_rings, folders.rings):
             salvaged |= await asyncio.to_thread(salvage, rings, folders.spools)
-        self._http = GuardedHttp(
-            settings.effective_private_targets,
-            lookup=NameServers(settings.name_servers) if settings.name_servers else None,
-        )
         self._render = RenderPool(
             folders.prompts,
             folders.work,
             cache_limits=prompt_cache_limits(settings),
-            speech=speech_setup(settings, self._http),
+            speech=speech,
         )
         self._plane = MediaPlane(
             workers=settings.effective_media_workers,
