@@ -126,7 +126,7 @@ def use_link(
 class ServedRecording:
     """A recording that may be read."""
 
-    object_name: str
+    name: str
     size_bytes: int
     last_modified_us: int
     sha256: str | None
@@ -138,7 +138,7 @@ class ServedRecording:
 
     def read(self, start: int, end: int) -> AsyncIterator[bytes]:
         """Yield bytes `start` to `end` (exclusive)."""
-        return self.store.read(self.object_name, start, end)
+        return self.store.read(self.name, start, end)
 
 
 class ServeRecording:
@@ -200,7 +200,7 @@ class ServeRecording:
             raise RequestRefused(_USED)
         once = query.get("Once", "")
         return ServedRecording(
-            object_name=name,
+            name=name,
             size_bytes=stored.size_bytes,
             last_modified_us=recording.ready_us or stored.last_modified_us,
             sha256=recording.sha256,
