@@ -27,6 +27,7 @@ import pytest_asyncio
 from tests.crash.facts import Facts, read_facts
 from tests.crash.mortal import Fuse, Killed, Mortal
 from tests.functional.calls import decode
+from tests.metering import a_meter
 from voiceblocks.accounts.model import Application
 from voiceblocks.accounts.secret_key import load_or_create
 from voiceblocks.adapters.recording_store import open_recording_store
@@ -148,6 +149,7 @@ class World:
             encoder=cast("Any", self.render),
             finish_recording=self.finishing(fuse),
             finish_monitor=cast("Any", None),
+            meter=a_meter(self.database),
             outbox=Mortal(self, fuse),
         )
 

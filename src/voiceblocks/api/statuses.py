@@ -91,6 +91,11 @@ STATUS_TEXTS: Final = MappingProxyType(
         "error_msg_download_failed": "A file in msg could not be downloaded.",
         "error_msg_cannot_convert_text": "A text in msg could not be spoken in its language.",
         "error_invalid_max_duration": "max_duration is no whole number of seconds in range.",
+        "error_invalid_format": "format is neither mp3 nor wav.",
+        "error_invalid_beep": "beep is neither yes nor no.",
+        "error_invalid_finish_key": "finish_key holds other characters than 0-9, * and #, and is "
+        "not none.",
+        "error_invalid_trim": "trim is neither none nor silence.",
         "error_invalid_max_digits": "max_digits is no whole number in range.",
         "error_invalid_timeout": "timeout is no whole number of seconds in range.",
         "error_invalid_attempts": "attempts is no whole number in range.",
@@ -110,8 +115,9 @@ STATUS_TEXTS: Final = MappingProxyType(
         "error_dest2_not_supported": "The account may not call dest2.",
         "error_same_dest1_dest2": "dest1 and dest2 are the same number.",
         "error_call_service_not_available": "No trunk carries calls to this number now.",
-        "error_insufficient_credit": "The account's credit, or what it may spend in a day, is used "
-        "up.",
+        "error_not_allowed_for_trial": "A trial account calls its registered number only.",
+        "error_insufficient_credit": "The credit does not pay for this, or what the account may "
+        "spend in a day is used up.",
         "error_concurrent_call_limit_reached": "The account has as many calls as it may have.",
         "error_caller_id_invalid": "caller_id is no number that the account may show.",
         "error_max_duration_invalid": "max_duration is no whole number of seconds in range.",

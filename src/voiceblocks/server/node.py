@@ -33,6 +33,7 @@ from voiceblocks.api.http_server import HttpServer
 from voiceblocks.api.metrics import ApiMetrics
 from voiceblocks.api.rate_limits import InMemoryRateLimiter
 from voiceblocks.api.recordings import answer_file
+from voiceblocks.calls.events import EndReason
 from voiceblocks.console.app import create_console
 from voiceblocks.console.handlers import ConsoleHandlers
 from voiceblocks.database.migrate import upgrade
@@ -69,6 +70,7 @@ from voiceblocks.workflows.finish_recording import FinishRecording
 from voiceblocks.workflows.forget_attempts import ForgetAttempts
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.keep_trunks import KeepTrunks
+from voiceblocks.workflows.meter_calls import MeterCalls
 from voiceblocks.workflows.moderate_call import ModerateCall
 from voiceblocks.workflows.place_call import PlaceCall
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
@@ -114,6 +116,8 @@ class Node:
         """Put everything together; returns when calls and requests are taken."""
         settings = self._settings
         check_addresses(settings)
+        self._http = GuardedHttp(settings.effective_private_targets)
+        speech = speech_setup(settings, self._http)
         folders = make_folders(settings)
         self._lock = await asyncio.to_thread(lock_folder, folders.root)
         key = load_or_create(settings.effective_secret_key_file)
@@ -123,12 +127,11 @@ class Node:
         salvaged: dict[str, int] = {}
         for rings in (*folders.earlier_rings, folders.rings):
             salvaged |= await asyncio.to_thread(salvage, rings, folders.spools)
-        self._http = GuardedHttp(settings.effective_private_targets)
         self._render = RenderPool(
             folders.prompts,
             folders.work,
             cache_limits=prompt_cache_limits(settings),
-            speech=speech_setup(settings, self._http),
+            speech=speech,
         )
         self._plane = MediaPlane(
             workers=settings.effective_media_workers,
@@ -178,6 +181,11 @@ class Node:
             database=self._database,
             finish_recording=finish_recording,
             outbox=self._delivery,
+        )
+        self._meter = MeterCalls(
+            database=self._database,
+            end_call=lambda session_id: self._engine.end_call(session_id, EndReason.CREDIT_USED_UP),
+            clock=self._clock,
         )
         open_route = functools.partial(route_of, key=key)
         self._engine = self._make_engine(finish_recording, finish_monitor, open_route)
@@ -288,6 +296,7 @@ class Node:
         self._draining = True
         await self._registrations.stop()
         await self._engine.stop()
+        await self._meter.stop()
         # What it had not finished is left for the next start.
         for task in self._in_background:
             task.cancel()
@@ -335,6 +344,7 @@ class Node:
                 encoder=self._render,
                 finish_recording=finish_recording,
                 finish_monitor=finish_monitor,
+                meter=self._meter,
                 outbox=self._delivery,
             ),
             clock=self._clock,

@@ -6,8 +6,8 @@ that stores the session, so that an account never has more calls than it may.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -23,6 +23,7 @@ from voiceblocks.database import accounts, further_legs, sessions
 from voiceblocks.engine.plan import BlockPlan, CallPlan, OutgoingLegPlan, RoomKey, TransferPlan
 from voiceblocks.errors import ContractViolation, InvalidRequest
 from voiceblocks.log import get_logger
+from voiceblocks.money import Thousandths
 from voiceblocks.sessions.model import BlockRun, Direction, FurtherLeg, Session, SessionKind
 from voiceblocks.sessions.state import SessionState
 from voiceblocks.speech.interfaces import Clip
@@ -153,10 +154,13 @@ class PlaceCall:
         second = self._authorise(
             connection, account, app, command.dest2, command.caller_id, name="dest2"
         )
-        first = self._authorise(connection, account, app, dest1, None, name="dest1", dials=1)
+        first = self._authorise(
+            connection, account, app, dest1, None, name="dest1", planned=(second,)
+        )
         session = self._session(
             account, app, first, command, SessionKind.CALL, SessionState.ENDING, now_us
         )
+        session = replace(session, held=Thousandths(first.hold + second.hold))
         run = _store(connection, session, command, now_us)
         leg = FurtherLeg(
             id=ids.new_leg_id(),
@@ -166,7 +170,8 @@ class PlaceCall:
             dest=second.dest,
             caller=second.caller,
             trunk_id=second.trunks[0].id,
-            rate=second.rate,
+            rate=second.price.rate,
+            block_s=second.price.block_s,
             created_us=now_us,
         )
         further_legs.insert(connection, leg)
@@ -196,7 +201,7 @@ class PlaceCall:
         caller_id: str | None,
         *,
         name: str = "dest",
-        dials: int = 0,
+        planned: Sequence[Authorised] = (),
     ) -> Authorised:
         request = OutgoingRequest(
             account=account,
@@ -204,7 +209,8 @@ class PlaceCall:
             dest=dest,
             caller_id=caller_id,
             status_name=name,
-            planned_dials=dials,
+            planned_dials=len(planned),
+            planned_hold=Thousandths(sum(one.hold for one in planned)),
             now_us=self._clock.utc_us(),
         )
         return authorise_outgoing_call(connection, request, self._rules)
@@ -239,7 +245,9 @@ class PlaceCall:
             run_id=None,
             notification_count=0,
             currency=account.currency,
-            rate=allowed.rate,
+            rate=allowed.price.rate,
+            block_s=allowed.price.block_s,
+            held=allowed.hold,
             debit=None,
             duration_min=None,
             disposition=None,

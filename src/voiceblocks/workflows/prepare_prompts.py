@@ -91,7 +91,7 @@ class PromptPreparer:
                 return await self._renderer.render_audio_file(audio.path, part.extension)
             return await self._speak(part)
         except tuple(STATUS_OF_ERROR) as error:
-            raise InvalidRequest(STATUS_OF_ERROR[type(error)]) from error
+            raise InvalidRequest(_status_of(error)) from error
 
     async def _speak(self, part: TextPart | SpeechPart) -> Clip | None:
         try:
@@ -110,3 +110,8 @@ class PromptPreparer:
             return part.gender
         speakers = self._renderer.speakers_of(language)
         return part.gender if part.gender in speakers else next(iter(speakers), part.gender)
+
+
+def _status_of(error: Exception) -> str:
+    """By its kind, which may be one of those of `STATUS_OF_ERROR`."""
+    return next(status for kind, status in STATUS_OF_ERROR.items() if isinstance(error, kind))

@@ -83,7 +83,7 @@ def link_signer(
 class ServedRecording:
     """A recording that may be read."""
 
-    object_name: str
+    name: str
     size_bytes: int
     last_modified_us: int
     sha256: str | None
@@ -95,7 +95,7 @@ class ServedRecording:
 
     def read(self, start: int, end: int) -> AsyncIterator[bytes]:
         """Yield bytes `start` to `end` (exclusive)."""
-        return self.store.read(self.object_name, start, end)
+        return self.store.read(self.name, start, end)
 
 
 class ServeRecording:
@@ -152,7 +152,7 @@ class ServeRecording:
             # After all that may fail: a link is not used up by a store that is away.
             await self._use(recording, once, int(query["Expires"]))
         return ServedRecording(
-            object_name=name,
+            name=name,
             size_bytes=stored.size_bytes,
             last_modified_us=recording.ready_us or stored.last_modified_us,
             sha256=recording.sha256,

@@ -117,7 +117,7 @@ class SubmitBlock:
         match command:
             case HoldCommand() if not prompt:
                 return _Sounds((await requests.hold_music(),))
-            case RecordCommand():
+            case RecordCommand(beeps=True):
                 return _Sounds(prompt, beep=await requests.beep())
             case TransferCommand() if command.dests:
                 return _Sounds(prompt, ring_tone=await requests.ring_tone(command.dests[0]))
@@ -154,6 +154,7 @@ class SubmitBlock:
                 prompt=sounds.prompt,
                 beep=None if accepted.hangs_up_after else sounds.beep,
                 recording_name=accepted.run.recording_id,
+                recording_shape=accepted.recording_shape,
                 hangs_up_after=accepted.hangs_up_after,
                 transfer=(
                     self._transfer(app, command, accepted, sounds)

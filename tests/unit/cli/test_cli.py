@@ -44,7 +44,7 @@ def database_of(data_dir: Path) -> Database:
     return Database(f"sqlite:///{data_dir / 'voiceblocks.db'}")
 
 
-@pytest.mark.parametrize("command", ["account", "app", "number", "calls", "recordings"])
+@pytest.mark.parametrize("command", ["account", "app", "number", "calls", "recordings", "tariff"])
 def test_lists_begin_empty(data_dir: Path, command: str) -> None:
     """Also on a machine where nothing was ever started."""
     (rows,) = run(command, "list").values()
@@ -136,8 +136,18 @@ def test_account_limits(data_dir: Path) -> None:
         "currency": "SGD",
         "credit": "10.000",
         "may_call": [],
+        "points": "10.000",
+        "bonus": "0.000",
+        "held": "0.000",
+        "overdraft": "0.000",
+        "status": "active",
         "registered_number": None,
+        "email": None,
+        "country": None,
         "max_calls": None,
+        "max_numbers": None,
+        "rate_limit_ivr": None,
+        "rate_limit_query": None,
         "dials_per_minute": None,
         "spend_per_day": None,
     }
@@ -146,12 +156,32 @@ def test_account_limits(data_dir: Path) -> None:
         ("--dials-per-minute", "0", "dials_per_minute", 0),
         ("--spend-per-day", "20", "spend_per_day", "20.000"),
         ("--max-calls", "3", "max_calls", 3),
+        ("--max-numbers", "0", "max_numbers", 0),
+        ("--rate-limit-ivr", "1200", "rate_limit_ivr", 1200),
+        ("--rate-limit-query", "90", "rate_limit_query", 90),
+        ("--overdraft", "2.5", "overdraft", "2.500"),
+        ("--email", "zoe@example.com", "email", "zoe@example.com"),
+        ("--country", "hk", "country", "HK"),
         ("--credit-add", "5.5", "credit", "15.500"),
         ("--credit-add", "-20", "credit", "-4.500"),
     ):
         facts[name] = shown
+        if name == "credit":
+            facts["points"] = shown
         assert run(*change, f"{option}={value}") == facts
-    for option in ("registered-number", "dials-per-minute", "spend-per-day", "max-calls"):
+    facts["overdraft"] = "0.000"
+    run(*change, "--overdraft=none")
+    for option in (
+        "registered-number",
+        "dials-per-minute",
+        "spend-per-day",
+        "max-calls",
+        "max-numbers",
+        "rate-limit-ivr",
+        "rate-limit-query",
+        "email",
+        "country",
+    ):
         facts[option.replace("-", "_")] = None
         assert run(*change, f"--{option}=none") == facts
     assert run("account", "show", account) == facts
@@ -170,6 +200,10 @@ def test_account_limits(data_dir: Path) -> None:
         (("--spend-per-day=-1",), "0 or more a day"),
         (("--spend-per-day=much",), "not an amount"),
         (("--credit-add=0.0001", "--max-calls=5"), "not an amount"),
+        (("--bonus-add=-1", "--max-calls=5"), "A bonus is 0 or more"),
+        (("--overdraft=-1",), "0 or more"),
+        (("--email=zoe",), "not an e-mail address"),
+        (("--country=Singapore",), "two letters"),
     ],
 )
 def test_wrong_limits_change_nothing(data_dir: Path, options: tuple[str, ...], words: str) -> None:

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from voiceblocks.blocks.msg import Part, SpeechPart, TextPart, UrlPart, parse_msg
-from voiceblocks.errors import InvalidRequest, StoreError, SynthesisError, UnreadableAudio
+from voiceblocks.errors import (
+    EngineUnavailable,
+    InvalidRequest,
+    StoreError,
+    SynthesisError,
+    UnreadableAudio,
+)
 from voiceblocks.speech.interfaces import Clip
 from voiceblocks.speech.languages import Language
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
@@ -43,6 +49,8 @@ class Renderer:
 
     async def render_speech(self, text: str, language: str, gender: str) -> Clip:
         await self._ask(text)
+        if "unwell" in text:
+            raise EngineUnavailable(text)
         if "bad" in text or not any(character.isalnum() for character in text):
             raise SynthesisError(text)
         if "broken" in text:
@@ -105,6 +113,7 @@ async def test_no_parts() -> None:
     [
         (TextPart("bad"), "error_msg_cannot_convert_text"),
         (SpeechPart("bad", "ko", "male"), "error_msg_cannot_convert_text"),
+        (SpeechPart("unwell", "ko", "male"), "error_msg_cannot_convert_text"),
         (UrlPart("http://a.b/bad.mp3"), "error_msg_invalid_file_format"),
         (UrlPart("http://a.b/error_msg_download_failed.mp3"), "error_msg_download_failed"),
         (UrlPart("http://a.b/error_msg_invalid_file_size.gsm"), "error_msg_invalid_file_size"),
