@@ -87,7 +87,7 @@ class SubmitBlock:
             SessionNotOnHold: As they say.
         """
         with await self._hold_clocks(app, command):
-            sounds = await self._prepare(command)
+            sounds = await self._prepare(app, command)
             self._require_room(app, command)
             accepted = await self._database.run(
                 lambda connection: accept_block(
@@ -111,9 +111,9 @@ class SubmitBlock:
         is_its_own = session is not None and session.app_id == app.id
         return self._calls.hold_clocks(command.session) if is_its_own else nullcontext()
 
-    async def _prepare(self, command: Command) -> _Sounds:
+    async def _prepare(self, app: Application, command: Command) -> _Sounds:
         requests = self._requests
-        prompt = await requests.prepare(command.msg, _urls_of(command))
+        prompt = await requests.prepare(app.account_id, command.msg, _urls_of(command))
         match command:
             case HoldCommand() if not prompt:
                 return _Sounds((await requests.hold_music(),))
