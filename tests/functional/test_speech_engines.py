@@ -13,6 +13,8 @@ application            server                       speech server (HTTP)   lanes
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from tests.piper_voices import write_voice
 from tests.speech_server import SpeechServer
 from voiceblocks.audio.g711 import Samples
 from voiceblocks.audio.level import goertzel_level_dbfs, rms_dbfs
+from voiceblocks.server.supervisor import EXIT_CANNOT_START
 from voiceblocks.testing.phone import Phone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -159,15 +162,18 @@ async def test_a_server_that_fails(
 
 
 async def test_a_wrong_setting_stops_the_start(tmp_path: Path) -> None:
-    """`serve` says which setting it is instead of running without speech."""
-    server = ServerProcess(
-        tmp_path / "data", {"SPEECH_ENGINES": "festival"}, stderr=tmp_path / "log"
-    )
-    with pytest.raises(AssertionError, match="did not start"):
-        await server.start()
-    assert server.process is not None
-    await server.process.communicate()
-    assert (
-        "VOICEBLOCKS_SPEECH_ENGINES: 'festival' is no speech engine"
-        in (tmp_path / "log").read_text()
-    )
+    """The node says which setting it is, and ends for good instead of running without speech."""
+    others = {k: v for k, v in os.environ.items() if not k.startswith("VOICEBLOCKS_")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "voiceblocks.server",
+        env={
+            **others,
+            "VOICEBLOCKS_DATA_DIR": str(tmp_path / "data"),
+            "VOICEBLOCKS_SPEECH_ENGINES": "festival",
+        },
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        _, complaint = await process.communicate()
+    assert process.returncode == EXIT_CANNOT_START
+    assert b"VOICEBLOCKS_SPEECH_ENGINES: 'festival' is no speech engine" in complaint

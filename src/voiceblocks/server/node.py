@@ -18,10 +18,8 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from voiceblocks.accounts.secret_key import load_keys, load_or_create
 from voiceblocks.accounts.tokens import SecretKey
-from voiceblocks.adapters import audio_download
 from voiceblocks.adapters.audio_download import AudioDownloader
 from voiceblocks.adapters.fallback_speech import SpeechMetrics
-from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
 from voiceblocks.adapters.recording_copies import open_recording_copies
 from voiceblocks.adapters.render.pool import RenderPool
@@ -48,11 +46,14 @@ from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.errors import VoiceblocksError
 from voiceblocks.log import get_logger
 from voiceblocks.notifications.retry import RetrySchedule
+from voiceblocks.recordings.interfaces import RecordingStore
 from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.cache_limits import download_cache_limits, prompt_cache_limits
-from voiceblocks.server.folders import lock_folder, make_folders
+from voiceblocks.server.cached_audio import audio_purges
+from voiceblocks.server.folders import free_bytes, lock_folder, make_folders
 from voiceblocks.server.health import health_of
+from voiceblocks.server.outgoing_http import guarded_http
 from voiceblocks.server.speech import speech_setup
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
@@ -60,7 +61,9 @@ from voiceblocks.system_clock import SystemClock
 from voiceblocks.trunks.model import Trunk, TrunkRoute
 from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
+from voiceblocks.workflows.admit_recording import MB, RecordingRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
+from voiceblocks.workflows.change_recording import ChangeRecording
 from voiceblocks.workflows.delete_recording import EraseRecording
 from voiceblocks.workflows.deliver_notifications import DeliveryLimits, NotificationDelivery
 from voiceblocks.workflows.expire_recordings import ExpireRecordings
@@ -72,6 +75,7 @@ from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.keep_trunks import KeepTrunks
 from voiceblocks.workflows.meter_calls import MeterCalls
 from voiceblocks.workflows.moderate_call import ModerateCall
+from voiceblocks.workflows.own_recordings import OwnRecordings
 from voiceblocks.workflows.place_call import PlaceCall
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
 from voiceblocks.workflows.prepare_request import RequestPreparer
@@ -116,7 +120,7 @@ class Node:
         """Put everything together; returns when calls and requests are taken."""
         settings = self._settings
         check_addresses(settings)
-        self._http = GuardedHttp(settings.effective_private_targets)
+        self._http = guarded_http(settings)
         speech = speech_setup(settings, self._http)
         folders = make_folders(settings)
         self._lock = await asyncio.to_thread(lock_folder, folders.root)
@@ -143,6 +147,7 @@ class Node:
         )
         await asyncio.gather(self._render.start(), self._plane.start())
         store = open_recording_copies(settings.effective_recordings_url, folders.recordings)
+        self._recording_folders = (folders.spools, folders.work, store.folder)
         self._delivery = NotificationDelivery(
             self._database,
             WebhookClient(self._http),
@@ -166,10 +171,7 @@ class Node:
             erase=EraseRecording(
                 store=store,
                 spool_path=finish_recording.spool_path,
-                purges=(
-                    self._render.purge_audio_file,
-                    functools.partial(audio_download.purge, folders.downloads),
-                ),
+                purges=audio_purges(self._render, folders.downloads),
             ),
             clock=self._clock,
         )
@@ -193,12 +195,15 @@ class Node:
             self._engine.endpoint, self._addresses, open_route, self._clock, settings.node
         )
         self._engine.on_registration = self._registrations.on_event
-        parts = self._make_request_parts(key, self._make_request_preparer(folders.downloads))
+        keys = load_keys(settings.effective_secret_key_file)
+        parts = self._make_request_parts(
+            key, self._make_request_preparer(store, keys, folders.downloads)
+        )
         serve_recording = functools.partial(
             ServeRecording,
             database=self._database,
             store=store,
-            keys=load_keys(settings.effective_secret_key_file),
+            keys=keys,
             clock=self._clock,
         )
         console = ConsoleHandlers(
@@ -221,6 +226,13 @@ class Node:
                 blocks=SubmitBlock(parts),
                 calls=PlaceCall(parts),
                 queries=QueryCalls(self._database, self._clock),
+                changes=ChangeRecording(
+                    database=self._database,
+                    key=key,
+                    public_url=self._public_url,
+                    ttl_s=settings.link_ttl_s,
+                    clock=self._clock,
+                ),
                 moderation=ModerateCall(self._database, self._engine),
                 rate_limiter=InMemoryRateLimiter(
                     settings.rate_limit_ivr, settings.rate_limit_query
@@ -353,16 +365,25 @@ class Node:
             open_route=open_route,
         )
 
-    def _make_request_preparer(self, downloads: Path) -> RequestPreparer:
-        return RequestPreparer(
-            PromptPreparer(
-                self._render,
-                AudioDownloader(
-                    self._http,
-                    downloads,
-                    cache_max_bytes=download_cache_limits(self._settings).max_bytes,
-                ),
+    def _make_request_preparer(
+        self, store: RecordingStore, keys: tuple[SecretKey, ...], downloads: Path
+    ) -> RequestPreparer:
+        audio = OwnRecordings(
+            AudioDownloader(
+                self._http,
+                downloads,
+                self._clock,
+                limits=download_cache_limits(self._settings),
             ),
+            database=self._database,
+            store=store,
+            keys=keys,
+            public_url=self._public_url,
+            purges=audio_purges(self._render, downloads),
+            clock=self._clock,
+        )
+        return RequestPreparer(
+            PromptPreparer(self._render, audio),
             self._render,
             NotifyUrlCheck(self._http, self._clock),
         )
@@ -375,7 +396,17 @@ class Node:
             calls=self._engine,
             outbox=self._delivery,
             rules=self._outgoing_rules(),
+            recording_rules=self._recording_rules(),
             clock=self._clock,
+        )
+
+    def _recording_rules(self) -> RecordingRules:
+        settings = self._settings
+        return RecordingRules(
+            free_bytes=functools.partial(free_bytes, self._recording_folders),
+            reserve_bytes=settings.disk_reserve_mb * MB,
+            quota_bytes=settings.recordings_quota_mb * MB,
+            max_call_s=settings.max_call_s,
         )
 
     def _outgoing_rules(self) -> OutgoingRules:

@@ -51,6 +51,7 @@ class SubmitBlock:
     def __init__(self, parts: RequestParts) -> None:
         self._database, self._clock = parts.database, parts.clock
         self._key, self._rules = parts.key, parts.rules
+        self._recording_rules = parts.recording_rules
         self._requests, self._calls, self._outbox = parts.requests, parts.calls, parts.outbox
 
     async def authenticate(self, app_id: str, access_token: str) -> Application:
@@ -84,14 +85,19 @@ class SubmitBlock:
         Raises:
             InvalidRequest: With the documented status of what is wrong with the request.
             UnknownSession, SessionAccessDenied, SessionNotReady, SessionEnded,
-            SessionNotOnHold: As they say.
+            SessionNotOnHold, RecordingQuotaReached, RecordingSpaceLow: As they say.
         """
         with await self._hold_clocks(app, command):
-            sounds = await self._prepare(command)
+            sounds = await self._prepare(app, command)
             self._require_room(app, command)
             accepted = await self._database.run(
                 lambda connection: accept_block(
-                    connection, app, command, self._rules, self._clock.utc_us()
+                    connection,
+                    app,
+                    command,
+                    self._rules,
+                    self._recording_rules,
+                    self._clock.utc_us(),
                 )
             )
             self._outbox.wake()
@@ -111,9 +117,9 @@ class SubmitBlock:
         is_its_own = session is not None and session.app_id == app.id
         return self._calls.hold_clocks(command.session) if is_its_own else nullcontext()
 
-    async def _prepare(self, command: Command) -> _Sounds:
+    async def _prepare(self, app: Application, command: Command) -> _Sounds:
         requests = self._requests
-        prompt = await requests.prepare(command.msg, _urls_of(command))
+        prompt = await requests.prepare(app.account_id, command.msg, _urls_of(command))
         match command:
             case HoldCommand() if not prompt:
                 return _Sounds((await requests.hold_music(),))
