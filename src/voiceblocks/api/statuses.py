@@ -86,7 +86,7 @@ STATUS_TEXTS: Final = MappingProxyType(
         "error_msg_invalid_gender": "msg asks for a gender that is neither female nor male.",
         "error_msg_invalid_url": "A <url> in msg is no web address, or one not allowed here.",
         "error_msg_invalid_file_format": "A <url> in msg is not .mp3, .wav or .gsm, by its "
-        "path or by its content.",
+        "path or by its content, or plays for more than 20 minutes.",
         "error_msg_invalid_file_size": "A file in msg is larger than 10 MB.",
         "error_msg_download_failed": "A file in msg could not be downloaded.",
         "error_msg_cannot_convert_text": "A text in msg could not be spoken in its language.",
