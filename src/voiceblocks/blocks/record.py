@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from voiceblocks.blocks.fields import (
     NOTIFY_URL,
+    ROOM_STATUSES,
     SESSION,
     TAG,
     Fields,
@@ -39,7 +40,7 @@ def _read_max_duration(fields: Fields) -> int:
 MAX_DURATION = Parameter(
     "max_duration",
     _read_max_duration,
-    ("error_invalid_max_duration",),
+    ("error_invalid_max_duration", *ROOM_STATUSES),
     f"Longest recording in whole seconds, 1-{MAX_DURATION_HIGHEST_S}; "
     f"{MAX_DURATION_DEFAULT_S} if omitted. The caller may end it earlier with #.",
 )

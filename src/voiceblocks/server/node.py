@@ -51,7 +51,7 @@ from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.cache_limits import download_cache_limits, prompt_cache_limits
 from voiceblocks.server.cached_audio import audio_purges
-from voiceblocks.server.folders import lock_folder, make_folders
+from voiceblocks.server.folders import free_bytes, lock_folder, make_folders
 from voiceblocks.server.health import health_of
 from voiceblocks.server.outgoing_http import guarded_http
 from voiceblocks.server.speech import speech_setup
@@ -61,7 +61,9 @@ from voiceblocks.system_clock import SystemClock
 from voiceblocks.trunks.model import Trunk, TrunkRoute
 from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
+from voiceblocks.workflows.admit_recording import MB, RecordingRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
+from voiceblocks.workflows.change_recording import ChangeRecording
 from voiceblocks.workflows.delete_recording import EraseRecording
 from voiceblocks.workflows.deliver_notifications import DeliveryLimits, NotificationDelivery
 from voiceblocks.workflows.expire_recordings import ExpireRecordings
@@ -145,6 +147,7 @@ class Node:
         )
         await asyncio.gather(self._render.start(), self._plane.start())
         store = open_recording_copies(settings.effective_recordings_url, folders.recordings)
+        self._recording_folders = (folders.spools, folders.work, store.folder)
         self._delivery = NotificationDelivery(
             self._database,
             WebhookClient(self._http),
@@ -223,6 +226,13 @@ class Node:
                 blocks=SubmitBlock(parts),
                 calls=PlaceCall(parts),
                 queries=QueryCalls(self._database, self._clock),
+                changes=ChangeRecording(
+                    database=self._database,
+                    key=key,
+                    public_url=self._public_url,
+                    ttl_s=settings.link_ttl_s,
+                    clock=self._clock,
+                ),
                 moderation=ModerateCall(self._database, self._engine),
                 rate_limiter=InMemoryRateLimiter(
                     settings.rate_limit_ivr, settings.rate_limit_query
@@ -386,7 +396,17 @@ class Node:
             calls=self._engine,
             outbox=self._delivery,
             rules=self._outgoing_rules(),
+            recording_rules=self._recording_rules(),
             clock=self._clock,
+        )
+
+    def _recording_rules(self) -> RecordingRules:
+        settings = self._settings
+        return RecordingRules(
+            free_bytes=functools.partial(free_bytes, self._recording_folders),
+            reserve_bytes=settings.disk_reserve_mb * MB,
+            quota_bytes=settings.recordings_quota_mb * MB,
+            max_call_s=settings.max_call_s,
         )
 
     def _outgoing_rules(self) -> OutgoingRules:
