@@ -63,6 +63,7 @@ OWN = {
     "error_invalid_format",
     "error_invalid_beep",
     "error_invalid_finish_key",
+    "error_invalid_max_silence",
     "error_invalid_trim",
 }
 "Ours, by the original's pattern."

@@ -113,6 +113,7 @@ STATUS_TEXTS: Final = MappingProxyType(
         "error_invalid_beep": "beep is neither yes nor no.",
         "error_invalid_finish_key": "finish_key holds other characters than 0-9, * and #, and is "
         "not none.",
+        "error_invalid_max_silence": "max_silence is no whole number of seconds in range.",
         "error_invalid_trim": "trim is neither none nor silence.",
         "error_invalid_max_digits": "max_digits is no whole number in range.",
         "error_invalid_timeout": "timeout is no whole number of seconds in range.",

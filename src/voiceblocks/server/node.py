@@ -61,6 +61,7 @@ from voiceblocks.system_clock import SystemClock
 from voiceblocks.trunks.model import Trunk, TrunkRoute
 from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
+from voiceblocks.workflows.act_for_people import ActForPeople
 from voiceblocks.workflows.admit_recording import MB, RecordingRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.change_recording import ChangeRecording
@@ -82,7 +83,7 @@ from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.query_calls import QueryCalls
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
 from voiceblocks.workflows.request_parts import RequestParts
-from voiceblocks.workflows.serve_recording import ServeRecording, link_signer
+from voiceblocks.workflows.serve_recording import LinkSigner, ServeRecording
 from voiceblocks.workflows.settle_stores import SettleStores
 from voiceblocks.workflows.show_to_people import ShowToPeople
 from voiceblocks.workflows.sign_in import SignIn
@@ -157,7 +158,7 @@ class Node:
             limits=DeliveryLimits(in_flight_per_host=settings.notify_requests_per_host),
             schedule=RetrySchedule(settings.notify_retry_pauses_s, settings.notify_retry_jitter),
         )
-        sign_link = link_signer(key, self._public_url, settings.link_ttl_s, self._clock)
+        sign_link = LinkSigner(key, self._public_url, settings.link_ttl_s, self._clock)
         finish_recording = FinishRecording(
             encoder=self._render,
             store=store,
@@ -219,6 +220,12 @@ class Node:
             sign_link=sign_link,
             # Its pages may play only what comes from here.
             recordings=serve_recording(redirect_s=0),
+            act=ActForPeople(
+                self._database,
+                self._clock,
+                sign_link=sign_link.with_base,
+                wake_delivery=self._delivery.wake,
+            ),
             answer_file=answer_file,
         )
         self._make_http(

@@ -56,6 +56,7 @@ MALFORMED = [
     ("beep", "0", "error_invalid_beep"),
     ("finish_key", "A", "error_invalid_finish_key"),
     ("finish_key", "##x", "error_invalid_finish_key"),
+    *(("max_silence", value, "error_invalid_max_silence") for value in ("0", "3601", "1.5")),
     ("trim", "yes", "error_invalid_trim"),
     ("max_digits", "256", "error_invalid_max_digits"),
     ("max_digits", "-1", "error_invalid_max_digits"),
