@@ -2,7 +2,7 @@
 
 VOICEBLOCKS_APP_ID=... VOICEBLOCKS_ACCESS_TOKEN=... python appointment.py +6591234567 "Monday, nine"
 
-Prints `confirmed`, `cancelled`, `no answer` or `not reached`, and ends.
+Its last line is `confirmed`, `cancelled`, `no answer` or `not reached`.
 """
 
 import os
@@ -23,6 +23,7 @@ outcomes = ["not reached"]
 
 def on_notification(told: Notification) -> None:
     """Ask once they have answered; note what they press; end."""
+    print(f"{told.block} {told.call_state}", flush=True)
     if told.block == "dial" and told.dial_status == "answered":
         outcomes.append("no answer")
     if told.digits in CHOICES:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -24,15 +25,18 @@ import pytest_asyncio
 
 from tests.functional.outgoing import Carrier
 from tests.harness import Application
+from voiceblocks.audio.level import rms_dbfs
 from voiceblocks.testing import tone_code
 from voiceblocks.testing.answering import BUSY, Answer
 from voiceblocks.testing.conversation import speak, until_heard
 from voiceblocks.testing.phone import Phone, PhoneCall
+from voiceblocks.testing.phone_media import silence
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WAIT_S = 30.0
+LOUD_DBFS = -40.0
 
 
 class Example:
@@ -115,6 +119,20 @@ async def carrier(app: Application) -> AsyncIterator[Carrier]:
         yield made
 
 
+async def press(call: PhoneCall, digits: str) -> None:
+    """Press keys as people do: once the prompt has begun."""
+    begin = len(call.media.audio())
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            said = call.media.audio()[begin:]
+            if len(said) > 800 and rms_dbfs(said[-800:]) > LOUD_DBFS:
+                break
+            await call.media.say(silence(100))
+    for digit in digits:
+        await call.media.press(digit)
+        await call.media.say(silence(100))
+
+
 async def test_voicemail(app: Application, phone: Phone) -> None:
     """A message is taken, its link printed, and the caller thanked."""
     async with answering(app, "voicemail") as example:
@@ -133,7 +151,7 @@ async def test_auto_attendant_connects(app: Application, phone: Phone, carrier: 
     async with answering(app, "auto_attendant", sales) as example:
         call = await phone.call(app.sip())
         await call.answered()
-        call.media.press("1")
+        await press(call, "1")
         other = await carrier.call_to(sales)
         await other.answered()
         people = {1: call, 2: other}
@@ -150,9 +168,10 @@ async def test_auto_attendant_takes_a_message(
     async with answering(app, "auto_attendant", carrier.number(BUSY)) as example:
         call = await phone.call(app.sip())
         await call.answered()
-        call.media.press("9")
+        await press(call, "9")
         await example.prints("gather ongoing")
-        call.media.press("1")
+        await call.media.say(silence(300))
+        await press(call, "1")
         await example.prints("transfer ongoing busy")
         await call.media.beep_ended()
         await call.media.say(tone_code.encode_seconds(0, 1))
@@ -168,11 +187,9 @@ async def test_appointment(app: Application, carrier: Carrier, key: str, outcome
     async with running(app, "appointment", number, "Monday, nine") as example:
         call = await carrier.call_to(number)
         await call.answered()
-        call.media.press(key)
-        # A key within the greeting is none; the question comes after it.
-        await call.media.say(tone_code.encode_seconds(0, 4))
-        if call.is_up:
-            call.media.press(key)
+        # The greeting takes no keys; the question after it does.
+        await example.prints("dial ongoing")
+        await press(call, key)
         assert await example.prints(outcome) == outcome
 
 
@@ -189,14 +206,33 @@ async def test_conference_line(app: Application, phone: Phone) -> None:
         for who in (1, 2):
             calls[who] = await phone.call(app.sip())
             await calls[who].answered()
-            for digits in ("0000", "5678") if who == 1 else ("5678",):
-                for digit in digits:
-                    await calls[who].media.press(digit)
-                if digits == "0000":
-                    # The next prompt takes keys once its block has begun.
-                    await calls[who].media.say(tone_code.encode_seconds(0, 1))
+            if who == 1:
+                await press(calls[who], "0000")
+                # The rest of that prompt is cut off; the next one follows.
+                await calls[who].media.say(silence(700))
+            await press(calls[who], "5678")
             assert await example.prints("joined") == "joined line.1"
         speak(calls)
         await until_heard({1: {2}, 2: {1}}, calls)
         calls[1].hang_up()
         assert await example.prints("left after 1 minutes")
+
+
+async def test_the_client_page_s_examples_run(app: Application) -> None:
+    """Each piece of Python in docs/client.md runs as it stands, against a real server."""
+    page = (EXAMPLES.parent / "docs" / "client.md").read_text()
+    pieces = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(pieces) == 4
+    for piece in pieces:
+        names = f"APP_ID, ACCESS_TOKEN = {app.app_id!r}, {app.access_token!r}\n"
+        code = names + piece.replace("127.0.0.1:8080", app.server.http)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            code,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        said, complaint = await process.communicate()
+        assert process.returncode == 0, complaint.decode()
+        assert said.decode() in ("", "error_dest_not_supported\n")
