@@ -1,6 +1,6 @@
 """All benchmarks, one after the other: what this machine carries.
 
-    make bench          (about seven minutes; leave the machine alone meanwhile)
+    make bench          (about nine minutes; leave the machine alone meanwhile)
 
 Figures worth keeping go into `RESULTS.md` with date, machine and command.
 """
@@ -22,6 +22,8 @@ COMMANDS = [
     ["-m", "benchmarks.bridge_delay"],
     ["-m", "benchmarks.delivery"],
     ["-m", "benchmarks.api_throughput"],
+    ["-m", "benchmarks.prompt_start"],
+    ["-m", "benchmarks.prompts_beside_recordings"],
 ]
 
 

@@ -70,6 +70,11 @@ def new_leg_id() -> LegId:
     return LegId("leg_" + random_text(16))
 
 
+def new_payment_id() -> str:
+    """A transaction of the ledger that the operator enters, such as `pay_8d0s…`."""
+    return "pay_" + random_text(16)
+
+
 def new_trunk_id() -> TrunkId:
     """A trunk, such as `trk_8d0s…`."""
     return TrunkId("trk_" + random_text(12))

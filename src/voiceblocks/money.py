@@ -7,6 +7,8 @@ from typing import NewType
 
 Thousandths = NewType("Thousandths", int)
 
+NOTHING = Thousandths(0)
+
 CURRENCIES = ("SGD", "HKD", "USD", "AUD", "MYR", "TWD", "EUR", "GBP", "JPY")
 _STEP = Decimal("0.001")
 _MOST = Decimal("1e12")

@@ -11,7 +11,7 @@ import os
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -20,6 +20,7 @@ Network = IPv4Network | IPv6Network
 Networks = Annotated[tuple[Network, ...], NoDecode]
 Seconds = Annotated[tuple[float, ...], NoDecode]
 
+DNS_PORT = 53
 LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 
@@ -81,6 +82,8 @@ class Settings(BaseSettings):
     "Empty means `file://DATA_DIR/recordings`; or `s3://bucket/prefix`, `gs://`, `az://`."
     allow_private_targets: Annotated[tuple[Network, ...] | None, NoDecode] = None
     "Private networks that notify_url and `<url>` may reach; loopback while HTTP_LISTEN is."
+    name_servers: Annotated[tuple[tuple[str, int], ...], NoDecode] = ()
+    "Who is asked for the hosts of notify_url and `<url>`; empty means the system's resolver."
     speech_engines: str = ""
     "Order in which `piper`, `openai` and `espeak-ng` are asked; see docs/speech.md."
     voices_dir: Path | None = None
@@ -113,6 +116,8 @@ class Settings(BaseSettings):
     "As the original; raise it freely."
     max_room_participants: int = Field(default=8, ge=2)
     "Of one conference room; as the original."
+    call_dest1_sees: Literal["dest2", "account"] = "dest2"
+    "Which number `voice/call` shows to dest1: dest2's, or what the account shows by default."
     dials_per_minute: int = Field(default=60, ge=1)
     "Outgoing calls that an account may begin in a minute, unless it has a figure of its own."
     answer_timeout_s: float = Field(default=60, gt=0)
@@ -139,6 +144,10 @@ class Settings(BaseSettings):
     "Since they were last used; 0 means for ever."
     keep_recordings_days: int = Field(default=0, ge=0)
     "0 means for ever."
+    recordings_quota_mb: int = Field(default=0, ge=0)
+    "What an account's stored recordings may take up, unless it has a figure of its own; 0: all."
+    disk_reserve_mb: int = Field(default=256, ge=0)
+    "Room on disk that is never promised to a recording."
     keep_story_days: int = Field(default=30, ge=0)
     keep_attempts_days: int = Field(default=30, ge=0)
     log_json: bool = False
@@ -156,6 +165,13 @@ class Settings(BaseSettings):
                 for part in value.split(",")
                 if part.strip()
             )
+        return value
+
+    @field_validator("name_servers", mode="before")
+    @classmethod
+    def _split_name_servers(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(_name_server(part.strip()) for part in value.split(",") if part.strip())
         return value
 
     @field_validator("notify_retry_pauses_s", mode="before")
@@ -227,6 +243,13 @@ class Settings(BaseSettings):
             _is_address(host) and ipaddress.ip_address(host).is_loopback
         )
         return LOOPBACK if is_loopback else ()
+
+
+def _name_server(text: str) -> tuple[str, int]:
+    host, port = (text, DNS_PORT) if _is_address(text) else parse_listen(text)
+    if not _is_address(host) or not port:
+        raise ValueError(f"{text!r} is no name server: write its IP address, such as 9.9.9.9")
+    return host, port
 
 
 def _is_address(host: str) -> bool:

@@ -27,6 +27,8 @@ import pytest_asyncio
 from tests.crash.facts import Facts, read_facts
 from tests.crash.mortal import Fuse, Killed, Mortal
 from tests.functional.calls import decode
+from tests.metering import a_meter
+from tests.unit.workflows.roomy import ROOMY
 from voiceblocks.accounts.model import Application
 from voiceblocks.accounts.secret_key import load_or_create
 from voiceblocks.adapters.recording_store import open_recording_store
@@ -63,6 +65,7 @@ from voiceblocks.workflows.finish_recording import FinishedRecording, FinishReco
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
+from voiceblocks.workflows.request_parts import RequestParts
 from voiceblocks.workflows.submit_block import SubmitBlock
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -147,6 +150,7 @@ class World:
             encoder=cast("Any", self.render),
             finish_recording=self.finishing(fuse),
             finish_monitor=cast("Any", None),
+            meter=a_meter(self.database),
             outbox=Mortal(self, fuse),
         )
 
@@ -169,7 +173,7 @@ class World:
 class Nothing:
     """No prompts, no beep, no look at URLs."""
 
-    async def prepare(self, _parts: object) -> list[Any]:
+    async def prepare(self, _parts: object, _account_id: str) -> list[Any]:
         """No prompt."""
         return []
 
@@ -207,13 +211,16 @@ class Call:
         """Have a block accepted."""
         nothing = cast("Any", Nothing())
         submit = SubmitBlock(
-            database=self.world.database,
-            key=self.world.key,
-            requests=RequestPreparer(nothing, nothing, nothing),
-            calls=cast("Any", self.world),
-            outbox=self.world,
-            rules=OutgoingRules(node="1", max_calls_per_account=8),
-            clock=self.world.clock,
+            RequestParts(
+                database=self.world.database,
+                key=self.world.key,
+                requests=RequestPreparer(nothing, nothing, nothing),
+                calls=cast("Any", self.world),
+                outbox=self.world,
+                rules=OutgoingRules(node="1", max_calls_per_account=8),
+                recording_rules=ROOMY,
+                clock=self.world.clock,
+            )
         )
         await submit.submit(self.app, command)
         runs = await self.world.database.run(lambda c: sessions.list_runs(c, self.session))

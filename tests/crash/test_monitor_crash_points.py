@@ -23,6 +23,7 @@ import soundfile
 
 from tests.crash.facts import Facts, read_facts
 from tests.crash.mortal import Fuse, Killed, Mortal
+from tests.metering import a_meter
 from tests.unit.database.nouns import CREATED_US, a_recording, a_session, an_account, an_application
 from voiceblocks.adapters.recording_store import open_recording_store
 from voiceblocks.adapters.render.pool import RenderPool
@@ -105,6 +106,7 @@ class World:
             finish_monitor=FinishMonitor(
                 database=database, finish_recording=finish, outbox=cast("Any", outbox)
             ),
+            meter=a_meter(database),
             outbox=cast("Any", outbox),
         )
 

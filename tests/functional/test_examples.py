@@ -232,7 +232,7 @@ async def test_the_client_page_s_examples_run(app: Application) -> None:
             code,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-        )
+        )  # fmt: skip
         said, complaint = await process.communicate()
         assert process.returncode == 0, complaint.decode()
         assert said.decode() in ("", "error_dest_not_supported\n")

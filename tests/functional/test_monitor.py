@@ -35,7 +35,7 @@ from voiceblocks.audio.level import goertzel_level_dbfs, rms_dbfs
 from voiceblocks.audio.tones import BEEP_FREQUENCY_HZ
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.testing import tone_code
-from voiceblocks.testing.answering import Answer
+from voiceblocks.testing.answering import Answer, EarlyMedia, RingForever
 from voiceblocks.testing.conversation import be_silent, listen, speak, until_heard
 from voiceblocks.testing.hearing import burst, find_burst, heard_at_s, spoken_at_s
 from voiceblocks.testing.phone import Phone, PhoneCall
@@ -221,6 +221,50 @@ async def test_hold_and_transfer_are_in_it(app: Application, phone: Phone) -> No
     heard_s = heard_at_s(call.media, burst(falling=True))
     assert heard_s is not None
     assert (heard - said) / 8 == pytest.approx((heard_s - said_s) * 1000, abs=TIME_TRUE_MS)
+
+
+async def test_what_was_announced_before_the_answer_is_in_no_monitor(app: Application) -> None:
+    """A dialled call begins with its answer: its early media are in neither side."""
+    announcement = EarlyMedia(plays=tone_code.encode_seconds(100, 2))
+    async with Carrier(app) as carrier:
+        number = carrier.number(Answer(early_media=announcement))
+        session = (await app.dial(number))["session"]
+        call = await carrier.call_to(number)
+        await call.answered()
+        await app.told(ivr_block="dial", call_state="ongoing")
+        await app.monitor(session, tag="whole")
+        await app.told(ivr_block="monitor", call_state="ongoing")
+        await call.media.say(tone_code.encode_seconds(3, 2))
+        call.hang_up()
+        await app.told(call_state="ended", ivr_block="monitor")
+        sides = await finished(app)
+    said = [one.second_index for one in tone_code.decode_seconds(sides.caller)]
+    assert said
+    assert set(said) <= {3, 4}
+    assert is_silent(sides.heard)
+
+
+async def test_announcements_that_the_caller_does_not_hear_are_in_no_monitor(
+    app: Application, phone: Phone
+) -> None:
+    """Of two numbers that ring the one's early media are played to nobody: right is ring tone."""
+    announcement = EarlyMedia(plays=tone_code.encode_seconds(100, 2))
+    async with Carrier(app) as carrier:
+        number = carrier.number(Answer(early_media=announcement))
+        call, session = await monitored(app, phone)
+        began = time.monotonic()
+        await app.transfer(session, f"{number},{carrier.number(RingForever())}")
+        far = await carrier.call_to(number)
+        await far.answered()
+        answered_ms = ms_since(began)
+        await far.media.say(tone_code.encode_seconds(3, 2))
+        call.hang_up()
+        await app.told(call_state="ended", ivr_block="transfer")
+        sides = await finished(app)
+    assert rms_dbfs(between(sides.heard, 0, answered_ms)) > AUDIBLE_DBFS
+    assert {one.second_index for one in tone_code.decode_seconds(sides.heard)} <= {3, 4}
+    assert tone_code.decode_seconds(between(sides.heard, answered_ms, answered_ms + 3000))
+    assert is_silent(sides.caller)
 
 
 async def test_who_is_told_and_when(app: Application, phone: Phone) -> None:

@@ -20,6 +20,8 @@ import numpy as np
 from tests.interop import audio
 from tests.interop.peers import START_LIMIT_S, free_port, need, until
 
+NUMBER = "+6591234567"
+
 COMMAND_LIMIT_S = 5.0
 
 _MODULE_FOLDERS = ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules")
@@ -65,6 +67,8 @@ class Baresip:
     codecs: str = "PCMU"
     events: list[dict[str, Any]] = field(default_factory=list)
     "All that it told over its control connection, with the loop's time as `at`."
+    address: str = ""
+    "Where it takes calls for `NUMBER`, once it runs."
 
     async def __aenter__(self) -> Self:
         """Start it and connect to it."""
@@ -72,8 +76,10 @@ class Baresip:
         modules = _modules()
         control_port = free_port(socket.SOCK_STREAM)
         rtp_first = free_port() & ~1
+        sip_port = _two_free_ports()
+        self.address = f"127.0.0.1:{sip_port}"
         config = _CONFIG.format(
-            sip_port=_two_free_ports(),
+            sip_port=sip_port,
             control_port=control_port,
             rtp_first=rtp_first,
             rtp_last=rtp_first + 20,
@@ -82,7 +88,7 @@ class Baresip:
             folder=self.folder,
         )
         (self.folder / "config").write_text(config)
-        account = f"<sip:+6591234567@127.0.0.1>;regint=0;audio_codecs={self.codecs}\n"
+        account = f"<sip:{NUMBER}@127.0.0.1>;regint=0;audio_codecs={self.codecs}\n"
         (self.folder / "accounts").write_text(account)
         (self.folder / "contacts").write_text("")
         with (self.folder / "baresip.log").open("wb") as log:

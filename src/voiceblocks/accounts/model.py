@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from voiceblocks.ids import AccountId, AppId
-from voiceblocks.money import Thousandths
+from voiceblocks.money import NOTHING, Thousandths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,15 +17,31 @@ class Account:
     currency: str
     "One of `money.CURRENCIES`; never changes."
     credit: Thousandths
-    "May become negative while calls are running."
+    "Points and bonus together, as the ledger's books say; without what live calls hold."
+    bonus: Thousandths = NOTHING
+    "The part of `credit` that was given, not paid; it is used up first."
+    overdraft: Thousandths = NOTHING
+    "How far below zero calls may bring the credit; 0 or more."
+    is_trial: bool = False
+    "Until its first payment: it talks with its registered number only."
     max_calls: int | None = None
     "`None`: what the settings say."
+    max_numbers: int | None = None
+    "Numbers that it may subscribe; `None`: what the settings say."
     registered_number: str | None = None
     "The customer's own phone, E.164: shown to whom it calls unless the application says more."
+    email: str | None = None
+    "Told to its applications; checked by the operator."
+    country: str | None = None
+    "ISO 3166-1, such as `SG`; `None`: that of its registered number, else of its currency."
     dials_per_minute: int | None = None
     "Numbers that it may call in a minute; `None`: what the settings say."
     spend_per_day: Thousandths | None = None
     "What all its calls of a day may cost; `None`: as much as it has."
+    rate_limit_ivr: int | None = None
+    "Blocks and calls per minute, application and API; `None`: what the settings say."
+    rate_limit_query: int | None = None
+    "The same of everything else that is asked."
     recordings_quota_bytes: int | None = None
     "What its stored recordings may take up; `None`: what the settings say."
     created_us: int
@@ -38,6 +54,8 @@ class Application:
     id: AppId
     account_id: AccountId
     name: str
+    silences_keys: bool = False
+    "Whether keys that are heard in its recordings become silence."
     keep_recordings_days: int | None = None
     "Days that a recording is kept, 0 for ever; `None`: what the settings say."
     revoked_us: int | None = None
@@ -54,6 +72,12 @@ class Number:
     app_id: AppId
     notify_url: str | None = None
     "Where the `answer` notification goes; without one the number is unreachable."
+    expires_us: int | None = None
+    "First microsecond at which it is nobody's any more; `None`: never."
+    auto_extend: bool = False
+    "Whether it is paid for again when it expires."
+    months: int | None = None
+    "For how long it was subscribed, and is extended; `None` for the operator's own."
     created_us: int
 
 

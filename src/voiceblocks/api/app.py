@@ -18,6 +18,7 @@ from voiceblocks.api.endpoint import ApiFunction, OpenEndpoint
 from voiceblocks.api.handlers import ApiHandlers
 from voiceblocks.api.ivr import block_functions, start_functions
 from voiceblocks.api.metrics import ApiMetrics
+from voiceblocks.api.recording_changes import recording_functions
 from voiceblocks.api.recordings import RecordingDownloads
 from voiceblocks.api.reference import openapi_document, reference_page
 from voiceblocks.api.voice import call_functions, moderation_functions, query_functions
@@ -116,6 +117,7 @@ def _functions(handlers: ApiHandlers) -> dict[str, ApiFunction]:
         **call_functions(handlers.calls),
         **moderation_functions(handlers.moderation),
         **query_functions(handlers.queries),
+        **recording_functions(handlers.changes),
     }
 
 

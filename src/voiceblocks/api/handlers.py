@@ -10,11 +10,14 @@ from voiceblocks.accounts.model import Application
 from voiceblocks.blocks.call import CallCommand
 from voiceblocks.blocks.command import Command
 from voiceblocks.blocks.conference import ConferenceCommand
+from voiceblocks.blocks.delete_recording import DeleteRecordingCommand
 from voiceblocks.blocks.dial import DialCommand
 from voiceblocks.blocks.get_history import GetHistoryCommand
 from voiceblocks.blocks.get_rate import GetRateCommand
 from voiceblocks.blocks.moderate import ModerateCommand
 from voiceblocks.blocks.query_status import QueryStatusCommand
+from voiceblocks.blocks.renew_link import RenewLinkCommand
+from voiceblocks.blocks.revoke_links import RevokeLinksCommand
 from voiceblocks.blocks.voice_hangup import VoiceHangupCommand
 
 
@@ -95,6 +98,22 @@ class CallQueries(Protocol):
         ...
 
 
+class RecordingChanges(Protocol):
+    """Acts on an application's recordings; fulfilled by `workflows.change_recording`."""
+
+    async def link(self, app: Application, command: RenewLinkCommand) -> Mapping[str, Any]:
+        """Make a new link; returns `record_url`."""
+        ...
+
+    async def revoke(self, app: Application, command: RevokeLinksCommand) -> Mapping[str, Any]:
+        """Make all links worthless that were handed out; answers nothing beside `status`."""
+        ...
+
+    async def delete(self, app: Application, command: DeleteRecordingCommand) -> Mapping[str, Any]:
+        """Delete a recording for good; answers nothing beside `status`."""
+        ...
+
+
 class RateLimiter(Protocol):
     """Counts requests for each application and API."""
 
@@ -114,6 +133,11 @@ class RateLimiter(Protocol):
 
 class RecordingFile(Protocol):
     """A recording that may be read by who asked."""
+
+    @property
+    def name(self) -> str:
+        """As it is stored: its ending says what it is."""
+        ...
 
     @property
     def size_bytes(self) -> int:
@@ -181,6 +205,7 @@ class ApiHandlers:
     calls: CallPlacer
     moderation: CallModeration
     queries: CallQueries
+    changes: RecordingChanges
     rate_limiter: RateLimiter
     recordings: RecordingSource
     readiness: Readiness

@@ -17,6 +17,9 @@ QUERY_APIS: Final = frozenset(
         "voice/query_status",
         "voice/get_history",
         "voice/get_rate",
+        "recording/link",
+        "recording/revoke",
+        "recording/delete",
     }
 )
 "What the original limits to 60 a minute: not calls and their blocks, but what is asked about them."

@@ -1,11 +1,11 @@
-"""What a call costs: a rate per started minute, found by the longest prefix."""
+"""What a call costs: a price by the longest prefix of its number."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from voiceblocks.billing.model import Tariff
+from voiceblocks.billing.model import Price, Tariff
 from voiceblocks.money import CURRENCIES, Thousandths
 
 _INBOUND_SGD, _OUTBOUND_SGD = 20, 40
@@ -16,11 +16,6 @@ DEFAULT_RATES: Mapping[tuple[str, str], Thousandths] = MappingProxyType(
     {("inbound", currency): Thousandths(_INBOUND_SGD) for currency in CURRENCIES}
     | {("outbound", currency): Thousandths(_OUTBOUND_SGD) for currency in CURRENCIES}
 )
-
-
-def debit_for(rate: Thousandths, minutes: int) -> Thousandths:
-    """Return what `minutes` (started ones) cost at `rate` per minute."""
-    return Thousandths(rate * minutes)
 
 
 def charge_id(session_id: str, number: int) -> str:
@@ -42,11 +37,11 @@ def longest_prefix(
     return max(fitting, key=lambda tariff: len(tariff.prefix), default=None)
 
 
-def rate_from(tariff: Tariff | None, direction: str, currency: str) -> Thousandths:
+def price_from(tariff: Tariff | None, direction: str, currency: str) -> Price:
     """
-    Return the rate of `tariff`, or the default where there is none.
+    Return the price by `tariff`, or the default where there is none.
 
     Raises:
         KeyError: If direction or currency is none of ours.
     """
-    return DEFAULT_RATES[direction, currency] if tariff is None else tariff.rate
+    return Price(DEFAULT_RATES[direction, currency]) if tariff is None else tariff.price

@@ -28,6 +28,7 @@ _LIST_MAX = 1000
 _PRIVATE_WORDS = frozenset({PRIVATE, "p"})
 
 OUTGOING_STATUSES = (
+    "error_not_allowed_for_trial",
     "error_call_service_not_available",
     "error_insufficient_credit",
     "error_concurrent_call_limit_reached",

@@ -12,6 +12,7 @@ from typing import Final, Generic, TypeVar
 from voiceblocks.blocks.call import CallCommand
 from voiceblocks.blocks.command import BlockKind, BlockRequest, Command, Request
 from voiceblocks.blocks.conference import ConferenceCommand
+from voiceblocks.blocks.delete_recording import DeleteRecordingCommand
 from voiceblocks.blocks.dial import DialCommand
 from voiceblocks.blocks.gather import GatherCommand
 from voiceblocks.blocks.get_history import GetHistoryCommand
@@ -23,6 +24,8 @@ from voiceblocks.blocks.monitor import MonitorCommand
 from voiceblocks.blocks.play import PlayCommand
 from voiceblocks.blocks.query_status import QueryStatusCommand
 from voiceblocks.blocks.record import RecordCommand
+from voiceblocks.blocks.renew_link import RenewLinkCommand
+from voiceblocks.blocks.revoke_links import RevokeLinksCommand
 from voiceblocks.blocks.transfer import TransferCommand
 from voiceblocks.blocks.unhold import UnholdCommand
 from voiceblocks.blocks.voice_hangup import VoiceHangupCommand
@@ -67,6 +70,9 @@ REQUESTS: Final = MappingProxyType[str, type[Request]](
         "voice/query_status": QueryStatusCommand,
         "voice/get_history": GetHistoryCommand,
         "voice/get_rate": GetRateCommand,
+        "recording/link": RenewLinkCommand,
+        "recording/revoke": RevokeLinksCommand,
+        "recording/delete": DeleteRecordingCommand,
     }
 )
 "What is no block of a call that the application leads."

@@ -11,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
+
 
 class EndReason(StrEnum):
     """Why a block ended."""
@@ -19,6 +21,8 @@ class EndReason(StrEnum):
     "It did all it was asked for."
     FINISH_KEY = "finish_key"
     MAX_DURATION = "max_duration"
+    MAX_SILENCE = "max_silence"
+    "The caller said nothing for so long."
     TIMEOUT = "timeout"
     "The caller typed nothing more."
     HANGUP = "hangup"
@@ -26,6 +30,8 @@ class EndReason(StrEnum):
     FORCED = "forced"
     "The application asked for a forced hang-up."
     SERVER_RESTART = "server_restart"
+    CREDIT_USED_UP = "credit_used_up"
+    "The account's credit did not pay for more of the call."
 
 
 class Disposition(StrEnum):
@@ -58,6 +64,7 @@ class Refusal(StrEnum):
     ACCOUNT_BUSY = "account_busy"
     NODE_FULL = "node_full"
     NO_CREDIT = "no_credit"
+    NOT_FOR_TRIAL = "not_for_trial"
     HUNG_UP = "hung_up"
 
 
@@ -88,6 +95,9 @@ class RecordedAudio:
     packets_received: int
     packets_late: int
     packets_lost: int
+    shape: RecordingShape = PLAIN
+    finish_key: str | None = None
+    "What ended it, if a key did: it may be heard at the end."
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +107,7 @@ class RecordingStarted:
     session_id: str
     name: str
     spool_path: Path
+    shape: RecordingShape = PLAIN
 
 
 @dataclass(frozen=True, slots=True)

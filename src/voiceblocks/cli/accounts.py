@@ -9,8 +9,8 @@ import typer
 from voiceblocks.accounts.model import Account
 from voiceblocks.cli.output import Json, fail, tell, tell_rows
 from voiceblocks.cli.store import open_store
-from voiceblocks.database import accounts, allowed_prefixes
-from voiceblocks.money import format_amount
+from voiceblocks.database import accounts, allowed_prefixes, sessions
+from voiceblocks.money import Thousandths, format_amount
 from voiceblocks.system_clock import SystemClock
 from voiceblocks.workflows import change_account, manage_accounts
 
@@ -29,13 +29,21 @@ def create_account(
     name: str,
     currency: Annotated[str, typer.Option(help="ISO code, such as SGD.")] = "SGD",
     credit: Annotated[str, typer.Option(help="Amount, such as 100.00.")] = "100.00",
+    trial: Annotated[
+        bool, typer.Option("--trial", help="It calls its registered number only, until it pays.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make an account."""
     with open_store(as_json) as store:
         made = store.run(
             lambda c: manage_accounts.create_account(
-                c, name=name, currency=currency, credit=credit, now_us=SystemClock().utc_us()
+                c,
+                name=name,
+                currency=currency,
+                credit=credit,
+                now_us=SystemClock().utc_us(),
+                is_trial=trial,
             )
         )
     facts = {"account_id": made.id, "currency": made.currency, "credit": format_amount(made.credit)}
@@ -59,15 +67,16 @@ def list_accounts(as_json: Json = False) -> None:
 def show_account(account_id: AccountId, as_json: Json = False) -> None:
     """Show an account with its limits."""
     with open_store(as_json) as store:
-        found, allowed = store.run(
+        found, allowed, held = store.run(
             lambda c: (
                 accounts.find_account(c, account_id),
                 allowed_prefixes.list_of_account(c, account_id),
+                sessions.sum_held(c, account_id),
             )
         )
         if found is None:
             fail(as_json, f"There is no account {account_id}: see `voiceblocks account list`")
-    _tell_account(as_json, found, allowed)
+    _tell_account(as_json, found, allowed, held)
 
 
 @account.command("allow")
@@ -105,8 +114,35 @@ def set_account(
     max_calls: Annotated[
         str | None, typer.Option(help="Simultaneous calls; none: as the settings say.")
     ] = None,
+    recordings_quota_mb: Annotated[
+        str | None,
+        typer.Option(help="What its recordings may take up, MB; none: as the settings say."),
+    ] = None,
+    max_numbers: Annotated[
+        str | None, typer.Option(help="Numbers it may subscribe; none: as the settings say.")
+    ] = None,
+    rate_limit_ivr: Annotated[
+        str | None,
+        typer.Option(help="Blocks and calls per minute, application and API; or none."),
+    ] = None,
+    rate_limit_query: Annotated[
+        str | None, typer.Option(help="Queries per minute, application and API; or none.")
+    ] = None,
+    overdraft: Annotated[
+        str | None, typer.Option(help="How far below zero calls may bring its credit; or none.")
+    ] = None,
+    email: Annotated[str | None, typer.Option(help="Address that you checked; or none.")] = None,
+    country: Annotated[
+        str | None, typer.Option(help="Two letters, such as SG; none: its number's.")
+    ] = None,
+    trial: Annotated[
+        bool | None, typer.Option(help="Whether it only tries; a payment ends that, too.")
+    ] = None,
     credit_add: Annotated[
         str | None, typer.Option(help="Amount such as 50.00, negative to take some away.")
+    ] = None,
+    bonus_add: Annotated[
+        str | None, typer.Option(help="Amount that is given, and used up before what was paid.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -116,16 +152,28 @@ def set_account(
         dials_per_minute=dials_per_minute,
         spend_per_day=spend_per_day,
         max_calls=max_calls,
+        recordings_quota_mb=recordings_quota_mb,
+        max_numbers=max_numbers,
+        rate_limit_ivr=rate_limit_ivr,
+        rate_limit_query=rate_limit_query,
+        overdraft=overdraft,
+        email=email,
+        country=country,
+        trial=trial,
         credit_add=credit_add,
+        bonus_add=bonus_add,
     )
     with open_store(as_json) as store:
-        changed, allowed = store.run(
+        changed, allowed, held = store.run(
             lambda c: (
-                change_account.change_account(c, account_id=account_id, changes=changes),
+                change_account.change_account(
+                    c, account_id=account_id, changes=changes, now_us=SystemClock().utc_us()
+                ),
                 allowed_prefixes.list_of_account(c, account_id),
+                sessions.sum_held(c, account_id),
             )
         )
-    _tell_account(as_json, changed, allowed)
+    _tell_account(as_json, changed, allowed, held)
 
 
 def _row(found: Account, allowed: tuple[str, ...]) -> dict[str, Any]:
@@ -138,24 +186,45 @@ def _row(found: Account, allowed: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _tell_account(as_json: bool, found: Account, allowed: tuple[str, ...]) -> None:
+def _tell_account(
+    as_json: bool, found: Account, allowed: tuple[str, ...], held: Thousandths
+) -> None:
     spend = found.spend_per_day
+    quota_bytes = found.recordings_quota_bytes
     facts = {
         **_row(found, allowed),
+        "points": format_amount(Thousandths(found.credit - found.bonus)),
+        "bonus": format_amount(found.bonus),
+        "held": format_amount(held),
+        "overdraft": format_amount(found.overdraft),
+        "status": "trial" if found.is_trial else "active",
         "registered_number": found.registered_number,
+        "email": found.email,
+        "country": found.country,
         "max_calls": found.max_calls,
+        "max_numbers": found.max_numbers,
+        "rate_limit_ivr": found.rate_limit_ivr,
+        "rate_limit_query": found.rate_limit_query,
         "dials_per_minute": found.dials_per_minute,
         "spend_per_day": None if spend is None else format_amount(spend),
+        "recordings_quota_mb": None if quota_bytes is None else quota_bytes // 1_000_000,
     }
     words = {
         "may_call": " ".join(allowed) or "nobody: see `voiceblocks account allow`",
         "registered_number": found.registered_number or "none",
-        "max_calls": _or_default(found.max_calls, "as the settings say"),
-        "dials_per_minute": _or_default(found.dials_per_minute, "as the settings say"),
+        "email": found.email or "none",
+        "country": found.country or "as its number or currency",
+        **{name: _or_default(facts[name], "as the settings say") for name in _LIMITS},
         "spend_per_day": _or_default(facts["spend_per_day"], "no limit but the credit"),
     }
-    lines = (f"{name:18}{value}" for name, value in (facts | words).items())
+    lines = (f"{name:20}{value}" for name, value in (facts | words).items())
     tell(as_json, facts, "\n".join(lines))
+
+
+_LIMITS = (
+    *("max_calls", "max_numbers", "rate_limit_ivr", "rate_limit_query", "dials_per_minute"),
+    "recordings_quota_mb",
+)
 
 
 def _or_default(value: Any, default: str) -> Any:
@@ -183,6 +252,27 @@ def create_application(account_id: str, name: str, as_json: Json = False) -> Non
         {"app_id": made.id, "access_token": token},
         f"app_id        {made.id}\naccess_token  {token}   (shown once: keep it)",
     )
+
+
+@application.command("set")
+def set_application(
+    app_id: Annotated[str, typer.Argument(metavar="APP_ID")],
+    keep_recordings_days: Annotated[
+        str, typer.Option(help="Days that a recording is kept, 0 for ever; none: as the settings.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Change how long an application's recordings are kept; what is older goes soon."""
+    with open_store(as_json) as store:
+        changed = store.run(
+            lambda c: change_account.change_application(
+                c, app_id=app_id, keep_recordings_days=keep_recordings_days
+            )
+        )
+    days = changed.keep_recordings_days
+    facts = {"app_id": changed.id, "keep_recordings_days": days}
+    kept = {None: "as long as the settings say", 0: "for ever"}.get(days, f"for {days} days")
+    tell(as_json, facts, f"Recordings of {changed.id} are kept {kept}")
 
 
 @application.command("list")

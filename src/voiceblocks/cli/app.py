@@ -8,9 +8,12 @@ from voiceblocks.cli import (
     accounts,
     cache,
     calls,
+    ledger,
+    maintenance,
     notifications,
     phone,
     recordings,
+    tariffs,
     trunks,
     users,
 )
@@ -30,6 +33,8 @@ app.add_typer(recordings.app, name="recordings")
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(cache.app, name="cache")
 app.add_typer(trunks.app, name="trunk")
+app.add_typer(tariffs.app, name="tariff")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(users.app, name="user")
 app.add_typer(phone.app, name="phone")
 
@@ -37,3 +42,12 @@ app.add_typer(phone.app, name="phone")
 @app.command("serve", context_settings={"ignore_unknown_options": True})
 def serve() -> None:
     """Run a node in the foreground (see `voiceblocks serve --help`)."""
+
+
+for command in (
+    maintenance.doctor,
+    maintenance.backup,
+    maintenance.restore,
+    maintenance.upgrade,
+):
+    app.command()(command)

@@ -20,7 +20,7 @@ from voiceblocks.accounts.model import (
 from voiceblocks.database import schema
 from voiceblocks.database.rows import insert_row, select_by_id, split, update_row
 from voiceblocks.errors import ContractViolation
-from voiceblocks.money import Thousandths
+from voiceblocks.money import NOTHING, Thousandths
 
 _accounts, _applications = schema.accounts, schema.applications
 _tokens, _numbers = schema.access_tokens, schema.numbers
@@ -28,12 +28,17 @@ _tokens, _numbers = schema.access_tokens, schema.numbers
 # Accounts
 
 _ACCOUNT = select_by_id(_accounts)
-_ACCOUNT_LOCKED = _ACCOUNT.with_for_update()
+# Rows that refer to an account (a charge) hold a key-share lock on it in PostgreSQL: with the
+# stronger FOR UPDATE, two who had inserted one and then lock the account would wait for each other.
+_ACCOUNT_LOCKED = _ACCOUNT.with_for_update(key_share=True)
 _ACCOUNTS = select(_accounts).order_by(_accounts.c.created_us, _accounts.c.id)
 _CHANGE_CREDIT = (
     _accounts.update()
     .where(_accounts.c.id == bindparam("account_id"))
-    .values(credit=_accounts.c.credit + bindparam("delta"))
+    .values(
+        credit=_accounts.c.credit + bindparam("delta"),
+        bonus=_accounts.c.bonus + bindparam("bonus_delta"),
+    )
     .returning(_accounts.c.credit)
 )
 
@@ -68,14 +73,28 @@ def list_accounts(connection: Connection) -> list[Account]:
     return [Account(**row) for row in connection.execute(_ACCOUNTS).mappings()]
 
 
-def change_credit(connection: Connection, account_id: str, delta: Thousandths) -> Thousandths:
+def change_credit(
+    connection: Connection,
+    account_id: str,
+    delta: Thousandths,
+    *,
+    bonus_delta: Thousandths = NOTHING,
+) -> Thousandths:
     """
     Add `delta` (negative for a charge) to the credit and return the new one.
+
+    For `workflows.keep_books` only, which enters the same in the ledger.
+
+    Args:
+        connection: Of the transaction that entered it.
+        account_id: Whose credit.
+        delta: Of points and bonus together.
+        bonus_delta: The part of it that is bonus.
 
     Raises:
         ContractViolation: If there is no such account.
     """
-    parameters = {"account_id": account_id, "delta": delta}
+    parameters = {"account_id": account_id, "delta": delta, "bonus_delta": bonus_delta}
     credit = connection.execute(_CHANGE_CREDIT, parameters).scalar()
     if credit is None:
         raise ContractViolation(f"there is no account {account_id}")
@@ -104,6 +123,16 @@ def find_application(connection: Connection, app_id: str) -> Application | None:
     """Return the application, also a revoked one; `None` where there is none."""
     row = connection.execute(_APPLICATION, {"id": app_id}).mappings().first()
     return None if row is None else Application(**row)
+
+
+def update_application(connection: Connection, app_id: str, **columns: Any) -> None:
+    """
+    Set columns of an application, named as the fields of `Application`.
+
+    Raises:
+        ContractViolation: If there is no such application.
+    """
+    update_row(connection, _applications, app_id, columns)
 
 
 def list_applications(connection: Connection, account_id: str | None = None) -> list[Application]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -43,6 +44,18 @@ def parse_url(url: str) -> URL:
         "DATABASE_URL must be sqlite:////absolute/path (a file) or postgresql://…, "
         f"not {parsed.drivername}."
     )
+
+
+def sqlite_path(url: str) -> Path | None:
+    """
+    Return the file of a SQLite URL, `None` for PostgreSQL.
+
+    Raises:
+        StartupError: As `parse_url`.
+    """
+    parsed = parse_url(url)
+    is_file = parsed.get_backend_name() == "sqlite"
+    return Path(parsed.database or "") if is_file else None
 
 
 def open_engine(url: URL, pool_size: int = 1, *, for_migration: bool = False) -> Engine:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -36,11 +38,20 @@ accounts = Table(
     Column("id", String(32), primary_key=True),
     Column("name", Text, nullable=False),
     Column("currency", String(3), nullable=False),
+    # The sum of the account's two books in the ledger, kept beside it: points and bonus.
     Column("credit", BigInteger, nullable=False),
+    Column("bonus", BigInteger, nullable=False),
+    Column("overdraft", BigInteger, nullable=False),
+    Column("is_trial", Boolean, nullable=False),
     Column("max_calls", Integer),
+    Column("max_numbers", Integer),
     Column("registered_number", String(20)),
+    Column("email", Text),
+    Column("country", String(2)),
     Column("dials_per_minute", Integer),
     Column("spend_per_day", BigInteger),
+    Column("rate_limit_ivr", Integer),
+    Column("rate_limit_query", Integer),
     Column("recordings_quota_bytes", BigInteger),
     Column("created_us", BigInteger, nullable=False),
 )
@@ -59,6 +70,8 @@ applications = Table(
     Column("id", String(16), primary_key=True),
     Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False),
     Column("name", Text, nullable=False),
+    # Whether keys become silence in its recordings.
+    Column("silences_keys", Boolean, nullable=False),
     Column("keep_recordings_days", Integer),
     Column("revoked_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
@@ -84,7 +97,35 @@ numbers = Table(
     Column("number", String(20), primary_key=True),
     Column("app_id", String(16), ForeignKey("applications.id"), nullable=False),
     Column("notify_url", Text),
+    # Of a subscribed one; the operator's own numbers do not expire.
+    Column("expires_us", BigInteger),
+    Column("auto_extend", Boolean, nullable=False),
+    Column("months", Integer),
     Column("created_us", BigInteger, nullable=False),
+    Index(None, "expires_us"),
+)
+
+# What can be subscribed; a number that is in `numbers` as well is somebody's now.
+number_stock = Table(
+    "number_stock",
+    metadata,
+    Column("number", String(20), primary_key=True),
+    Column("country", String(2), nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("state_name", Text, nullable=False),
+    # After a subscription it rests, so that nobody gets the calls of who had it before.
+    Column("free_from_us", BigInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Index(None, "country", "state", "number"),
+)
+
+number_rates = Table(
+    "number_rates",
+    metadata,
+    Column("country", String(2), primary_key=True),
+    Column("months", Integer, primary_key=True),
+    Column("currency", String(3), primary_key=True),
+    Column("rate", BigInteger, nullable=False),
 )
 
 tariffs = Table(
@@ -94,6 +135,7 @@ tariffs = Table(
     Column("prefix", String(20), primary_key=True),
     Column("currency", String(3), primary_key=True),
     Column("rate", BigInteger, nullable=False),
+    Column("block_s", Integer, nullable=False),
 )
 
 # One row a call: what the customer pays for, and what its application drives.
@@ -121,6 +163,12 @@ sessions = Table(
     Column("notification_count", Integer, nullable=False),
     Column("currency", String(3), nullable=False),
     Column("rate", BigInteger, nullable=False),
+    Column("block_s", Integer, nullable=False),
+    # What is kept back for the call while it lives, and until when that pays for it.
+    Column("held", BigInteger, nullable=False),
+    Column("paid_until_us", BigInteger),
+    Column("metered_us", BigInteger),
+    Column("credit_ended_us", BigInteger),
     Column("debit", BigInteger),
     Column("duration_min", Integer),
     Column("disposition", String(12)),
@@ -152,6 +200,7 @@ legs = Table(
     # Without a foreign key: what was dialled outlives the trunk that carried it.
     Column("trunk_id", String(32)),
     Column("rate", BigInteger, nullable=False),
+    Column("block_s", Integer, nullable=False),
     Column("debit", BigInteger),
     Column("disposition", String(12)),
     Column("dialog", Text),
@@ -198,6 +247,12 @@ recordings = Table(
     Column("packets_received", BigInteger),
     Column("packets_late", BigInteger),
     Column("packets_lost", BigInteger),
+    Column("absent_ms", BigInteger),
+    Column("silent_ms", BigInteger),
+    Column("level_dbfs", Float),
+    Column("is_one_way", Boolean),
+    Column("trims_silence", Boolean, nullable=False),
+    Column("silences_keys", Boolean, nullable=False),
     # The longest that it may become, for the room that it needs on disk.
     Column("limit_s", Integer),
     # Counts how often its links were revoked; each link carries the number of its time.
@@ -325,6 +380,26 @@ charges = Table(
     Column("currency", String(3), nullable=False),
     Column("created_us", BigInteger, nullable=False),
     # What an account spent in a day.
+    Index(None, "account_id", "created_us"),
+)
+
+# Double entry: a row moves an amount from one book to another, so the books balance by what a
+# row is. Triggers (in the migration) refuse to change or delete one.
+ledger_entries = Table(
+    "ledger_entries",
+    metadata,
+    # `TRANSACTION/N`: entering a transaction again changes nothing.
+    Column("id", String(96), primary_key=True),
+    Column("transaction_id", String(88), nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False),
+    Column("from_book", String(48), nullable=False),
+    Column("to_book", String(48), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    CheckConstraint("amount > 0", name="ck_ledger_entries_amount"),
     Index(None, "account_id", "created_us"),
 )
 

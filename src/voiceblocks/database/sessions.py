@@ -14,6 +14,7 @@ from sqlalchemy import Connection, RowMapping, Select, bindparam, func, select
 from voiceblocks.database import schema
 from voiceblocks.database.rows import insert_row, select_by_id, update_row
 from voiceblocks.errors import ContractViolation
+from voiceblocks.money import Thousandths
 from voiceblocks.sessions.model import BlockRun, Direction, Session, SessionKind
 from voiceblocks.sessions.state import LIVE_STATES, SessionState
 
@@ -29,6 +30,9 @@ _COUNT_LIVE = (
     select(func.count())
     .select_from(_sessions)
     .where(_sessions.c.account_id == bindparam("account_id"), _IS_LIVE)
+)
+_SUM_HELD = select(func.coalesce(func.sum(_sessions.c.held), 0)).where(
+    _sessions.c.account_id == bindparam("account_id"), _IS_LIVE
 )
 _LIVE = select(_sessions).where(_sessions.c.account_id == bindparam("account_id"), _IS_LIVE)
 _COUNT_DIALLED = (
@@ -87,6 +91,12 @@ def update(connection: Connection, session_id: str, **columns: Any) -> None:
 def count_live(connection: Connection, account_id: str) -> int:
     """Return how many calls of the account have not ended."""
     return int(connection.execute(_COUNT_LIVE, {"account_id": account_id}).scalar_one())
+
+
+def sum_held(connection: Connection, account_id: str) -> Thousandths:
+    """Return what all live calls of the account hold of its credit."""
+    # PostgreSQL adds up bigints to a numeric.
+    return Thousandths(int(connection.execute(_SUM_HELD, {"account_id": account_id}).scalar_one()))
 
 
 def list_live(connection: Connection, account_id: str) -> list[Session]:

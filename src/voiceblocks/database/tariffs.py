@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from voiceblocks.billing.model import Tariff
-from voiceblocks.billing.rating import rate_from
+from voiceblocks.billing.model import Price, Tariff
+from voiceblocks.billing.rating import price_from
 from voiceblocks.database import schema
 from voiceblocks.database.rows import insert_row
-from voiceblocks.money import Thousandths
 
 _table = schema.tariffs
 
@@ -28,17 +27,40 @@ _LONGEST_PREFIX = (
 )
 
 
+_KEY = ("direction", "prefix", "currency")
+_DELETE = _table.delete().where(*(_table.c[name] == bindparam("its_" + name) for name in _KEY))
+_DELETE_ALL = _table.delete()
+_ALL = select(_table).order_by(_table.c.direction, _table.c.currency, _table.c.prefix)
+
+
 def insert(connection: Connection, tariff: Tariff) -> None:
     """Insert a new tariff."""
     insert_row(connection, _table, tariff)
 
 
-def rate_for(connection: Connection, direction: str, number: str, currency: str) -> Thousandths:
-    """Return the rate of the tariff with the longest fitting prefix, else the default."""
+def delete_all(connection: Connection) -> None:
+    """Delete every tariff; calls that are running keep their price."""
+    connection.execute(_DELETE_ALL)
+
+
+def replace(connection: Connection, tariff: Tariff) -> None:
+    """Insert a tariff in place of one with the same direction, prefix and currency."""
+    key = {"its_" + name: getattr(tariff, name) for name in _KEY}
+    connection.execute(_DELETE, key)
+    insert(connection, tariff)
+
+
+def list_tariffs(connection: Connection) -> list[Tariff]:
+    """Return all tariffs, by direction, currency and prefix."""
+    return [Tariff(**row) for row in connection.execute(_ALL).mappings()]
+
+
+def price_for(connection: Connection, direction: str, number: str, currency: str) -> Price:
+    """Return the price by the tariff with the longest fitting prefix, else the default."""
     parameters = {
         "direction": str(direction),
         "currency": currency,
         "prefixes": [number[:length] for length in range(len(number) + 1)],
     }
     row = connection.execute(_LONGEST_PREFIX, parameters).mappings().first()
-    return rate_from(None if row is None else Tariff(**row), str(direction), currency)
+    return price_from(None if row is None else Tariff(**row), str(direction), currency)

@@ -238,6 +238,14 @@ class CallEngine:
         call.force_hangup(run_id)
         return True
 
+    def end_call(self, session_id: str, reason: EndReason) -> bool:
+        """End a call for a reason that is not the application's; `False` if it is gone."""
+        call = self._by_session.get(session_id)
+        if call is None:
+            return False
+        call.end(reason)
+        return True
+
     def application_told(self, session_id: str) -> None:
         """A notification leaves for the first time: the next block is due in the idle time."""
         call = self._by_session.get(session_id)

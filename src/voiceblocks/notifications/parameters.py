@@ -56,6 +56,8 @@ class EndedCall:
     debit: Thousandths
     charge_id: str | None = None
     "Set where two notifications tell of one charge (decision 1)."
+    is_credit_used_up: bool = False
+    "Whether it had to end since the account's credit was used up."
 
 
 def encode(pairs: Sequence[tuple[str, str]]) -> str:
@@ -159,6 +161,8 @@ def _ended_parameters(ended: EndedCall) -> Pairs:
     ]
     if ended.charge_id is not None:
         pairs.append(("charge_id", ended.charge_id))
+    if ended.is_credit_used_up:
+        pairs.append(("call_end", "credit_used_up"))
     return pairs
 
 

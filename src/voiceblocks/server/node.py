@@ -18,10 +18,8 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from voiceblocks.accounts.secret_key import load_keys, load_or_create
 from voiceblocks.accounts.tokens import SecretKey
-from voiceblocks.adapters import audio_download
 from voiceblocks.adapters.audio_download import AudioDownloader
 from voiceblocks.adapters.fallback_speech import SpeechMetrics
-from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
 from voiceblocks.adapters.recording_copies import open_recording_copies
 from voiceblocks.adapters.render.pool import RenderPool
@@ -33,6 +31,7 @@ from voiceblocks.api.http_server import HttpServer
 from voiceblocks.api.metrics import ApiMetrics
 from voiceblocks.api.rate_limits import InMemoryRateLimiter
 from voiceblocks.api.recordings import answer_file
+from voiceblocks.calls.events import EndReason
 from voiceblocks.console.app import create_console
 from voiceblocks.console.handlers import ConsoleHandlers
 from voiceblocks.database.migrate import upgrade
@@ -47,11 +46,14 @@ from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.errors import VoiceblocksError
 from voiceblocks.log import get_logger
 from voiceblocks.notifications.retry import RetrySchedule
+from voiceblocks.recordings.interfaces import RecordingStore
 from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.cache_limits import download_cache_limits, prompt_cache_limits
-from voiceblocks.server.folders import lock_folder, make_folders
+from voiceblocks.server.cached_audio import audio_purges
+from voiceblocks.server.folders import free_bytes, lock_folder, make_folders
 from voiceblocks.server.health import health_of
+from voiceblocks.server.outgoing_http import guarded_http
 from voiceblocks.server.speech import speech_setup
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
@@ -59,7 +61,10 @@ from voiceblocks.system_clock import SystemClock
 from voiceblocks.trunks.model import Trunk, TrunkRoute
 from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
+from voiceblocks.workflows.act_for_people import ActForPeople
+from voiceblocks.workflows.admit_recording import MB, RecordingRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
+from voiceblocks.workflows.change_recording import ChangeRecording
 from voiceblocks.workflows.delete_recording import EraseRecording
 from voiceblocks.workflows.deliver_notifications import DeliveryLimits, NotificationDelivery
 from voiceblocks.workflows.expire_recordings import ExpireRecordings
@@ -69,13 +74,16 @@ from voiceblocks.workflows.finish_recording import FinishRecording
 from voiceblocks.workflows.forget_attempts import ForgetAttempts
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.keep_trunks import KeepTrunks
+from voiceblocks.workflows.meter_calls import MeterCalls
 from voiceblocks.workflows.moderate_call import ModerateCall
+from voiceblocks.workflows.own_recordings import OwnRecordings
 from voiceblocks.workflows.place_call import PlaceCall
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
 from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.query_calls import QueryCalls
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
-from voiceblocks.workflows.serve_recording import ServeRecording, link_signer
+from voiceblocks.workflows.request_parts import RequestParts
+from voiceblocks.workflows.serve_recording import LinkSigner, ServeRecording
 from voiceblocks.workflows.settle_stores import SettleStores
 from voiceblocks.workflows.show_to_people import ShowToPeople
 from voiceblocks.workflows.sign_in import SignIn
@@ -113,6 +121,8 @@ class Node:
         """Put everything together; returns when calls and requests are taken."""
         settings = self._settings
         check_addresses(settings)
+        self._http = guarded_http(settings)
+        speech = speech_setup(settings, self._http)
         folders = make_folders(settings)
         self._lock = await asyncio.to_thread(lock_folder, folders.root)
         key = load_or_create(settings.effective_secret_key_file)
@@ -122,12 +132,11 @@ class Node:
         salvaged: dict[str, int] = {}
         for rings in (*folders.earlier_rings, folders.rings):
             salvaged |= await asyncio.to_thread(salvage, rings, folders.spools)
-        self._http = GuardedHttp(settings.effective_private_targets)
         self._render = RenderPool(
             folders.prompts,
             folders.work,
             cache_limits=prompt_cache_limits(settings),
-            speech=speech_setup(settings, self._http),
+            speech=speech,
         )
         self._plane = MediaPlane(
             workers=settings.effective_media_workers,
@@ -139,6 +148,7 @@ class Node:
         )
         await asyncio.gather(self._render.start(), self._plane.start())
         store = open_recording_copies(settings.effective_recordings_url, folders.recordings)
+        self._recording_folders = (folders.spools, folders.work, store.folder)
         self._delivery = NotificationDelivery(
             self._database,
             WebhookClient(self._http),
@@ -148,7 +158,7 @@ class Node:
             limits=DeliveryLimits(in_flight_per_host=settings.notify_requests_per_host),
             schedule=RetrySchedule(settings.notify_retry_pauses_s, settings.notify_retry_jitter),
         )
-        sign_link = link_signer(key, self._public_url, settings.link_ttl_s, self._clock)
+        sign_link = LinkSigner(key, self._public_url, settings.link_ttl_s, self._clock)
         finish_recording = FinishRecording(
             encoder=self._render,
             store=store,
@@ -162,10 +172,7 @@ class Node:
             erase=EraseRecording(
                 store=store,
                 spool_path=finish_recording.spool_path,
-                purges=(
-                    self._render.purge_audio_file,
-                    functools.partial(audio_download.purge, folders.downloads),
-                ),
+                purges=audio_purges(self._render, folders.downloads),
             ),
             clock=self._clock,
         )
@@ -178,18 +185,26 @@ class Node:
             finish_recording=finish_recording,
             outbox=self._delivery,
         )
+        self._meter = MeterCalls(
+            database=self._database,
+            end_call=lambda session_id: self._engine.end_call(session_id, EndReason.CREDIT_USED_UP),
+            clock=self._clock,
+        )
         open_route = functools.partial(route_of, key=key)
         self._engine = self._make_engine(finish_recording, finish_monitor, open_route)
         self._registrations = Registrations(
             self._engine.endpoint, self._addresses, open_route, self._clock, settings.node
         )
         self._engine.on_registration = self._registrations.on_event
-        requests = self._make_request_preparer(folders.downloads)
+        keys = load_keys(settings.effective_secret_key_file)
+        parts = self._make_request_parts(
+            key, self._make_request_preparer(store, keys, folders.downloads)
+        )
         serve_recording = functools.partial(
             ServeRecording,
             database=self._database,
             store=store,
-            keys=load_keys(settings.effective_secret_key_file),
+            keys=keys,
             clock=self._clock,
         )
         console = ConsoleHandlers(
@@ -205,13 +220,26 @@ class Node:
             sign_link=sign_link,
             # Its pages may play only what comes from here.
             recordings=serve_recording(redirect_s=0),
+            act=ActForPeople(
+                self._database,
+                self._clock,
+                sign_link=sign_link.with_base,
+                wake_delivery=self._delivery.wake,
+            ),
             answer_file=answer_file,
         )
         self._make_http(
             ApiHandlers(
-                blocks=self._make_submit_block(key, requests),
-                calls=self._make_place_call(key, requests),
+                blocks=SubmitBlock(parts),
+                calls=PlaceCall(parts),
                 queries=QueryCalls(self._database, self._clock),
+                changes=ChangeRecording(
+                    database=self._database,
+                    key=key,
+                    public_url=self._public_url,
+                    ttl_s=settings.link_ttl_s,
+                    clock=self._clock,
+                ),
                 moderation=ModerateCall(self._database, self._engine),
                 rate_limiter=InMemoryRateLimiter(
                     settings.rate_limit_ivr, settings.rate_limit_query
@@ -287,6 +315,7 @@ class Node:
         self._draining = True
         await self._registrations.stop()
         await self._engine.stop()
+        await self._meter.stop()
         # What it had not finished is left for the next start.
         for task in self._in_background:
             task.cancel()
@@ -334,6 +363,7 @@ class Node:
                 encoder=self._render,
                 finish_recording=finish_recording,
                 finish_monitor=finish_monitor,
+                meter=self._meter,
                 outbox=self._delivery,
             ),
             clock=self._clock,
@@ -342,40 +372,48 @@ class Node:
             open_route=open_route,
         )
 
-    def _make_request_preparer(self, downloads: Path) -> RequestPreparer:
-        return RequestPreparer(
-            PromptPreparer(
-                self._render,
-                AudioDownloader(
-                    self._http,
-                    downloads,
-                    cache_max_bytes=download_cache_limits(self._settings).max_bytes,
-                ),
+    def _make_request_preparer(
+        self, store: RecordingStore, keys: tuple[SecretKey, ...], downloads: Path
+    ) -> RequestPreparer:
+        audio = OwnRecordings(
+            AudioDownloader(
+                self._http,
+                downloads,
+                self._clock,
+                limits=download_cache_limits(self._settings),
             ),
+            database=self._database,
+            store=store,
+            keys=keys,
+            public_url=self._public_url,
+            purges=audio_purges(self._render, downloads),
+            clock=self._clock,
+        )
+        return RequestPreparer(
+            PromptPreparer(self._render, audio),
             self._render,
             NotifyUrlCheck(self._http, self._clock),
         )
 
-    def _make_submit_block(self, key: SecretKey, requests: RequestPreparer) -> SubmitBlock:
-        return SubmitBlock(
+    def _make_request_parts(self, key: SecretKey, requests: RequestPreparer) -> RequestParts:
+        return RequestParts(
             database=self._database,
             key=key,
             requests=requests,
             calls=self._engine,
             outbox=self._delivery,
             rules=self._outgoing_rules(),
+            recording_rules=self._recording_rules(),
             clock=self._clock,
         )
 
-    def _make_place_call(self, key: SecretKey, requests: RequestPreparer) -> PlaceCall:
-        return PlaceCall(
-            database=self._database,
-            key=key,
-            requests=requests,
-            calls=self._engine,
-            outbox=self._delivery,
-            rules=self._outgoing_rules(),
-            clock=self._clock,
+    def _recording_rules(self) -> RecordingRules:
+        settings = self._settings
+        return RecordingRules(
+            free_bytes=functools.partial(free_bytes, self._recording_folders),
+            reserve_bytes=settings.disk_reserve_mb * MB,
+            quota_bytes=settings.recordings_quota_mb * MB,
+            max_call_s=settings.max_call_s,
         )
 
     def _outgoing_rules(self) -> OutgoingRules:
@@ -384,6 +422,7 @@ class Node:
             node=settings.node,
             max_calls_per_account=settings.max_calls_per_account,
             dials_per_minute=settings.dials_per_minute,
+            dest1_sees_dest2=settings.call_dest1_sees == "dest2",
         )
 
     def _make_http(self, handlers: ApiHandlers, console: ConsoleHandlers) -> None:

@@ -19,7 +19,7 @@ from voiceblocks.ids import (
     TrunkId,
     TxnRef,
 )
-from voiceblocks.money import Thousandths
+from voiceblocks.money import NOTHING, Thousandths
 from voiceblocks.sessions.state import SessionState
 
 
@@ -77,7 +77,17 @@ class Session:
     "Sequence number of the newest notification; 0 before the first."
     currency: str
     rate: Thousandths
-    "Price of a started minute of the first leg."
+    "Price of a minute of the first leg."
+    block_s: int = 60
+    "Length of the blocks in which the first leg is billed, each one as a whole."
+    held: Thousandths = NOTHING
+    "What is kept back of the account's credit for all legs; 0 once the call is settled."
+    paid_until_us: int | None = None
+    "Until when `held` pays for all legs that are up; `None`: none costs anything (yet)."
+    metered_us: int | None = None
+    "When it was last seen alive and its hold renewed."
+    credit_ended_us: int | None = None
+    "When it had to be ended since the credit was used up."
     debit: Thousandths | None
     "What the call cost with all its legs; `None` until it is settled."
     duration_min: int | None
@@ -107,7 +117,9 @@ class FurtherLeg:
     trunk_id: TrunkId | None = None
     "The trunk that was tried first."
     rate: Thousandths
-    "Price of a started minute."
+    "Price of a minute."
+    block_s: int = 60
+    "Length of the blocks in which it is billed."
     debit: Thousandths | None = None
     "What it cost; `None` until the session is settled."
     disposition: str | None = None

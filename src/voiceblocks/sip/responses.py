@@ -29,6 +29,7 @@ REFUSALS: Mapping[str, RefusalAnswer] = MappingProxyType(
         "account_busy": RefusalAnswer(486),
         "node_full": RefusalAnswer(503, (("Retry-After", str(_RETRY_AFTER_S)),)),
         "no_credit": RefusalAnswer(603),
+        "not_for_trial": RefusalAnswer(603),
         "hung_up": RefusalAnswer(603),
     }
 )

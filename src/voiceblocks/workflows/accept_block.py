@@ -18,6 +18,7 @@ from voiceblocks.blocks.hangup import HangupCommand
 from voiceblocks.blocks.hold import HoldCommand
 from voiceblocks.blocks.monitor import MonitorCommand
 from voiceblocks.blocks.record import RecordCommand
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 from voiceblocks.blocks.registry import kind_of
 from voiceblocks.blocks.transfer import OnFailure, TransferCommand
 from voiceblocks.blocks.unhold import UnholdCommand
@@ -25,17 +26,20 @@ from voiceblocks.calls.events import EndReason
 from voiceblocks.database import accounts, further_legs, notifications, recordings, sessions
 from voiceblocks.errors import IllegalTransition, InvalidRequest
 from voiceblocks.ids import RecordingId
+from voiceblocks.money import NOTHING, Thousandths
 from voiceblocks.recordings.model import Recording, RecordingKind
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.sessions.errors import SessionAccessDenied, UnknownSession
 from voiceblocks.sessions.model import BlockRun, Direction, FurtherLeg, Session
 from voiceblocks.sessions.state import SessionEvent, advance, refusal_for
 from voiceblocks.trunks.model import Trunk
+from voiceblocks.workflows.admit_recording import RecordingRules, admit_recording
 from voiceblocks.workflows.authorise_outgoing_call import (
     OutgoingRequest,
     OutgoingRules,
     authorise_outgoing_call,
 )
+from voiceblocks.workflows.hold_credit import leg_meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class AcceptedBlock:
     dialled: tuple[Dialled, ...] = ()
     room: str | None = None
     "The room that a transfer goes to, by its name."
+    recording_shape: RecordingShape = PLAIN
 
 
 def accept_block(
@@ -62,6 +67,7 @@ def accept_block(
     app: Application,
     command: Command,
     rules: OutgoingRules,
+    recording_rules: RecordingRules,
     now_us: int,
 ) -> AcceptedBlock:
     """
@@ -71,6 +77,7 @@ def accept_block(
         InvalidRequest: If it wants to call somebody whom this account may not call.
         UnknownSession, SessionAccessDenied, SessionNotReady, SessionEnded, SessionNotOnHold:
             As they say.
+        RecordingQuotaReached, RecordingSpaceLow: If it wants to record.
     """
     session = sessions.find_for_update(connection, command.session)
     if session is None:
@@ -87,6 +94,7 @@ def accept_block(
         state = advance(session.state, event)
     except IllegalTransition:
         raise refusal_for(session.state, event)(session.id) from None
+    limit_s = admit_recording(connection, session, command, recording_rules, now_us)
     # An unhold whose end nobody hears is over with its answer: the next block may come at once.
     is_over = isinstance(command, UnholdCommand) and command.notify_url is None
     if is_over:
@@ -97,20 +105,24 @@ def accept_block(
         block=command.block,
         notify_url=command.notify_url,
         tag=command.tag,
-        recording_id=ids.new_recording_id() if _records(command) else None,
+        recording_id=None if limit_s is None else ids.new_recording_id(),
         created_us=now_us,
         finished_us=now_us if is_over else None,
         end_reason=EndReason.COMPLETED.value if is_over else None,
     )
     sessions.insert_run(connection, run)
     changes: dict[str, Any] = {"state": state}
+    shape = PLAIN
     if run.recording_id is not None:
-        recordings.insert(connection, _pending(run.recording_id, session, command, now_us))
+        shape = _shape_of(command, app)
+        recordings.insert(connection, _pending(run, session, command, shape, limit_s))
         if isinstance(command, MonitorCommand):
             _require_unmonitored(session)
             changes["monitor_id"] = run.recording_id
     for one in dialled:
         further_legs.insert(connection, one.leg)
+    if dialled:
+        changes["held"] = session.held + sum(leg_meter(one.leg).held_by(now_us) for one in dialled)
     if isinstance(command, UnholdCommand) and session.run_id is not None:
         sessions.finish_run(connection, session.run_id, now_us, EndReason.COMPLETED)
     # The application acted on what it was told, so that need not be repeated.
@@ -128,7 +140,7 @@ def accept_block(
                 "last_tag": command.tag,
             }
     sessions.update(connection, session.id, **changes)
-    return AcceptedBlock(run, hangs_up_after, dialled, room)
+    return AcceptedBlock(run, hangs_up_after, dialled, room, shape)
 
 
 def _event_for(command: Command) -> tuple[SessionEvent, bool]:
@@ -167,6 +179,7 @@ def _authorise(
         (leg.number for leg in further_legs.list_of_session(connection, session.id)), default=1
     )
     found: list[Dialled] = []
+    held = NOTHING
     for dest in command.dests:
         allowed = authorise_outgoing_call(
             connection,
@@ -180,6 +193,7 @@ def _authorise(
                 ),
                 counts_as_call=False,
                 planned_dials=len(found),
+                planned_hold=held,
                 now_us=now_us,
             ),
             rules,
@@ -192,9 +206,11 @@ def _authorise(
             dest=allowed.dest,
             caller=allowed.caller,
             trunk_id=allowed.trunks[0].id,
-            rate=allowed.rate,
+            rate=allowed.price.rate,
+            block_s=allowed.price.block_s,
             created_us=now_us,
         )
+        held = Thousandths(held + allowed.hold)
         found.append(Dialled(leg, allowed.trunks))
     return tuple(found)
 
@@ -211,21 +227,32 @@ def _require_unmonitored(session: Session) -> None:
         raise InvalidRequest("error_monitor_in_progress")
 
 
-def _records(command: Command) -> bool:
-    return command.notify_url is not None and isinstance(command, RecordCommand | MonitorCommand)
+def _shape_of(command: Command, app: Application) -> RecordingShape:
+    """What a record asked for; a monitor, whose keys are those of both sides, is plain."""
+    if not isinstance(command, RecordCommand):
+        return PLAIN
+    return RecordingShape(command.format, command.trims_silence, app.silences_keys)
 
 
 def _pending(
-    recording_id: RecordingId, session: Session, command: Command, now_us: int
+    run: BlockRun,
+    session: Session,
+    command: Command,
+    shape: RecordingShape,
+    limit_s: int | None,
 ) -> Recording:
+    recording_id = RecordingId(run.recording_id or "")
     recording = Recording(
         id=recording_id,
         session_id=session.id,
         app_id=session.app_id,
         state=RecordingState.PENDING,
         end_reason=None,
-        object_name=f"{recording_id}.mp3",
-        created_us=now_us,
+        object_name=f"{recording_id}.{shape.format}",
+        trims_silence=shape.trims_silence,
+        silences_keys=shape.silences_keys,
+        limit_s=limit_s,
+        created_us=run.created_us,
     )
     if not isinstance(command, MonitorCommand):
         return recording

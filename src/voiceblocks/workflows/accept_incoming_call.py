@@ -16,6 +16,7 @@ from voiceblocks.database import accounts, sessions, tariffs
 from voiceblocks.log import get_logger
 from voiceblocks.sessions.model import Direction, Session
 from voiceblocks.sessions.state import SessionState
+from voiceblocks.workflows.keep_books import available
 from voiceblocks.workflows.notify_application import notify
 
 _log = get_logger("calls")
@@ -36,12 +37,19 @@ def accept_incoming_call(
     route = accounts.find_number(connection, call.to_number)
     if route is None:
         return Refusal.UNKNOWN_NUMBER
+    expires_us = route.number.expires_us
+    if expires_us is not None and expires_us <= call.received_at_us:
+        return Refusal.UNKNOWN_NUMBER
     application, notify_url = route.application, route.number.notify_url
     if application.revoked_us is not None or notify_url is None:
         return Refusal.NO_APPLICATION
     # Locked, so that calls that arrive together are counted one after another.
     account = accounts.find_account_for_update(connection, route.account.id) or route.account
-    if account.credit <= 0:
+    if account.is_trial and call.from_number != account.registered_number:
+        return Refusal.NOT_FOR_TRIAL
+    price = tariffs.price_for(connection, "inbound", call.to_number, account.currency)
+    hold = price.cost_of(1)
+    if available(connection, account) < hold:
         return Refusal.NO_CREDIT
     limit = account.max_calls or rules.max_calls_per_account
     if sessions.count_live(connection, account.id) >= limit:
@@ -62,7 +70,9 @@ def accept_incoming_call(
         run_id=None,
         notification_count=0,
         currency=account.currency,
-        rate=tariffs.rate_for(connection, "inbound", call.to_number, account.currency),
+        rate=price.rate,
+        block_s=price.block_s,
+        held=hold,
         debit=None,
         duration_min=None,
         disposition=None,

@@ -15,9 +15,9 @@ from sqlalchemy import Connection
 from voiceblocks import e164
 from voiceblocks.accounts.destinations import is_well_formed, may_call
 from voiceblocks.accounts.model import Account, Application
-from voiceblocks.billing.rating import debit_for
+from voiceblocks.billing.metering import held_by
+from voiceblocks.billing.model import Price
 from voiceblocks.blocks.numbers import PRIVATE
-from voiceblocks.calls.duration import billed_minutes
 from voiceblocks.database import (
     accounts,
     allowed_prefixes,
@@ -29,9 +29,11 @@ from voiceblocks.database import (
 )
 from voiceblocks.errors import InvalidRequest
 from voiceblocks.log import get_logger
-from voiceblocks.money import Thousandths
+from voiceblocks.money import NOTHING, Thousandths
 from voiceblocks.trunks.choice import candidates
 from voiceblocks.trunks.model import Trunk
+from voiceblocks.workflows.hold_credit import metered_legs
+from voiceblocks.workflows.keep_books import available
 
 _log = get_logger("calls")
 
@@ -47,6 +49,8 @@ class OutgoingRules:
     node: str
     max_calls_per_account: int
     dials_per_minute: int = DIALS_PER_MINUTE
+    dest1_sees_dest2: bool = True
+    "In `voice/call`; else what the account shows where a request has no caller_id."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,8 @@ class OutgoingRequest:
     "False for a further leg of a call that counts already."
     planned_dials: int = 0
     "Numbers that this request dials as well and that are not stored yet."
+    planned_hold: Thousandths = NOTHING
+    "What those hold."
     now_us: int
 
 
@@ -78,10 +84,15 @@ class Authorised:
     dest: str
     caller: str
     "What the far end sees: `+…` or `private`."
-    rate: Thousandths
-    "Price of a started minute; fixed now."
+    price: Price
+    "Fixed now."
     trunks: tuple[Trunk, ...]
     "Best first; at least one."
+
+    @property
+    def hold(self) -> Thousandths:
+        """What the leg must hold from now on: its first block."""
+        return self.price.cost_of(1)
 
 
 def authorise_outgoing_call(
@@ -112,20 +123,22 @@ def _authorise(
     account, dest = request.account, request.dest
     if not is_well_formed(dest):
         raise InvalidRequest(f"error_{request.status_name}_invalid")
+    if account.is_trial and dest != account.registered_number:
+        raise InvalidRequest("error_not_allowed_for_trial")
     if not may_call(dest, allowed_prefixes.list_of_account(connection, account.id)):
         raise InvalidRequest(f"error_{request.status_name}_not_supported")
     caller = _caller_for(connection, request)
     carriers = candidates(trunks.list_trunks(connection), dest)
     if not carriers:
         raise InvalidRequest("error_call_service_not_available")
-    rate = tariffs.rate_for(connection, "outbound", dest, account.currency)
-    _require_money(connection, request, rate)
+    price = tariffs.price_for(connection, "outbound", dest, account.currency)
+    _require_money(connection, request, price)
     _require_pace(connection, request, rules)
     if request.counts_as_call:
         limit = account.max_calls or rules.max_calls_per_account
         if sessions.count_live(connection, account.id) >= limit:
             raise InvalidRequest("error_concurrent_call_limit_reached")
-    return Authorised(dest=dest, caller=caller, rate=rate, trunks=carriers)
+    return Authorised(dest=dest, caller=caller, price=price, trunks=carriers)
 
 
 def _caller_for(connection: Connection, request: OutgoingRequest) -> str:
@@ -144,30 +157,26 @@ def _caller_for(connection: Connection, request: OutgoingRequest) -> str:
     return asked
 
 
-def _require_money(connection: Connection, request: OutgoingRequest, rate: Thousandths) -> None:
+def _require_money(connection: Connection, request: OutgoingRequest, price: Price) -> None:
     account = request.account
-    if account.credit <= 0:
+    if available(connection, account) < request.planned_hold + price.cost_of(1):
         raise InvalidRequest("error_insufficient_credit")
     if account.spend_per_day is None:
         return
     spent = charges.sum_since(connection, account.id, request.now_us - _DAY_US)
     running = _running_costs(connection, account, request.now_us)
     # What this request dials as well is taken to cost the same.
-    if spent + running + rate * (1 + request.planned_dials) > account.spend_per_day:
+    if spent + running + price.cost_of(1) * (1 + request.planned_dials) > account.spend_per_day:
         raise InvalidRequest("error_insufficient_credit")
 
 
 def _running_costs(connection: Connection, account: Account, now_us: int) -> int:
-    """What the calls that have not ended cost by now; a minute each at least, also unanswered."""
+    """What the calls that have not ended cost by now; a block each at least, also unanswered."""
     live = sessions.list_live(connection, account.id)
     further = further_legs.list_of_sessions(connection, [session.id for session in live])
     total = 0
     for session in live:
-        total += debit_for(session.rate, max(1, billed_minutes(session.answered_us, now_us)))
-        for leg in further[session.id]:
-            least = 1 if leg.ended_us is None else 0
-            minutes = billed_minutes(leg.answered_us, leg.ended_us or now_us)
-            total += debit_for(leg.rate, max(least, minutes))
+        total += held_by(metered_legs(session, further[session.id]), now_us)
     return total
 
 

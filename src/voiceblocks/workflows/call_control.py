@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from voiceblocks.calls.events import EndReason
 from voiceblocks.engine.plan import BlockPlan, CallPlan, RoomKey
 
 
@@ -21,6 +22,10 @@ class CallControl(Protocol):
 
     def force_hangup(self, session_id: str, run_id: str | None) -> bool:
         """End a call now, for a hangup block if one asked; `False` if it is gone meanwhile."""
+        ...
+
+    def end_call(self, session_id: str, reason: EndReason) -> bool:
+        """End a call that nobody asked to end; `False` if it is gone meanwhile."""
         ...
 
     def moderate(self, session_id: str, action: str) -> bool:

@@ -7,19 +7,25 @@ raises `ValueError` with a sentence that says what to do.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
+import phonenumbers
 from sqlalchemy import Connection
 
 from voiceblocks import e164
-from voiceblocks.accounts.model import Account
+from voiceblocks.accounts.model import Account, Application
+from voiceblocks.billing.model import EntryKind
 from voiceblocks.database import accounts, allowed_prefixes
-from voiceblocks.money import Thousandths, thousandths_from
+from voiceblocks.money import NOTHING, Thousandths, thousandths_from
+from voiceblocks.workflows.keep_books import adjust
 from voiceblocks.workflows.manage_accounts import no_account, require_account
 
 _PREFIX = re.compile(r"\+[1-9][0-9]{0,14}\Z")
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}\Z")
 _SEPARATORS = re.compile(r"[\s().-]")
 _NONE = "none"
 "What takes a limit or the registered number away again."
@@ -57,30 +63,68 @@ class AccountChanges:
     dials_per_minute: str | None = None
     spend_per_day: str | None = None
     max_calls: str | None = None
+    recordings_quota_mb: str | None = None
+    max_numbers: str | None = None
+    rate_limit_ivr: str | None = None
+    rate_limit_query: str | None = None
+    overdraft: str | None = None
+    email: str | None = None
+    country: str | None = None
+    trial: bool | None = None
     credit_add: str | None = None
+    bonus_add: str | None = None
 
 
-def change_account(connection: Connection, *, account_id: str, changes: AccountChanges) -> Account:
+def change_account(
+    connection: Connection, *, account_id: str, changes: AccountChanges, now_us: int
+) -> Account:
     """Change what is named; returns the account as it is then."""
     # Locked: calls that are being placed count by the old figures or the new ones.
     if accounts.find_account_for_update(connection, account_id) is None:
         raise no_account(account_id)
-    columns: dict[str, Any] = {}
-    if changes.registered_number is not None:
-        columns["registered_number"] = _read_registered_number(changes.registered_number)
-    if changes.dials_per_minute is not None:
-        columns["dials_per_minute"] = _read_limit(changes.dials_per_minute, "calls per minute", 0)
-    if changes.max_calls is not None:
-        columns["max_calls"] = _read_limit(changes.max_calls, "simultaneous calls", 1)
-    if changes.spend_per_day is not None:
-        columns["spend_per_day"] = _read_spending(changes.spend_per_day)
-    if not columns and changes.credit_add is None:
+    columns: dict[str, Any] = {
+        name: read(text)
+        for name, read in _READERS.items()
+        if (text := getattr(changes, name)) is not None
+    }
+    if changes.recordings_quota_mb is not None:
+        quota_mb = _read_limit(changes.recordings_quota_mb, what="megabytes", least=0)
+        columns["recordings_quota_bytes"] = None if quota_mb is None else quota_mb * 1_000_000
+    money = [
+        (thousandths_from(text), kind)
+        for text, kind in (
+            (changes.credit_add, EntryKind.TOP_UP),
+            (changes.bonus_add, EntryKind.BONUS),
+        )
+        if text is not None
+    ]
+    # Who pays has finished trying, unless that is what is said now.
+    if changes.trial is not None:
+        columns["is_trial"] = changes.trial
+    elif any(kind is EntryKind.TOP_UP and amount > 0 for amount, kind in money):
+        columns["is_trial"] = False
+    if not columns and not money:
         raise ValueError("Nothing to change: see `voiceblocks account set --help`")
     if columns:
         accounts.update_account(connection, account_id, **columns)
-    if changes.credit_add is not None:
-        accounts.change_credit(connection, account_id, thousandths_from(changes.credit_add))
+    for amount, kind in money:
+        if kind is EntryKind.BONUS and amount < 0:
+            raise ValueError("A bonus is 0 or more: take from the credit with --credit-add")
+        adjust(connection, account_id, amount, kind=kind, note="account set", at_us=now_us)
     return require_account(connection, account_id)
+
+
+def change_application(
+    connection: Connection, *, app_id: str, keep_recordings_days: str
+) -> Application:
+    """Change the keep time of an application's recordings; returns it as it is then."""
+    if accounts.find_application(connection, app_id) is None:
+        raise ValueError(f"There is no application {app_id}: see `voiceblocks app list`")
+    days = _read_limit(keep_recordings_days, what="days", least=0)
+    accounts.update_application(connection, app_id, keep_recordings_days=days)
+    changed = accounts.find_application(connection, app_id)
+    assert changed is not None
+    return changed
 
 
 def _read_prefix(text: str) -> str:
@@ -104,7 +148,7 @@ def _read_registered_number(text: str) -> str | None:
     return number
 
 
-def _read_limit(text: str, what: str, least: int) -> int | None:
+def _read_limit(text: str, *, what: str, least: int) -> int | None:
     if text == _NONE:
         return None
     if not (text.isascii() and text.isdigit()) or not least <= int(text) <= _LIMIT_MOST:
@@ -122,3 +166,47 @@ def _read_spending(text: str) -> Thousandths | None:
     if amount < 0:
         raise ValueError("An account spends 0 or more a day, or `none` for no limit but its credit")
     return amount
+
+
+def _read_overdraft(text: str) -> Thousandths:
+    amount = NOTHING if text == _NONE else thousandths_from(text)
+    if amount < 0:
+        raise ValueError("An overdraft is how far below zero calls may go: 0 or more")
+    return amount
+
+
+def _read_email(text: str) -> str | None:
+    if text == _NONE:
+        return None
+    if _EMAIL.match(text) is None:
+        raise ValueError(f"{text!r} is not an e-mail address, such as somebody@example.com")
+    return text
+
+
+def read_country(text: str) -> str:
+    """Read an ISO 3166-1 code; a sentence where it is none."""
+    country = text.strip().upper()
+    if country not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"{text!r} is not a country: give its two letters, such as SG")
+    return country
+
+
+def _read_account_country(text: str) -> str | None:
+    return None if text == _NONE else read_country(text)
+
+
+_READERS: Mapping[str, Callable[[str], object]] = MappingProxyType(
+    {
+        "registered_number": _read_registered_number,
+        "dials_per_minute": partial(_read_limit, what="calls per minute", least=0),
+        "max_calls": partial(_read_limit, what="simultaneous calls", least=1),
+        "max_numbers": partial(_read_limit, what="subscribed numbers", least=0),
+        "rate_limit_ivr": partial(_read_limit, what="requests per minute", least=1),
+        "rate_limit_query": partial(_read_limit, what="requests per minute", least=1),
+        "spend_per_day": _read_spending,
+        "overdraft": _read_overdraft,
+        "email": _read_email,
+        "country": _read_account_country,
+    }
+)
+"How each column that is changed as it was typed is read."

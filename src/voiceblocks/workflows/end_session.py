@@ -14,15 +14,17 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from voiceblocks.billing.model import Charge
-from voiceblocks.billing.rating import charge_id, debit_for
+from voiceblocks.billing.model import Charge, EntryKind
+from voiceblocks.billing.rating import charge_id
 from voiceblocks.calls.duration import billed_minutes
 from voiceblocks.calls.events import Disposition
-from voiceblocks.database import accounts, charges, further_legs, notifications, sessions
+from voiceblocks.database import charges, further_legs, notifications, sessions
 from voiceblocks.log import get_logger
-from voiceblocks.money import Thousandths
+from voiceblocks.money import NOTHING, Thousandths
 from voiceblocks.sessions.model import FurtherLeg, Session
 from voiceblocks.sessions.state import SessionEvent, advance
+from voiceblocks.workflows.hold_credit import billed_until, leg_meter, metered_legs
+from voiceblocks.workflows.keep_books import pay
 
 _log = get_logger("calls")
 
@@ -35,11 +37,12 @@ def end_session(
 
     A charge has one id a leg, so it is written once whatever is repeated.
     """
-    minutes = billed_minutes(session.answered_us, ended_us)
-    own_debit = debit_for(session.rate, minutes)
-    debits = {1: own_debit} | {
-        leg.number: _settle_leg(connection, leg, ended_us)
-        for leg in further_legs.list_of_session(connection, session.id)
+    legs = further_legs.list_of_session(connection, session.id)
+    billed_us = billed_until(connection, session, legs, ended_us)
+    own_us = min(ended_us, billed_us)
+    minutes = billed_minutes(session.answered_us, own_us)
+    debits = {1: metered_legs(session, ())[0].cost_by(own_us)} | {
+        leg.number: _settle_leg(connection, leg, ended_us, billed_us) for leg in legs
     }
     debit = Thousandths(sum(debits.values()))
     ended = replace(
@@ -48,6 +51,7 @@ def end_session(
         ended_us=ended_us,
         duration_min=minutes,
         debit=debit,
+        held=NOTHING,
         disposition=disposition,
         run_id=None,
     )
@@ -58,6 +62,7 @@ def end_session(
         ended_us=ended_us,
         duration_min=minutes,
         debit=debit,
+        held=ended.held,
         disposition=disposition,
         run_id=None,
     )
@@ -75,10 +80,12 @@ def end_session(
     return ended
 
 
-def _settle_leg(connection: Connection, leg: FurtherLeg, ended_us: int) -> Thousandths:
+def _settle_leg(
+    connection: Connection, leg: FurtherLeg, ended_us: int, billed_us: int
+) -> Thousandths:
     """Write down how a further leg ended, where nobody did, and what it cost."""
     leg_ended_us = ended_us if leg.ended_us is None else leg.ended_us
-    debit = debit_for(leg.rate, billed_minutes(leg.answered_us, leg_ended_us))
+    debit = leg_meter(leg).cost_by(min(leg_ended_us, billed_us))
     answered = leg.answered_us is not None
     how = Disposition.ANSWERED if answered else Disposition.CANCELLED
     further_legs.update(
@@ -93,7 +100,6 @@ def _settle_leg(connection: Connection, leg: FurtherLeg, ended_us: int) -> Thous
 
 def _charge(connection: Connection, ended: Session, debits: dict[int, Thousandths]) -> None:
     """Take what the legs cost from the account, each exactly once."""
-    taken = 0
     for number, amount in debits.items():
         charge = Charge(
             id=charge_id(ended.id, number),
@@ -104,6 +110,12 @@ def _charge(connection: Connection, ended: Session, debits: dict[int, Thousandth
             created_us=ended.ended_us or 0,
         )
         if amount and charges.insert_once(connection, charge):
-            taken += amount
-    if taken:
-        accounts.change_credit(connection, ended.account_id, Thousandths(-taken))
+            pay(
+                connection,
+                ended.account_id,
+                amount,
+                transaction_id=charge.id,
+                kind=EntryKind.CALL,
+                note=ended.txn_ref,
+                at_us=charge.created_us,
+            )

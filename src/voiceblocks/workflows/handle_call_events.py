@@ -34,6 +34,8 @@ from voiceblocks.workflows.accept_incoming_call import AdmissionRules, accept_in
 from voiceblocks.workflows.call_control import Outbox
 from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
+from voiceblocks.workflows.hold_credit import Hold, renew_hold
+from voiceblocks.workflows.meter_calls import MeterCalls
 from voiceblocks.workflows.note_call_events import (
     note_block_finished,
     note_call_answered,
@@ -56,6 +58,7 @@ class HandleCallEvents:
         encoder: Follows recordings while they grow.
         finish_recording: Turns them into stored MP3s.
         finish_monitor: The same for recordings of whole calls.
+        meter: Follows each answered call's credit.
         outbox: Woken after each commit that wrote a notification.
     """
 
@@ -67,6 +70,7 @@ class HandleCallEvents:
         encoder: RecordingEncoder,
         finish_recording: FinishRecording,
         finish_monitor: FinishMonitor,
+        meter: MeterCalls,
         outbox: Outbox,
     ) -> None:
         self._database = database
@@ -74,6 +78,7 @@ class HandleCallEvents:
         self._encoder = encoder
         self._finish_recording = finish_recording
         self._finish_monitor = finish_monitor
+        self._meter = meter
         self._outbox = outbox
 
     async def on_incoming_call(self, call: IncomingCall) -> AcceptedCall | Refusal:
@@ -86,11 +91,13 @@ class HandleCallEvents:
 
     async def on_call_answered(self, event: CallAnswered) -> None:
         """Billing starts."""
-        await self._write_down(lambda connection: note_call_answered(connection, event))
+        await self._note_and_meter(
+            event.session_id, event.at_us, lambda connection: note_call_answered(connection, event)
+        )
 
     def on_recording_started(self, event: RecordingStarted) -> None:
         """Encode while the call goes on, so that a long recording is ready as soon as a short."""
-        self._encoder.follow(event.name, event.spool_path)
+        self._encoder.follow(event.name, event.spool_path, event.shape)
 
     async def on_block_finished(self, event: BlockFinished) -> None:
         """Finish what was recorded, then tell the application."""
@@ -104,16 +111,25 @@ class HandleCallEvents:
 
     async def on_call_ended(self, event: CallEnded) -> None:
         """Settle the call."""
+        self._meter.forget(event.session_id)
         await self._write_down(lambda connection: note_call_ended(connection, event))
         self._outbox.wake()
 
     async def on_further_leg_answered(self, event: FurtherLegAnswered) -> None:
         """A second leg costs money from now on."""
-        await self._write_down(lambda connection: note_further_leg_answered(connection, event))
+        await self._note_and_meter(
+            event.session_id,
+            event.at_us,
+            lambda connection: note_further_leg_answered(connection, event),
+        )
 
     async def on_further_leg_ended(self, event: FurtherLegEnded) -> None:
-        """A second leg is gone."""
-        await self._write_down(lambda connection: note_further_leg_ended(connection, event))
+        """A second leg is gone, and holds nothing that it did not use."""
+        await self._note_and_meter(
+            event.session_id,
+            event.at_us,
+            lambda connection: note_further_leg_ended(connection, event),
+        )
 
     def on_monitor_started(self, event: MonitorStarted) -> None:
         """Encode while the call goes on."""
@@ -122,6 +138,17 @@ class HandleCallEvents:
     async def on_monitor_ended(self, event: MonitorEnded) -> None:
         """Finish the recording of the whole call, and tell the application."""
         await self._finish_monitor(event)
+
+    async def _note_and_meter(
+        self, session_id: str, at_us: int, note: Callable[[Connection], None]
+    ) -> None:
+        """Note what changes the price of a call's time, and how far it is paid with that."""
+
+        def happen(connection: Connection) -> Hold | None:
+            note(connection)
+            return renew_hold(connection, session_id, at_us)
+
+        self._meter.follow(session_id, await self._write_down(happen))
 
     async def _write_down(self, fn: Callable[[Connection], T]) -> T:
         return await write_down(self._database, fn)

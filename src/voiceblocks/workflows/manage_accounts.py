@@ -11,16 +11,24 @@ from sqlalchemy import Connection
 from voiceblocks import e164, ids
 from voiceblocks.accounts.model import Account, Application, Number
 from voiceblocks.accounts.tokens import SecretKey
+from voiceblocks.billing.model import EntryKind
 from voiceblocks.blocks.fields import NOTIFY_URL_MAX
 from voiceblocks.blocks.urls import split_web_url
 from voiceblocks.database import accounts
-from voiceblocks.money import CURRENCIES, thousandths_from
+from voiceblocks.money import CURRENCIES, NOTHING, thousandths_from
+from voiceblocks.workflows.keep_books import adjust
 
 
 def create_account(
-    connection: Connection, *, name: str, currency: str, credit: str, now_us: int
+    connection: Connection,
+    *,
+    name: str,
+    currency: str,
+    credit: str,
+    now_us: int,
+    is_trial: bool = False,
 ) -> Account:
-    """Make an account; `credit` is an amount such as `"100.00"`."""
+    """Make an account; `credit` is an amount such as `"100.00"`, of a trial's a present."""
     if currency not in CURRENCIES:
         raise ValueError(f"{currency} is not a currency we know: choose {', '.join(CURRENCIES)}")
     amount = thousandths_from(credit)
@@ -30,11 +38,20 @@ def create_account(
         id=ids.new_account_id(),
         name=name,
         currency=currency,
-        credit=amount,
+        credit=NOTHING,
+        is_trial=is_trial,
         created_us=now_us,
     )
     accounts.insert_account(connection, account)
-    return account
+    adjust(
+        connection,
+        account.id,
+        amount,
+        kind=EntryKind.BONUS if is_trial else EntryKind.TOP_UP,
+        note="first credit",
+        at_us=now_us,
+    )
+    return require_account(connection, account.id)
 
 
 def create_application(

@@ -36,7 +36,9 @@ from voiceblocks.workflows.notify_application import notify, notify_ended
 _log = get_logger("calls")
 
 # A block that ended so took the call with it.
-CALL_IS_OVER = frozenset({EndReason.HANGUP, EndReason.FORCED, EndReason.SERVER_RESTART})
+CALL_IS_OVER = frozenset(
+    {EndReason.HANGUP, EndReason.FORCED, EndReason.SERVER_RESTART, EndReason.CREDIT_USED_UP}
+)
 
 UNTOLD_BLOCKS = frozenset({"hold", "call", "conference"})
 "Their end is none of the session's: the block after a hold, or the end of the call, tells it."

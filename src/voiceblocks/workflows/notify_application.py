@@ -153,4 +153,5 @@ def _bill(connection: Connection, session: Session) -> EndedCall:
         debit=session.debit or Thousandths(0),
         # Two notifications may tell of one charge (decision 1); this says that it is one.
         charge_id=charge_id(session.id, 1),
+        is_credit_used_up=session.credit_ended_us is not None,
     )

@@ -6,26 +6,24 @@ that stores the session, so that an account never has more calls than it may.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from voiceblocks import e164, ids
 from voiceblocks.accounts.model import Account, Application
-from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.blocks.call import CallCommand
 from voiceblocks.blocks.command import BlockRequest
 from voiceblocks.blocks.conference import ConferenceCommand
 from voiceblocks.blocks.dial import DialCommand
 from voiceblocks.calls.events import BlockFinished, CallEnded, Disposition, EndReason
-from voiceblocks.clock import Clock
 from voiceblocks.database import accounts, further_legs, sessions
-from voiceblocks.database.unit_of_work import Database
 from voiceblocks.engine.plan import BlockPlan, CallPlan, OutgoingLegPlan, RoomKey, TransferPlan
 from voiceblocks.errors import ContractViolation, InvalidRequest
 from voiceblocks.log import get_logger
+from voiceblocks.money import Thousandths
 from voiceblocks.sessions.model import BlockRun, Direction, FurtherLeg, Session, SessionKind
 from voiceblocks.sessions.state import SessionState
 from voiceblocks.speech.interfaces import Clip
@@ -33,13 +31,11 @@ from voiceblocks.workflows.accept_block import Dialled
 from voiceblocks.workflows.authorise_outgoing_call import (
     Authorised,
     OutgoingRequest,
-    OutgoingRules,
     authorise_outgoing_call,
 )
-from voiceblocks.workflows.call_control import CallControl, Outbox
 from voiceblocks.workflows.note_call_events import note_block_finished, note_call_ended
 from voiceblocks.workflows.plan_leg import plan_leg, usable_routes
-from voiceblocks.workflows.prepare_request import RequestPreparer
+from voiceblocks.workflows.request_parts import RequestParts
 from voiceblocks.workflows.write_down import write_down
 
 _log = get_logger("calls")
@@ -59,37 +55,12 @@ class _Placed:
 
 
 class PlaceCall:
-    """
-    Fulfils what the HTTP front needs to start calls.
+    """Fulfils what the HTTP front needs to start calls."""
 
-    Args:
-        database: The node's database.
-        key: Unseals the trunks' passwords.
-        requests: Renders what a call says, and looks at its notify_url.
-        calls: The engine.
-        outbox: Woken where a call is over before it began.
-        rules: What the settings say about outgoing calls.
-        clock: For time stamps.
-    """
-
-    def __init__(
-        self,
-        *,
-        database: Database,
-        key: SecretKey,
-        requests: RequestPreparer,
-        calls: CallControl,
-        outbox: Outbox,
-        rules: OutgoingRules,
-        clock: Clock,
-    ) -> None:
-        self._database = database
-        self._key = key
-        self._requests = requests
-        self._calls = calls
-        self._outbox = outbox
-        self._rules = rules
-        self._clock = clock
+    def __init__(self, parts: RequestParts) -> None:
+        self._database, self._clock = parts.database, parts.clock
+        self._key, self._rules = parts.key, parts.rules
+        self._requests, self._calls, self._outbox = parts.requests, parts.calls, parts.outbox
 
     async def dial(self, app: Application, command: DialCommand) -> Mapping[str, Any]:
         """
@@ -98,7 +69,7 @@ class PlaceCall:
         Raises:
             InvalidRequest: With the documented status.
         """
-        prompt = await self._requests.prepare(command.msg, (command.notify_url,))
+        prompt = await self._requests.prepare(app.account_id, command.msg, (command.notify_url,))
         placed = await self._database.run(
             lambda connection: self._store_dial(connection, app, command)
         )
@@ -119,7 +90,7 @@ class PlaceCall:
         Raises:
             InvalidRequest: With the documented status.
         """
-        await self._requests.prepare((), (command.notify_url,))
+        await self._requests.prepare(app.account_id, (), (command.notify_url,))
         tone = await self._requests.ring_tone(command.dest2)
         placed = await self._database.run(
             lambda connection: self._store_call(connection, app, command)
@@ -144,7 +115,7 @@ class PlaceCall:
         Raises:
             InvalidRequest: With the documented status; then nobody is called.
         """
-        await self._requests.prepare((), (command.notify_url,))
+        await self._requests.prepare(app.account_id, (), (command.notify_url,))
         room = command.room or ids.new_room_name()
         if self._calls.room_space(RoomKey(app.id, room)) < len(command.dests):
             raise InvalidRequest("error_dest_too_many")
@@ -183,10 +154,13 @@ class PlaceCall:
         second = self._authorise(
             connection, account, app, command.dest2, command.caller_id, name="dest2"
         )
-        first = self._authorise(connection, account, app, dest1, None, name="dest1", dials=1)
+        first = self._authorise(
+            connection, account, app, dest1, None, name="dest1", planned=(second,)
+        )
         session = self._session(
             account, app, first, command, SessionKind.CALL, SessionState.ENDING, now_us
         )
+        session = replace(session, held=Thousandths(first.hold + second.hold))
         run = _store(connection, session, command, now_us)
         leg = FurtherLeg(
             id=ids.new_leg_id(),
@@ -196,7 +170,8 @@ class PlaceCall:
             dest=second.dest,
             caller=second.caller,
             trunk_id=second.trunks[0].id,
-            rate=second.rate,
+            rate=second.price.rate,
+            block_s=second.price.block_s,
             created_us=now_us,
         )
         further_legs.insert(connection, leg)
@@ -226,7 +201,7 @@ class PlaceCall:
         caller_id: str | None,
         *,
         name: str = "dest",
-        dials: int = 0,
+        planned: Sequence[Authorised] = (),
     ) -> Authorised:
         request = OutgoingRequest(
             account=account,
@@ -234,7 +209,8 @@ class PlaceCall:
             dest=dest,
             caller_id=caller_id,
             status_name=name,
-            planned_dials=dials,
+            planned_dials=len(planned),
+            planned_hold=Thousandths(sum(one.hold for one in planned)),
             now_us=self._clock.utc_us(),
         )
         return authorise_outgoing_call(connection, request, self._rules)
@@ -269,7 +245,9 @@ class PlaceCall:
             run_id=None,
             notification_count=0,
             currency=account.currency,
-            rate=allowed.rate,
+            rate=allowed.price.rate,
+            block_s=allowed.price.block_s,
+            held=allowed.hold,
             debit=None,
             duration_min=None,
             disposition=None,
@@ -294,7 +272,7 @@ class PlaceCall:
     ) -> None:
         session = placed.session
         caller = session.from_number
-        if placed.second is not None:
+        if placed.second is not None and self._rules.dest1_sees_dest2:
             # The first of two legs sees whom it is connected with.
             caller = placed.second.leg.dest
         plan = CallPlan(

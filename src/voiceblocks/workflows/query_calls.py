@@ -25,6 +25,7 @@ from voiceblocks.notifications.parameters import format_date
 from voiceblocks.notifications.words import ONGOING, status_word
 from voiceblocks.sessions.model import Direction, FurtherLeg, Session
 from voiceblocks.sessions.state import SessionState
+from voiceblocks.workflows.keep_books import available
 from voiceblocks.workflows.notify_application import rate_of
 
 _MINUTES_MOST = 2**31 - 1
@@ -101,16 +102,15 @@ def _get_rate(connection: Connection, app: Application, command: GetRateCommand)
     account = accounts.find_account(connection, app.account_id)
     if account is None:
         raise ContractViolation(f"application {app.id} has no account")
-    rate = Thousandths(
-        sum(
-            tariffs.rate_for(connection, Direction.OUTBOUND, dest, account.currency)
-            for dest in (command.dest1, command.dest2)
-        )
-    )
+    prices = [
+        tariffs.price_for(connection, Direction.OUTBOUND, dest, account.currency)
+        for dest in (command.dest1, command.dest2)
+    ]
+    rate = Thousandths(sum(price.rate for price in prices))
     return {
         "currency": account.currency,
         "rate": format_amount(rate),
-        "talktime": str(_minutes_for(account.credit, rate)),
+        "talktime": str(_minutes_for(available(connection, account), rate)),
     }
 
 

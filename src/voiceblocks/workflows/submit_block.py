@@ -16,25 +16,20 @@ from typing import Any
 
 from voiceblocks.accounts.errors import InvalidAccessToken, InvalidAppId
 from voiceblocks.accounts.model import Application
-from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.blocks.command import Command
 from voiceblocks.blocks.hangup import HangupCommand
 from voiceblocks.blocks.hold import HoldCommand
 from voiceblocks.blocks.monitor import MonitorCommand
 from voiceblocks.blocks.record import RecordCommand
 from voiceblocks.blocks.transfer import TransferCommand
-from voiceblocks.clock import Clock
 from voiceblocks.database import accounts, sessions
-from voiceblocks.database.unit_of_work import Database
 from voiceblocks.engine.plan import BlockPlan, RoomKey, TransferPlan
 from voiceblocks.errors import InvalidRequest
 from voiceblocks.sessions.errors import SessionEnded
 from voiceblocks.speech.interfaces import Clip
 from voiceblocks.workflows.accept_block import AcceptedBlock, accept_block
-from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
-from voiceblocks.workflows.call_control import CallControl, Outbox
 from voiceblocks.workflows.plan_leg import plan_leg
-from voiceblocks.workflows.prepare_request import RequestPreparer
+from voiceblocks.workflows.request_parts import RequestParts
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +45,14 @@ class SubmitBlock:
     """
     Fulfils what the HTTP front needs: authenticate, then submit.
 
-    Args:
-        database: The node's database.
-        key: Looks up access tokens, and unseals the trunks' passwords.
-        requests: Renders what a block says, and looks at its notify_url.
-        calls: The engine.
-        outbox: Woken because an accepted block lets the next notification go (decision 2).
-        rules: What the settings say about outgoing calls.
-        clock: For time stamps.
+    An accepted block lets the next notification go (decision 2), so it wakes the outbox.
     """
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        key: SecretKey,
-        requests: RequestPreparer,
-        calls: CallControl,
-        outbox: Outbox,
-        rules: OutgoingRules,
-        clock: Clock,
-    ) -> None:
-        self._database = database
-        self._key = key
-        self._requests = requests
-        self._calls = calls
-        self._outbox = outbox
-        self._rules = rules
-        self._clock = clock
+    def __init__(self, parts: RequestParts) -> None:
+        self._database, self._clock = parts.database, parts.clock
+        self._key, self._rules = parts.key, parts.rules
+        self._recording_rules = parts.recording_rules
+        self._requests, self._calls, self._outbox = parts.requests, parts.calls, parts.outbox
 
     async def authenticate(self, app_id: str, access_token: str) -> Application:
         """
@@ -110,14 +85,19 @@ class SubmitBlock:
         Raises:
             InvalidRequest: With the documented status of what is wrong with the request.
             UnknownSession, SessionAccessDenied, SessionNotReady, SessionEnded,
-            SessionNotOnHold: As they say.
+            SessionNotOnHold, RecordingQuotaReached, RecordingSpaceLow: As they say.
         """
         with await self._hold_clocks(app, command):
-            sounds = await self._prepare(command)
+            sounds = await self._prepare(app, command)
             self._require_room(app, command)
             accepted = await self._database.run(
                 lambda connection: accept_block(
-                    connection, app, command, self._rules, self._clock.utc_us()
+                    connection,
+                    app,
+                    command,
+                    self._rules,
+                    self._recording_rules,
+                    self._clock.utc_us(),
                 )
             )
             self._outbox.wake()
@@ -137,13 +117,13 @@ class SubmitBlock:
         is_its_own = session is not None and session.app_id == app.id
         return self._calls.hold_clocks(command.session) if is_its_own else nullcontext()
 
-    async def _prepare(self, command: Command) -> _Sounds:
+    async def _prepare(self, app: Application, command: Command) -> _Sounds:
         requests = self._requests
-        prompt = await requests.prepare(command.msg, _urls_of(command))
+        prompt = await requests.prepare(app.account_id, command.msg, _urls_of(command))
         match command:
             case HoldCommand() if not prompt:
                 return _Sounds((await requests.hold_music(),))
-            case RecordCommand():
+            case RecordCommand(beeps=True):
                 return _Sounds(prompt, beep=await requests.beep())
             case TransferCommand() if command.dests:
                 return _Sounds(prompt, ring_tone=await requests.ring_tone(command.dests[0]))
@@ -180,6 +160,7 @@ class SubmitBlock:
                 prompt=sounds.prompt,
                 beep=None if accepted.hangs_up_after else sounds.beep,
                 recording_name=accepted.run.recording_id,
+                recording_shape=accepted.recording_shape,
                 hangs_up_after=accepted.hangs_up_after,
                 transfer=(
                     self._transfer(app, command, accepted, sounds)

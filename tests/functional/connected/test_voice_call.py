@@ -19,13 +19,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.functional.connected.facts import Facts
 from tests.functional.connected.steps import OUTBOUND, ended, hear_each_other
 from tests.functional.outgoing import Carrier
-from tests.harness import Application
+from tests.harness import Application, ServerProcess
 from voiceblocks.audio.level import rms_dbfs
 from voiceblocks.testing.answering import (
     BUSY,
@@ -115,6 +116,34 @@ async def test_who_sees_which_number(app: Application, carrier: Carrier) -> None
     assert "anonymous" in second.header("From")
     second.hang_up()
     await ended(first, second)
+
+
+async def test_an_account_may_show_its_own_number_to_both(data_dir: Path) -> None:
+    """
+    By a setting of the server, for carriers that let no foreign number through.
+
+    Both see the registered number, which is also `dest1` where that is omitted and may be asked
+    for as caller_id; without a registered number they see the application's.
+    """
+    server = await ServerProcess(data_dir, {"CALL_DEST1_SEES": "account"}).start()
+    async with Application(server) as app, Carrier(app) as carrier:
+        first, second, _txn_ref = await connected(app, carrier)
+        assert f"sip:{app.number}@" in first.header("From")
+        assert f"sip:{app.number}@" in second.header("From")
+        first.hang_up()
+        await ended(first, second)
+        own, other = carrier.number(), carrier.number()
+        await app.server.cli("account", "set", app.account_id, registered_number=own)
+        for parameters in ({}, {"caller_id": own}):
+            await app.call("", other, **parameters)
+            first = await carrier.call_to(own)
+            second = await carrier.call_to(other)
+            assert f"sip:{own}@" in first.header("From")
+            assert f"sip:{own}@" in second.header("From")
+            await second.answered()
+            second.hang_up()
+            await ended(first, second)
+        assert await server.stop() == 0
 
 
 async def test_dest1_hears_dest2_ring(app: Application, carrier: Carrier) -> None:

@@ -21,11 +21,14 @@ from voiceblocks.api.rate_limits import InMemoryRateLimiter
 from voiceblocks.blocks.call import CallCommand
 from voiceblocks.blocks.command import Command, Request
 from voiceblocks.blocks.conference import ConferenceCommand
+from voiceblocks.blocks.delete_recording import DeleteRecordingCommand
 from voiceblocks.blocks.dial import DialCommand
 from voiceblocks.blocks.get_history import GetHistoryCommand
 from voiceblocks.blocks.get_rate import GetRateCommand
 from voiceblocks.blocks.moderate import ModerateCommand
 from voiceblocks.blocks.query_status import QueryStatusCommand
+from voiceblocks.blocks.renew_link import RenewLinkCommand
+from voiceblocks.blocks.revoke_links import RevokeLinksCommand
 from voiceblocks.blocks.voice_hangup import VoiceHangupCommand
 from voiceblocks.errors import RequestRefused
 from voiceblocks.ids import AccountId, AppId
@@ -108,6 +111,18 @@ class FakeCalls:
         """Fulfil `CallQueries`."""
         return self._answer(app, command)
 
+    async def link(self, app: Application, command: RenewLinkCommand) -> Mapping[str, Any]:
+        """Fulfil `RecordingChanges`."""
+        return self._answer(app, command)
+
+    async def revoke(self, app: Application, command: RevokeLinksCommand) -> Mapping[str, Any]:
+        """Fulfil `RecordingChanges`."""
+        return self._answer(app, command)
+
+    async def delete(self, app: Application, command: DeleteRecordingCommand) -> Mapping[str, Any]:
+        """Fulfil `RecordingChanges`."""
+        return self._answer(app, command)
+
     def _answer(self, app: Application, request: Request) -> dict[str, Any]:
         assert app.id == APP_ID
         if self.error is not None:
@@ -121,6 +136,7 @@ class FakeFile:
     """A recording in memory."""
 
     content: bytes = AUDIO
+    name: str = "rec-1.mp3"
     last_modified_us: int = MODIFIED_US
     sha256: str | None = SHA256
     is_once: bool = False
@@ -209,6 +225,7 @@ async def serving() -> AsyncIterator[Api]:
         calls=calls,
         moderation=calls,
         queries=calls,
+        changes=calls,
         rate_limiter=limiter,
         recordings=source,
         readiness=lambda: not_ready,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceblocks.billing.model import Tariff
-from voiceblocks.billing.rating import DEFAULT_RATES, debit_for, longest_prefix, rate_from
+from voiceblocks.billing.model import Price, Tariff
+from voiceblocks.billing.rating import DEFAULT_RATES, longest_prefix, price_from
 from voiceblocks.money import CURRENCIES, Thousandths, format_amount
 
 ANYWHERE = Tariff("outbound", "", "SGD", Thousandths(90))
@@ -48,18 +48,31 @@ def test_order_of_tariffs_does_not_matter(tariffs: list[Tariff], number: str) ->
 
 def test_rate_of_a_tariff_or_the_default() -> None:
     """Where no tariff matches, every direction and currency has a flat rate."""
-    assert rate_from(SINGAPORE, "outbound", "SGD") == 20
+    assert price_from(SINGAPORE, "outbound", "SGD") == Price(Thousandths(20), 60)
     for direction in ("inbound", "outbound"):
         for currency in CURRENCIES:
-            assert rate_from(None, direction, currency) == DEFAULT_RATES[direction, currency] > 0
+            price = price_from(None, direction, currency)
+            assert price.rate == DEFAULT_RATES[direction, currency] > 0
     with pytest.raises(KeyError):
-        rate_from(None, "inbound", "XXX")
+        price_from(None, "inbound", "XXX")
 
 
 @pytest.mark.parametrize(
-    ("rate", "minutes", "debit"),
-    [(20, 0, "0.000"), (20, 1, "0.020"), (20, 7, "0.140"), (0, 9, "0.000"), (1, 1440, "1.440")],
+    ("rate", "block_s", "blocks", "debit"),
+    [
+        (20, 60, 0, "0.000"),
+        (20, 60, 1, "0.020"),
+        (20, 60, 7, "0.140"),
+        (0, 60, 9, "0.000"),
+        (1, 60, 1440, "1.440"),
+        (20, 6, 1, "0.002"),
+        (36, 6, 1, "0.004"),
+        (36, 6, 10, "0.036"),
+        (36, 1, 61, "0.037"),
+        (20, 30, 3, "0.030"),
+        (20, 3600, 1, "1.200"),
+    ],
 )
-def test_debit(rate: int, minutes: int, debit: str) -> None:
-    """The API's own sample is among them: 7 minutes at 0.020 are 0.140."""
-    assert format_amount(debit_for(Thousandths(rate), minutes)) == debit
+def test_price_of_blocks(rate: int, block_s: int, blocks: int, debit: str) -> None:
+    """The rate is a minute's in any block; the API's own sample is among them: 7 at 0.020."""
+    assert format_amount(Price(Thousandths(rate), block_s).cost_of(blocks)) == debit

@@ -44,7 +44,7 @@ def database_of(data_dir: Path) -> Database:
     return Database(f"sqlite:///{data_dir / 'voiceblocks.db'}")
 
 
-@pytest.mark.parametrize("command", ["account", "app", "number", "calls", "recordings"])
+@pytest.mark.parametrize("command", ["account", "app", "number", "calls", "recordings", "tariff"])
 def test_lists_begin_empty(data_dir: Path, command: str) -> None:
     """Also on a machine where nothing was ever started."""
     (rows,) = run(command, "list").values()
@@ -136,22 +136,54 @@ def test_account_limits(data_dir: Path) -> None:
         "currency": "SGD",
         "credit": "10.000",
         "may_call": [],
+        "points": "10.000",
+        "bonus": "0.000",
+        "held": "0.000",
+        "overdraft": "0.000",
+        "status": "active",
         "registered_number": None,
+        "email": None,
+        "country": None,
         "max_calls": None,
+        "max_numbers": None,
+        "rate_limit_ivr": None,
+        "rate_limit_query": None,
         "dials_per_minute": None,
         "spend_per_day": None,
+        "recordings_quota_mb": None,
     }
     for option, value, name, shown in (
         ("--registered-number", "65 9123-4567", "registered_number", "+6591234567"),
         ("--dials-per-minute", "0", "dials_per_minute", 0),
         ("--spend-per-day", "20", "spend_per_day", "20.000"),
         ("--max-calls", "3", "max_calls", 3),
+        ("--recordings-quota-mb", "500", "recordings_quota_mb", 500),
+        ("--max-numbers", "0", "max_numbers", 0),
+        ("--rate-limit-ivr", "1200", "rate_limit_ivr", 1200),
+        ("--rate-limit-query", "90", "rate_limit_query", 90),
+        ("--overdraft", "2.5", "overdraft", "2.500"),
+        ("--email", "zoe@example.com", "email", "zoe@example.com"),
+        ("--country", "hk", "country", "HK"),
         ("--credit-add", "5.5", "credit", "15.500"),
         ("--credit-add", "-20", "credit", "-4.500"),
     ):
         facts[name] = shown
+        if name == "credit":
+            facts["points"] = shown
         assert run(*change, f"{option}={value}") == facts
-    for option in ("registered-number", "dials-per-minute", "spend-per-day", "max-calls"):
+    facts["overdraft"] = "0.000"
+    run(*change, "--overdraft=none")
+    for option in (
+        "registered-number",
+        "dials-per-minute",
+        "spend-per-day",
+        "max-calls",
+        "max-numbers",
+        "rate-limit-ivr",
+        "rate-limit-query",
+        "email",
+        "country",
+    ):
         facts[option.replace("-", "_")] = None
         assert run(*change, f"--{option}=none") == facts
     assert run("account", "show", account) == facts
@@ -170,6 +202,10 @@ def test_account_limits(data_dir: Path) -> None:
         (("--spend-per-day=-1",), "0 or more a day"),
         (("--spend-per-day=much",), "not an amount"),
         (("--credit-add=0.0001", "--max-calls=5"), "not an amount"),
+        (("--bonus-add=-1", "--max-calls=5"), "A bonus is 0 or more"),
+        (("--overdraft=-1",), "0 or more"),
+        (("--email=zoe",), "not an e-mail address"),
+        (("--country=Singapore",), "two letters"),
     ],
 )
 def test_wrong_limits_change_nothing(data_dir: Path, options: tuple[str, ...], words: str) -> None:
@@ -296,3 +332,17 @@ def test_a_recording_in_the_making_is_not_deleted(data_dir: Path) -> None:
     files = _stored_recording(data_dir, state=RecordingState.PENDING, sha256=None, ready_us=None)
     assert "not done yet" in run("recordings", "delete", RECORDING, exit_code=1)["error"]
     assert all(path.exists() for path in files)
+
+
+def test_keep_time_of_an_application(data_dir: Path) -> None:
+    """Days, 0 for ever, or what the settings say; anything else is a sentence."""
+    account = run("account", "create", "Demo")["account_id"]
+    app = run("app", "create", account, "Mail")["app_id"]
+    for said, days in (("30", 30), ("0", 0), ("none", None)):
+        answer = run("app", "set", app, "--keep-recordings-days", said)
+        assert answer == {"app_id": app, "keep_recordings_days": days}
+    for bad in ("-1", "soon", "1.5"):
+        error = run("app", "set", app, f"--keep-recordings-days={bad}", exit_code=1)["error"]
+        assert "no number of days" in error
+    error = run("app", "set", "nobody", "--keep-recordings-days", "3", exit_code=1)["error"]
+    assert "no application" in error

@@ -13,12 +13,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from tests.unit.database.nouns import an_account, seed
 from voiceblocks.database import (
     accounts,
     charges,
     further_legs,
+    ledger,
     migrate,
     recordings,
     sessions,
@@ -31,6 +33,7 @@ from voiceblocks.errors import StartupError
 from voiceblocks.recordings.model import RecordingKind
 from voiceblocks.sessions.model import SessionKind
 from voiceblocks.sessions.state import SessionState
+from voiceblocks.workflows.keep_books import check_books
 
 
 def test_migrated_database_equals_the_schema(database_url: str) -> None:
@@ -181,6 +184,8 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 FIRST_VERSION_ROWS = """
 INSERT INTO accounts VALUES ('acc_1', 'Zoë', 'SGD', 100000, NULL, 1);
+INSERT INTO accounts VALUES ('acc_2', 'Owes', 'HKD', -1234567890123, NULL, 1);
+INSERT INTO accounts VALUES ('acc_3', 'Nothing', 'SGD', 0, NULL, 1);
 INSERT INTO applications VALUES ('app1', 'acc_1', 'Voicemail', NULL, 1);
 INSERT INTO sessions VALUES ('S-1-a', 'AA-S-1-a', '1', 'acc_1', 'app1', 'inbound', '+6591234567',
     '+6531580000', 'waiting', 'record', NULL, '', NULL, 0, 'SGD', 20, NULL, NULL, NULL, NULL,
@@ -219,6 +224,15 @@ def test_first_version_is_upgraded_with_its_calls(empty_url: str) -> None:
     assert (recording.kind, recording.ready_us) == (RecordingKind.RECORD, 8)
     assert len(database.run_sync(lambda c: charges.list_of_session(c, "S-1-a"))) == 1
     assert database.run_sync(lambda c: further_legs.list_of_session(c, "S-1-a")) == []
+    # Every thousandth of every account is in the ledger, what is owed as well.
+    assert database.run_sync(check_books) == []
+    books = [
+        database.run_sync(lambda c, name=name: ledger.balances(c, name).points)
+        for name in ("acc_1", "acc_2", "acc_3")
+    ]
+    assert books == [100_000, -1_234_567_890_123, 0]
+    with pytest.raises(DBAPIError, match="only grows"):
+        database.run_sync(lambda c: c.execute(text("DELETE FROM ledger_entries")))
     database.close()
 
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from voiceblocks.billing.model import Tariff
-from voiceblocks.billing.rating import longest_prefix, rate_from
+from voiceblocks.billing.rating import longest_prefix, price_from
 from voiceblocks.database import tariffs
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.money import Thousandths
@@ -44,5 +44,5 @@ def test_rate_equals_the_pure_function(
 ) -> None:
     """SQL and `billing.rating` agree for every number, wildcards of LIKE included."""
     tariff = longest_prefix(TARIFFS, direction, number, currency)
-    found = priced.run_sync(lambda c: tariffs.rate_for(c, direction, number, currency))
-    assert found == rate_from(tariff, direction, currency)
+    found = priced.run_sync(lambda c: tariffs.price_for(c, direction, number, currency))
+    assert found == price_from(tariff, direction, currency)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from voiceblocks.database import notifications, schema, sessions
+from voiceblocks.accounts.model import Account
+from voiceblocks.database import accounts, notifications, schema, sessions
 from voiceblocks.ids import AccountId, AppId, SessionId, TxnRef
 from voiceblocks.money import Thousandths
 from voiceblocks.notifications.model import Notification, new_notification
@@ -19,9 +20,11 @@ START_US = 1_700_000_000 * SECOND_US
 
 def add_application(connection: Connection, app_id: str = APP) -> None:
     """Insert an application; the first, with their account, is that of all sessions here."""
-    account = {"id": "acc_1", "name": "a", "currency": "SGD", "credit": 0, "created_us": 0}
     if app_id == APP:
-        connection.execute(schema.accounts.insert().values(account))
+        account = Account(
+            id=AccountId("acc_1"), name="a", currency="SGD", credit=Thousandths(0), created_us=0
+        )
+        accounts.insert_account(connection, account)
     application = {"id": app_id, "account_id": "acc_1", "name": "a", "created_us": 0}
     connection.execute(schema.applications.insert().values(application))
 

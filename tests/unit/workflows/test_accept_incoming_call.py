@@ -90,6 +90,9 @@ async def test_calls_that_begin_and_end_at_once_charge_each_once(database: Datab
         ({"application": {"revoked_us": 1}}, CALL, Refusal.NO_APPLICATION),
         ({"account": {"credit": Thousandths(0)}}, CALL, Refusal.NO_CREDIT),
         ({"account": {"credit": Thousandths(-1)}}, CALL, Refusal.NO_CREDIT),
+        ({"account": {"credit": Thousandths(19)}}, CALL, Refusal.NO_CREDIT),
+        ({"account": {"is_trial": True}}, CALL, Refusal.NOT_FOR_TRIAL),
+        ({"number": {"expires_us": CREATED_US}}, CALL, Refusal.UNKNOWN_NUMBER),
     ],
 )
 async def test_refusals_store_nothing(

@@ -20,7 +20,7 @@ from tests.unit.database.nouns import (
     an_application,
 )
 from voiceblocks import ids
-from voiceblocks.billing.model import Charge, Tariff
+from voiceblocks.billing.model import Charge, Price, Tariff
 from voiceblocks.database import (
     accounts,
     allowed_prefixes,
@@ -43,6 +43,7 @@ from voiceblocks.workflows.authorise_outgoing_call import (
     OutgoingRules,
     authorise_outgoing_call,
 )
+from voiceblocks.workflows.change_account import AccountChanges, change_account
 
 NOW_US = CREATED_US + 1_000_000_000
 RULES = OutgoingRules(node="1", max_calls_per_account=8, dials_per_minute=60)
@@ -127,7 +128,7 @@ async def test_what_is_allowed_goes_out(database: Database) -> None:
         return ask(connection)
 
     assert await database.run(happen) == Authorised(
-        dest=DEST, caller=REGISTERED, rate=Thousandths(35), trunks=(CARRIER,)
+        dest=DEST, caller=REGISTERED, price=Price(Thousandths(35)), trunks=(CARRIER,)
     )
 
 
@@ -262,15 +263,50 @@ async def test_no_trunk(database: Database, carriers: tuple[Trunk, ...]) -> None
     assert await database.run(happen) == "error_call_service_not_available"
 
 
-@pytest.mark.parametrize("credit", [0, -1, -100_000])
-async def test_no_credit(database: Database, credit: int) -> None:
-    """Zero is none."""
+@pytest.mark.parametrize(
+    ("credit", "overdraft", "held", "planned", "is_allowed"),
+    [
+        (0, 0, 0, 0, False),
+        (-100_000, 0, 0, 0, False),
+        (39, 0, 0, 0, False),
+        (40, 0, 0, 0, True),
+        (79, 0, 40, 0, False),
+        (80, 0, 40, 0, True),
+        (80, 0, 40, 1, False),
+        (-10, 50, 0, 0, True),
+        (-11, 50, 0, 0, False),
+    ],
+)
+async def test_credit_pays_the_first_block(
+    database: Database, credit: int, overdraft: int, held: int, planned: int, is_allowed: bool
+) -> None:
+    """What live calls hold, and what this request holds already, is not there for this one."""
 
     def happen(connection: Connection) -> str:
-        prepare(connection, credit=Thousandths(credit))
-        return refused(connection)
+        prepare(connection, credit=Thousandths(credit), overdraft=Thousandths(overdraft))
+        dialled(connection, held=Thousandths(held))
+        dialled(connection, held=Thousandths(9999), state=SessionState.ENDED)
+        fields = {"planned_hold": Thousandths(planned)}
+        return ask(connection, **fields).dest if is_allowed else refused(connection, **fields)
 
-    assert await database.run(happen) == "error_insufficient_credit"
+    assert await database.run(happen) == (DEST if is_allowed else "error_insufficient_credit")
+
+
+async def test_a_trial_account_calls_its_registered_number_only(database: Database) -> None:
+    """Also where more is allowed to it; then with its first payment all of that opens."""
+
+    def happen(connection: Connection) -> None:
+        prepare(connection, is_trial=True)
+        assert ask(connection, REGISTERED).dest == REGISTERED
+        assert refused(connection) == "error_not_allowed_for_trial"
+        changes = AccountChanges(bonus_add="1")
+        change_account(connection, account_id="acc_1", changes=changes, now_us=NOW_US)
+        assert refused(connection) == "error_not_allowed_for_trial"
+        changes = AccountChanges(credit_add="1")
+        change_account(connection, account_id="acc_1", changes=changes, now_us=NOW_US)
+        assert ask(connection).dest == DEST
+
+    await database.run(happen)
 
 
 @pytest.mark.parametrize(
@@ -451,7 +487,7 @@ async def test_spending_is_capped_when_all_come_at_once(database: Database) -> N
     async def one() -> str:
         def happen(connection: Connection) -> str:
             allowed = ask(connection)
-            dialled(connection, state=SessionState.EXECUTING, rate=allowed.rate)
+            dialled(connection, state=SessionState.EXECUTING, rate=allowed.price.rate)
             return allowed.dest
 
         try:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from tests.metering import a_meter
 from voiceblocks.calls.events import CallEnded, Disposition, IncomingCall
 from voiceblocks.database.unit_of_work import TransactionFailed
 from voiceblocks.errors import ContractViolation
@@ -52,6 +53,7 @@ def a_handler(database: FailingDatabase, outbox: CountingOutbox) -> HandleCallEv
         encoder=missing,
         finish_recording=missing,
         finish_monitor=missing,
+        meter=a_meter(handler_database),
         outbox=outbox,
     )
 

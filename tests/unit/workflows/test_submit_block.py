@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.unit.database.nouns import CREATED_US, a_session, an_application, seed
+from tests.unit.workflows.roomy import ROOMY
 from voiceblocks.accounts.errors import InvalidAccessToken
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.blocks.hangup import HangupCommand
@@ -25,6 +26,7 @@ from voiceblocks.speech.interfaces import Clip
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.note_call_events import note_call_ended
 from voiceblocks.workflows.prepare_request import RequestPreparer
+from voiceblocks.workflows.request_parts import RequestParts
 from voiceblocks.workflows.sign_notifications import newest_token
 from voiceblocks.workflows.submit_block import SubmitBlock
 
@@ -62,7 +64,7 @@ class Quiet:
     def __init__(self) -> None:
         self.on_wake: Callable[[], None] = lambda: None
 
-    async def prepare(self, parts: Sequence[Any]) -> list[Clip]:
+    async def prepare(self, parts: Sequence[Any], _account_id: str) -> list[Clip]:
         """See `PromptPreparer`."""
         return [Clip(Path("a"), Path("b"), 1) for _ in parts]
 
@@ -113,13 +115,16 @@ def a_submitter(
     unused: Any = None
     prompts: Any = quiet
     return SubmitBlock(
-        database=database,
-        key=key,
-        requests=RequestPreparer(prompts, unused, quiet),
-        calls=calls,
-        outbox=quiet,
-        rules=OutgoingRules(node="1", max_calls_per_account=8),
-        clock=StoppedClock(),
+        RequestParts(
+            database=database,
+            key=key,
+            requests=RequestPreparer(prompts, unused, quiet),
+            calls=calls,
+            outbox=quiet,
+            rules=OutgoingRules(node="1", max_calls_per_account=8),
+            recording_rules=ROOMY,
+            clock=StoppedClock(),
+        )
     )
 
 

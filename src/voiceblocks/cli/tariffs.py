@@ -1,0 +1,82 @@
+"""`voiceblocks tariff`: what calls cost."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voiceblocks.cli.output import Json, tell, tell_rows
+from voiceblocks.cli.store import open_store
+from voiceblocks.database import tariffs
+from voiceblocks.money import format_amount
+from voiceblocks.workflows import manage_tariffs
+
+app = typer.Typer(no_args_is_help=True, help="Prices of calls, by direction and prefix.")
+
+
+@app.command("load")
+def load(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV with direction,prefix,currency,rate and, if you like, block_s.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Drop the tariffs that are not in the file.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Take over a price list, as a whole or not at all; running calls keep their price."""
+    with open_store(as_json) as store:
+        text = file.read_text(encoding="utf-8")
+        loaded, total = store.run(
+            lambda c: (
+                manage_tariffs.load_tariffs(c, text, replaces_all=replace),
+                len(tariffs.list_tariffs(c)),
+            )
+        )
+    facts = {"loaded": len(loaded), "tariffs": total}
+    tell(as_json, facts, f"{len(loaded)} tariffs loaded; there are {total} now")
+
+
+@app.command("list")
+def list_all(as_json: Json = False) -> None:
+    """Show all tariffs; a call's is the one with the longest prefix."""
+    with open_store(as_json) as store:
+        found = store.run(tariffs.list_tariffs)
+    rows = (
+        {
+            "direction": tariff.direction,
+            "prefix": tariff.prefix,
+            "currency": tariff.currency,
+            "rate": format_amount(tariff.rate),
+            "block_s": tariff.block_s,
+        }
+        for tariff in found
+    )
+    tell_rows(as_json, "tariffs", manage_tariffs.COLUMNS, rows)
+
+
+@app.command("export")
+def export(
+    file: Annotated[Path | None, typer.Argument(help="Where to; the screen if omitted.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the price list as CSV, as `load` reads it."""
+    with open_store(as_json) as store:
+        found = store.run(tariffs.list_tariffs)
+        text = manage_tariffs.export_tariffs(found)
+        if file is not None:
+            file.write_text(text, encoding="utf-8")
+    if file is not None:
+        tell(as_json, {"tariffs": len(found), "file": str(file)}, f"{len(found)} tariffs: {file}")
+    elif as_json:
+        tell(as_json, {"tariffs": len(found), "csv": text}, "")
+    else:
+        sys.stdout.write(text)

@@ -1,0 +1,144 @@
+"""Price lists as files: what an operator loads, and gets out again.
+
+```
+direction,prefix,currency,rate,block_s
+outbound,+65,SGD,0.020,60
+inbound,,SGD,0.010,60
+```
+
+`rate` is a minute's, `block_s` (60 where it is left out) how long the blocks are in which it is
+billed. An empty prefix means all numbers. A file is loaded as a whole or not at all; calls that
+are running keep their price.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from voiceblocks.billing.model import BLOCK_S, Tariff
+from voiceblocks.database import tariffs
+from voiceblocks.money import CURRENCIES, Thousandths, format_amount, thousandths_from
+
+_T = TypeVar("_T")
+
+COLUMNS = ("direction", "prefix", "currency", "rate", "block_s")
+_DIRECTIONS = {
+    "inbound": "inbound",
+    "incoming": "inbound",
+    "outbound": "outbound",
+    "outgoing": "outbound",
+}
+_PREFIX = re.compile(r"(\+[0-9]{1,15})?\Z", re.ASCII)
+_BLOCK_MOST_S = 3600
+_RATE_MOST = 1_000_000_000
+
+
+def load_tariffs(connection: Connection, text: str, *, replaces_all: bool) -> list[Tariff]:
+    """
+    Take over the price list in `text`: each line replaces the tariff that it is like.
+
+    Args:
+        connection: Of the transaction.
+        text: The file.
+        replaces_all: Whether tariffs that are not in it are dropped.
+
+    Raises:
+        ValueError: With the line that is wrong; nothing is changed then.
+    """
+    found = read_rows(text, ("direction", "prefix", "currency", "rate"), _tariff)
+    require_once(((t.direction, t.prefix, t.currency) for t in found), "tariff")
+    if replaces_all:
+        tariffs.delete_all(connection)
+    for tariff in found:
+        tariffs.replace(connection, tariff)
+    return found
+
+
+def export_tariffs(found: Iterable[Tariff]) -> str:
+    """Return a price list that `load_tariffs` reads back."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(
+        (t.direction, t.prefix, t.currency, format_amount(t.rate), t.block_s) for t in found
+    )
+    return out.getvalue()
+
+
+def read_rows(
+    text: str, needed: Sequence[str], read: Callable[[Mapping[str, str]], _T]
+) -> list[_T]:
+    """
+    Read a CSV file with a line of names at its top.
+
+    Raises:
+        ValueError: If a name is missing, or `read` raises it; the line is named.
+    """
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), skipinitialspace=True)
+    names = [name.strip().lower() for name in reader.fieldnames or ()]
+    missing = [name for name in needed if name not in names]
+    if missing:
+        raise ValueError(
+            f"The first line must name the columns, and {', '.join(missing)} is not among them"
+        )
+    reader.fieldnames = names
+    return list(_read_each(reader, read))
+
+
+def require_once(keys: Iterable[tuple[str, ...]], what: str) -> None:
+    """Refuse a file that says two things of one."""
+    known: set[tuple[str, ...]] = set()
+    for key in keys:
+        if key in known:
+            raise ValueError(f"The file has two lines for the {what} {' '.join(key).strip()}")
+        known.add(key)
+
+
+def read_rate(text: str) -> Thousandths:
+    """Read an amount that is 0 or more."""
+    rate = thousandths_from(text)
+    if not 0 <= rate <= _RATE_MOST:
+        raise ValueError(f"{text!r} is not a rate: write 0 or more, such as 0.020")
+    return rate
+
+
+def read_currency(text: str) -> str:
+    """Read one of our currencies."""
+    currency = text.upper()
+    if currency not in CURRENCIES:
+        raise ValueError(f"{text!r} is not a currency we know: choose {', '.join(CURRENCIES)}")
+    return currency
+
+
+def _read_each(
+    reader: csv.DictReader[str], read: Callable[[Mapping[str, str]], _T]
+) -> Iterator[_T]:
+    try:
+        for row in reader:
+            # Too long a line has its rest under None, too short a one None for what it lacks.
+            if None in row:
+                raise ValueError("more columns than the first line names")
+            yield read({name: (value or "").strip() for name, value in row.items()})
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"Line {reader.line_num}: {error}") from error
+
+
+def _tariff(row: Mapping[str, str]) -> Tariff:
+    direction = _DIRECTIONS.get(row["direction"].lower())
+    if direction is None:
+        raise ValueError(f"{row['direction']!r} is neither inbound nor outbound")
+    prefix = row["prefix"]
+    if _PREFIX.match(prefix) is None:
+        raise ValueError(f"{prefix!r} is not a prefix: write +65, or nothing for all numbers")
+    block_s = row.get("block_s") or str(BLOCK_S)
+    if not (block_s.isascii() and block_s.isdigit()) or not 1 <= int(block_s) <= _BLOCK_MOST_S:
+        raise ValueError(f"{block_s!r} is not the length of a block: 1 to {_BLOCK_MOST_S} seconds")
+    return Tariff(
+        direction, prefix, read_currency(row["currency"]), read_rate(row["rate"]), int(block_s)
+    )

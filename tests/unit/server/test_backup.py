@@ -1,0 +1,91 @@
+"""Backup and restore: the same node again, or a sentence and nothing changed."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.test_cli import run
+from voiceblocks.settings import Settings
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A node with an account, an application and a finished recording."""
+    folder = tmp_path / "var"
+    monkeypatch.setenv("VOICEBLOCKS_DATA_DIR", str(folder))
+    account = run("account", "create", "Demo")["account_id"]
+    run("app", "create", account, "voicemail")
+    (folder / "recordings").mkdir(exist_ok=True)
+    (folder / "recordings" / "rec-1.mp3").write_bytes(b"sound" * 1000)
+    return folder
+
+
+def test_the_node_is_the_same_again(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Database, key and recordings are back in another folder, and the old one is untouched."""
+    before = run("account", "list"), run("app", "list")
+    made = run("backup", str(tmp_path / "copy"))
+    assert made["n_files"] == 3
+    other = tmp_path / "other"
+    monkeypatch.setenv("VOICEBLOCKS_DATA_DIR", str(other))
+    restored = run("restore", str(tmp_path / "copy"))
+    assert restored["made_at"] == made["made_at"]
+    assert (run("account", "list"), run("app", "list")) == before
+    assert (other / "recordings" / "rec-1.mp3").read_bytes() == b"sound" * 1000
+    key = Settings().effective_secret_key_file
+    assert key.read_bytes() == (data_dir / "secret.key").read_bytes()
+    assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_beside_a_writer_is_of_one_moment(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is committed but only in SQLite's log is in it; what is not committed is not."""
+    with contextlib.closing(sqlite3.connect(data_dir / "voiceblocks.db")) as writer:
+        writer.execute("PRAGMA wal_autocheckpoint=0")
+        writer.execute("UPDATE accounts SET name = 'Committed'")
+        writer.commit()
+        writer.execute("UPDATE accounts SET name = 'Not committed'")
+        run("backup", str(tmp_path / "copy"))
+    monkeypatch.setenv("VOICEBLOCKS_DATA_DIR", str(tmp_path / "other"))
+    run("restore", str(tmp_path / "copy"))
+    assert [row["name"] for row in run("account", "list")["accounts"]] == ["Committed"]
+
+
+@pytest.mark.parametrize("victim", ["voiceblocks.db", "secret.key", "recordings/rec-1.mp3"])
+@pytest.mark.parametrize("harm", ["change", "delete"])
+def test_a_damaged_backup_changes_nothing(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str, harm: str
+) -> None:
+    """A file that is missing or not the one that was written is named before anything is copied."""
+    run("backup", str(tmp_path / "copy"))
+    path = tmp_path / "copy" / victim
+    if harm == "delete":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    other = tmp_path / "other"
+    monkeypatch.setenv("VOICEBLOCKS_DATA_DIR", str(other))
+    said = run("restore", str(tmp_path / "copy"), exit_code=1)["error"]
+    assert victim in said
+    assert not other.exists() or not any(other.iterdir())
+
+
+def test_nothing_is_overwritten(data_dir: Path, tmp_path: Path) -> None:
+    """A folder in use is refused, both as the place of a backup and of a restored node."""
+    run("backup", str(tmp_path / "copy"))
+    assert "not empty" in run("backup", str(tmp_path / "copy"), exit_code=1)["error"]
+    assert "exists already" in run("restore", str(tmp_path / "copy"), exit_code=1)["error"]
+    assert "no backup" in run("restore", str(tmp_path), exit_code=1)["error"]
+
+
+def test_upgrade_says_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First the tables are made; then there is nothing to do."""
+    monkeypatch.setenv("VOICEBLOCKS_DATA_DIR", str(tmp_path / "var"))
+    assert run("upgrade") == {"was": "empty"}
+    assert run("upgrade") == {"was": "current"}

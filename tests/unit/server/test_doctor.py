@@ -1,0 +1,85 @@
+"""The doctor: finds what is wrong, and says what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.test_cli import run
+
+
+@pytest.fixture(autouse=True)
+def free_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node whose ports are free ones."""
+    monkeypatch.setenv("VOICEBLOCKS_DATA_DIR", str(tmp_path / "var"))
+    for name in ("HTTP", "ADMIN", "SIP"):
+        monkeypatch.setenv(f"VOICEBLOCKS_{name}_LISTEN", f"127.0.0.1:{_free_port()}")
+
+
+def _free_port() -> int:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def found(said: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Verdict and sentence by what was looked at."""
+    return {one["about"]: (one["verdict"], one["says"]) for one in said["findings"]}
+
+
+def test_a_fresh_machine_is_well() -> None:
+    """Nothing is bad before the first start, and loopback needs no firewall."""
+    said = run("doctor")
+    assert said["bad"] == 0
+    assert said["firewall"] == []
+
+
+def test_a_taken_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has the SIP port is in the way of calls."""
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv("VOICEBLOCKS_SIP_LISTEN", address)
+        verdict, says = found(run("doctor", exit_code=1))["SIP_LISTEN (UDP)"]
+    assert verdict == "bad"
+    assert address in says
+
+
+def test_an_open_server_gets_firewall_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIP from the carrier alone, RTP from everywhere; an open door for callers is bad."""
+    port = _free_port()
+    monkeypatch.setenv("VOICEBLOCKS_SIP_LISTEN", f"0.0.0.0:{port}")
+    monkeypatch.setenv("VOICEBLOCKS_ACCEPT_CALLS_FROM", "203.0.113.0/24")
+    said = run("doctor")
+    assert any(f"saddr {{ 203.0.113.0/24 }} udp dport {port}" in one for one in said["firewall"])
+    assert any("dport 20000-29999" in one for one in said["firewall"])
+    monkeypatch.setenv("VOICEBLOCKS_ACCEPT_CALLS_FROM", "0.0.0.0/0")
+    assert found(run("doctor", exit_code=1))["who may call"][0] == "bad"
+
+
+def test_a_key_that_others_can_read(tmp_path: Path) -> None:
+    """The sentence says which command closes it."""
+    run("account", "create", "Demo")
+    run("app", "create", run("account", "list")["accounts"][0]["id"], "x")
+    key = tmp_path / "var" / "secret.key"
+    key.chmod(0o644)
+    verdict, says = found(run("doctor", exit_code=1))["secret key"]
+    assert verdict == "bad"
+    assert f"chmod 600 {key}" in says
+
+
+def test_a_notify_url_that_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number whose application is on a forbidden address is found before the first call."""
+    account = run("account", "create", "Demo")["account_id"]
+    app = run("app", "create", account, "x")["app_id"]
+    url = "http://10.0.0.1/call?secret=1"
+    run("number", "add", "+6531580000", "--app", app, "--notify-url", url)
+    said = run("doctor", exit_code=1)
+    verdict, says = found(said)["notify URL"]
+    assert verdict == "bad"
+    assert "error_invalid_notify_url" in says
+    assert "secret" not in says
