@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request as HttpRequest
 from urllib.request import build_opener
 
-from voiceblocks.client import requests_account, requests_ivr, requests_voice
+from voiceblocks.client import requests_account, requests_ivr, requests_recording, requests_voice
 from voiceblocks.client.errors import RequestFailed
 from voiceblocks.client.request import Request
 
@@ -159,6 +159,22 @@ class AsyncAccountApi(_AsyncApi):
     info = _later(requests_account.info)
 
 
+class RecordingApi(_Api):
+    """The application's recordings."""
+
+    link = _now(requests_recording.link)
+    revoke = _now(requests_recording.revoke)
+    delete = _now(requests_recording.delete)
+
+
+class AsyncRecordingApi(_AsyncApi):
+    """The application's recordings."""
+
+    link = _later(requests_recording.link)
+    revoke = _later(requests_recording.revoke)
+    delete = _later(requests_recording.delete)
+
+
 class Client:
     """
     Sends requests and waits for their answers; threads may share it.
@@ -185,6 +201,7 @@ class Client:
         self.voice = VoiceApi(self)
         self.number = NumberApi(self)
         self.account = AccountApi(self)
+        self.recording = RecordingApi(self)
 
     def send(self, request: Request[T]) -> T:
         """Send any request, also one that has no method."""
@@ -224,6 +241,7 @@ class AsyncClient:
         self.voice = AsyncVoiceApi(self)
         self.number = AsyncNumberApi(self)
         self.account = AsyncAccountApi(self)
+        self.recording = AsyncRecordingApi(self)
 
     async def __aenter__(self) -> Self:
         """Nothing is opened before the first request."""

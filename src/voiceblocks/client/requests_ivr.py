@@ -78,8 +78,18 @@ def record(
     msg: str | None = None,
     max_duration: int | None = None,
     tag: str | None = None,
+    format: str | None = None,  # noqa: A002 - the API's own name
+    beep: bool = True,
+    finish_key: str | None = None,
+    max_silence: int | None = None,
+    trim: str | None = None,
 ) -> Request[None]:
-    """Say `msg`, beep, and record for `max_duration` seconds at most."""
+    """
+    Say `msg`, beep, and record for `max_duration` seconds at most.
+
+    `format` is `mp3` or `wav`, `finish_key` the keys that end it or `none`, `max_silence` in
+    seconds, `trim` `none` or `silence`.
+    """
     return request(
         "ivr/middle/record",
         nothing,
@@ -88,6 +98,11 @@ def record(
         msg=msg,
         max_duration=max_duration,
         tag=tag,
+        format=format,
+        beep=None if beep else "no",
+        finish_key=finish_key,
+        max_silence=max_silence,
+        trim=trim,
     )
 
 

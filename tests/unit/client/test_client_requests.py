@@ -18,6 +18,7 @@ from voiceblocks.blocks.registry import APIS
 from voiceblocks.client import ApiError, AsyncClient, Client, RequestFailed
 from voiceblocks.client import requests_account as account
 from voiceblocks.client import requests_ivr as ivr
+from voiceblocks.client import requests_recording as recording
 from voiceblocks.client import requests_voice as voice
 from voiceblocks.client.answers import GMT_PLUS_8
 from voiceblocks.client.request import Request
@@ -34,7 +35,7 @@ EVERY: dict[str, Request[Any]] = {
         ivr.dial("+651", "m", caller_id="private", max_duration=1, ring_time=5, notify_url="u"),
         ivr.play("S", "m", tag="t", notify_url="u"),
         ivr.gather("S", "u", msg="m", max_digits=1, timeout=2, attempts=3, tag="t"),
-        ivr.record("S", "u", msg="m", max_duration=4, tag="t"),
+        ivr.record("S", "u", msg="m", max_duration=4, tag="t", beep=False),
         ivr.monitor("S", "u", msg="m", monitor_notify_url="v", tag="t"),
         ivr.hold("S", "m"),
         ivr.unhold("S", tag="t", notify_url="u"),
@@ -47,6 +48,9 @@ EVERY: dict[str, Request[Any]] = {
         voice.status("AA"),
         voice.history(datetime(2026, 1, 1, tzinfo=UTC), None, 2),
         voice.rate("+651", "+652"),
+        recording.link("rec-1", ttl=60, once=True),
+        recording.revoke("rec-1", reason="asked"),
+        recording.delete("rec-1", reason="asked"),
     )
 }
 
