@@ -366,6 +366,7 @@ def test_every_file_of_a_request_is_registered() -> None:
         "answer",
         "call_limit",
         "command",
+        "countries",
         "fields",
         "msg",
         "numbers",

@@ -101,7 +101,7 @@ def test_numbers_to_let(data_dir: Path, tmp_path: Path) -> None:
 
 
 def test_a_trial_ends_with_the_first_payment(data_dir: Path) -> None:
-    """Its first credit is a present; what was paid comes beside it, and all stands in the ledger."""
+    """Its first credit is a present, what was paid comes beside it, and the ledger has all."""
     account = run("account", "create", "Looking", "--trial", "--credit", "5")["account_id"]
     shown = run("account", "show", account)
     assert (shown["status"], shown["points"], shown["bonus"]) == ("trial", "0.000", "5.000")
@@ -131,5 +131,6 @@ def test_a_difference_is_found(data_dir: Path) -> None:
     database.close()
     error = run("ledger", "check", exit_code=1)["error"]
     assert error == (
-        f"{account} has 5.001 points and 0.000 bonus, and its books say 5.000 points and 0.000 bonus"
+        f"{account} has 5.001 points and 0.000 bonus, "
+        "and its books say 5.000 points and 0.000 bonus"
     )
