@@ -1,6 +1,6 @@
 """All benchmarks, one after the other: what this machine carries.
 
-    make bench          (about seven minutes; leave the machine alone meanwhile)
+    make bench          (about nine minutes; leave the machine alone meanwhile)
 
 Figures worth keeping go into `RESULTS.md` with date, machine and command.
 """
@@ -20,6 +20,8 @@ COMMANDS = [
     ["-m", "benchmarks.database_commits"],
     ["-m", "benchmarks.bridges_and_rooms"],
     ["-m", "benchmarks.bridge_delay"],
+    ["-m", "benchmarks.prompt_start"],
+    ["-m", "benchmarks.prompts_beside_recordings"],
 ]
 
 

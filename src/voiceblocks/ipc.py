@@ -16,9 +16,11 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -29,6 +31,8 @@ MAX_FDS = 8
 T = TypeVar("T")
 
 _PR_SET_PDEATHSIG = 1
+_AUTOGROUP_ATTEMPTS = 10
+_AUTOGROUP_PAUSE_S = 0.11
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """For NumPy in our children: their matrices are small, so threads only wait for each other
@@ -39,6 +43,27 @@ def die_with_parent() -> None:
     """Ask the kernel to kill this process when its parent goes (Linux only; else nothing)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def set_niceness(niceness: int) -> None:
+    """
+    Set this child's priority; where less than 0 is not allowed, so be it. May sleep a moment.
+
+    With autogroups (Linux desktops and Debian's servers) nice values count only within a
+    session, and each child is alone in its own: there the session's has to be set.
+    """
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
+    for _attempt in range(_AUTOGROUP_ATTEMPTS):
+        try:
+            Path("/proc/self/autogroup").write_text(str(niceness), encoding="ascii")
+        except BlockingIOError:
+            # Without privileges one session in a tenth of a second may do it.
+            time.sleep(_AUTOGROUP_PAUSE_S)
+        except OSError:
+            return
+        else:
+            return
 
 
 def spawn(module: str, *arguments: str) -> tuple[subprocess.Popen[bytes], socket.socket]:

@@ -20,6 +20,7 @@ Network = IPv4Network | IPv6Network
 Networks = Annotated[tuple[Network, ...], NoDecode]
 Seconds = Annotated[tuple[float, ...], NoDecode]
 
+DNS_PORT = 53
 LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 
@@ -81,6 +82,8 @@ class Settings(BaseSettings):
     "Empty means `file://DATA_DIR/recordings`; or `s3://bucket/prefix`, `gs://`, `az://`."
     allow_private_targets: Annotated[tuple[Network, ...] | None, NoDecode] = None
     "Private networks that notify_url and `<url>` may reach; loopback while HTTP_LISTEN is."
+    name_servers: Annotated[tuple[tuple[str, int], ...], NoDecode] = ()
+    "Who is asked for the hosts of notify_url and `<url>`; empty means the system's resolver."
     speech_engines: str = ""
     "Order in which `piper`, `openai` and `espeak-ng` are asked; see docs/speech.md."
     voices_dir: Path | None = None
@@ -162,6 +165,13 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("name_servers", mode="before")
+    @classmethod
+    def _split_name_servers(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(_name_server(part.strip()) for part in value.split(",") if part.strip())
+        return value
+
     @field_validator("notify_retry_pauses_s", mode="before")
     @classmethod
     def _split_pauses(cls, value: object) -> object:
@@ -231,6 +241,13 @@ class Settings(BaseSettings):
             _is_address(host) and ipaddress.ip_address(host).is_loopback
         )
         return LOOPBACK if is_loopback else ()
+
+
+def _name_server(text: str) -> tuple[str, int]:
+    host, port = (text, DNS_PORT) if _is_address(text) else parse_listen(text)
+    if not _is_address(host) or not port:
+        raise ValueError(f"{text!r} is no name server: write its IP address, such as 9.9.9.9")
+    return host, port
 
 
 def _is_address(host: str) -> bool:

@@ -172,7 +172,7 @@ class World:
 class Nothing:
     """No prompts, no beep, no look at URLs."""
 
-    async def prepare(self, _parts: object) -> list[Any]:
+    async def prepare(self, _parts: object, _account_id: str) -> list[Any]:
         """No prompt."""
         return []
 

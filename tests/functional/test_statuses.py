@@ -36,6 +36,7 @@ MALFORMED = [
     ({"msg": "<speech>never closed"}, "error_msg_invalid_xml"),
     ({"msg": '<speech language="xx">hello</speech>'}, "error_msg_invalid_language"),
     ({"msg": '<speech language="ja">こんにちは</speech>'}, "error_msg_invalid_language"),
+    ({"msg": '<speech language="tl">kumusta</speech>'}, "error_msg_invalid_language"),
     ({"msg": '<speech gender="robot">hello</speech>'}, "error_msg_invalid_gender"),
     ({"msg": "<url>ftp://example.com/a.mp3</url>"}, "error_msg_invalid_url"),
     ({"msg": "<url>http://10.1.2.3/a.mp3</url>"}, "error_msg_invalid_url"),
@@ -43,6 +44,8 @@ MALFORMED = [
     # Nobody listens there, and it is no port that the guard refuses by itself.
     ({"msg": "<url>http://127.0.0.1:1024/a.mp3</url>"}, "error_msg_download_failed"),
     ({"msg": "。。。"}, "error_msg_cannot_convert_text"),
+    # A voice of English would say "Chinese letter" twice.
+    ({"msg": "你好"}, "error_msg_cannot_convert_text"),
 ]
 
 

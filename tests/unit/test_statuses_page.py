@@ -54,7 +54,13 @@ SPEC = """
     error_application_not_published error_code_expired error_invalid_code
 """
 
-OWN = {"error_action_invalid"}
+OWN = {
+    "error_action_invalid",
+    "error_invalid_format",
+    "error_invalid_beep",
+    "error_invalid_finish_key",
+    "error_invalid_trim",
+}
 "Ours, by the original's pattern."
 
 _GIVEN_ROW = re.compile(r"^\| `(\w+)` \| (.+) \| `(tests/[\w/]+\.py)` \|$", re.MULTILINE)

@@ -54,6 +54,8 @@ class Application:
     id: AppId
     account_id: AccountId
     name: str
+    silences_keys: bool = False
+    "Whether keys that are heard in its recordings become silence."
     keep_recordings_days: int | None = None
     "Days that a recording is kept, 0 for ever; `None`: what the settings say."
     revoked_us: int | None = None

@@ -1,8 +1,9 @@
 """Fetches the custom audio of `<url>` parts, and keeps it while its server lets us.
 
-A file with `Last-Modified` or `ETag` is kept on disk and asked for again conditionally:
-an unchanged one costs one round trip (304), as the original API documents. One without
-is downloaded each time. Nothing here looks into the audio.
+A file is asked for again conditionally: an unchanged one costs one round trip (304), as the
+original API documents; none while the server's `max-age` lasts. While a server is down, the
+copy that it last confirmed stands in for a day (decision 43). Nothing here looks into the
+audio.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import math
 import os
-import tempfile
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -22,20 +24,34 @@ import msgspec
 from voiceblocks.adapters.address_guard import (
     OutgoingHttpError,
     TargetRefused,
+    TimedOut,
     read_target,
 )
+from voiceblocks.adapters.cache_folder import CacheLimits
+from voiceblocks.adapters.download_cache import DownloadCache, Entry
+from voiceblocks.adapters.download_freshness import Freshness, read_freshness
 from voiceblocks.adapters.guarded_http import GuardedHttp
+from voiceblocks.clock import Clock
 from voiceblocks.errors import AdapterError, InvalidRequest
 
 MAX_BYTES = 10 * 1024 * 1024
 TIME_LIMIT_S = 30.0
-CACHE_MAX_BYTES = 1024 * 1024 * 1024
+COPY_TIME_LIMIT_S = 5.0
+"To the answer's header, where a copy can stand in."
+COPY_LIFE_S = 86_400
+"How long after its server's last word a copy may stand in for it."
+DOWN_S = 10.0
+"For so long a server that could not be reached is not asked again, where there is a copy."
 PARALLEL = 128
+PARALLEL_PER_ACCOUNT = 32
 PARALLEL_PER_HOST = 8
-"A host that hangs holds up nobody but those who wait for it."
+"Of one account: hosts that hang hold up only the account that names them, and one only itself."
+DOWN_MAX = 1024
+DEFAULT_LIMITS = CacheLimits(max_bytes=1 << 30)
 _CHUNK_BYTES = 256 * 1024
 _OK, _NOT_MODIFIED = 200, 304
-_CONTENT_SUFFIX = ".audio"
+# Answers of a server that is overloaded or being restarted, not about the file.
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 INVALID_URL = "error_msg_invalid_url"
 FAILED = "error_msg_download_failed"
@@ -55,22 +71,28 @@ class Downloaded:
     "As its server wrote it."
 
 
-class _Entry(msgspec.Struct, frozen=True):
-    """What is kept beside a file."""
-
-    url: str
-    sha256: str
-    size_bytes: int
-    etag: str | None
-    last_modified: str | None
+class _NotAnsweredError(Exception):
+    """The server cannot say now what the file is."""
 
 
-class _Room:
-    """How many may fetch from one host, and how many do or wait."""
+class _Rooms:
+    """So many at a time for each key, in memory only while somebody is there or waits."""
 
-    def __init__(self) -> None:
-        self.semaphore = asyncio.Semaphore(PARALLEL_PER_HOST)
-        self.users = 0
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._rooms: dict[str, tuple[asyncio.Semaphore, int]] = {}
+
+    @contextlib.asynccontextmanager
+    async def enter(self, key: str) -> AsyncIterator[None]:
+        semaphore, users = self._rooms.get(key) or (asyncio.Semaphore(self._size), 0)
+        self._rooms[key] = semaphore, users + 1
+        try:
+            async with semaphore:
+                yield
+        finally:
+            semaphore, users = self._rooms.pop(key)
+            if users > 1:
+                self._rooms[key] = semaphore, users - 1
 
 
 class AudioDownloader:
@@ -80,30 +102,31 @@ class AudioDownloader:
     Args:
         http: Reaches only what the guard allows.
         folder: Cache; made when missing, private to the process's user.
+        clock: For the age of what is kept.
         time_limit_s: For a whole download, redirects included.
-        cache_max_bytes: What was unused longest goes when there is more.
+        limits: Of the cache.
     """
 
     def __init__(
         self,
         http: GuardedHttp,
         folder: Path,
+        clock: Clock,
         *,
         time_limit_s: float = TIME_LIMIT_S,
-        cache_max_bytes: int = CACHE_MAX_BYTES,
+        limits: CacheLimits = DEFAULT_LIMITS,
     ) -> None:
         self._http = http
-        self._folder = folder
+        self._cache = DownloadCache(folder, limits)
+        self._clock = clock
         self._time_limit_s = time_limit_s
-        self._cache_max_bytes = cache_max_bytes
         self._running: dict[str, asyncio.Task[Downloaded]] = {}
         self._room = asyncio.Semaphore(PARALLEL)
-        self._room_of_host: dict[str, _Room] = {}
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in folder.glob("part-*"):
-            left.unlink(missing_ok=True)
+        self._rooms_of_accounts = _Rooms(PARALLEL_PER_ACCOUNT)
+        self._rooms_of_hosts = _Rooms(PARALLEL_PER_HOST)
+        self._down_until_s: dict[str, float] = {}
 
-    async def fetch(self, url: str) -> Downloaded:
+    async def fetch(self, url: str, account_id: str) -> Downloaded:
         """
         Return the present content of `url`; fetches of one URL at a time share a download.
 
@@ -112,153 +135,203 @@ class AudioDownloader:
                 `error_msg_invalid_file_size` (over 10 MB) or `error_msg_download_failed`.
             AdapterError: If our own disk fails.
         """
-        task = self._running.get(url)
+        return await self._shared(url, lambda: self._fetch(url, account_id))
+
+    async def keep_local(
+        self, sha256: str, size_bytes: int, read: Callable[[], AsyncIterator[bytes]]
+    ) -> Path:
+        """
+        Keep a file that is ours, fetched by nobody, among the others.
+
+        Args:
+            sha256: Of the content, as hex.
+            size_bytes: Of the content.
+            read: Yields its bytes; called only where it is not here yet.
+
+        Raises:
+            InvalidRequest: `error_msg_invalid_file_size` if it is over 10 MB.
+            StoreError: If `read` does.
+            AdapterError: If our own disk fails, or the bytes are not those of `sha256`.
+        """
+        if size_bytes > MAX_BYTES:
+            raise InvalidRequest(TOO_LARGE)
+        if await asyncio.to_thread(self._cache.has, sha256, size_bytes):
+            return self._cache.path_of(sha256)
+
+        async def copy() -> Downloaded:
+            with _disk_errors():
+                copied = await self._write(read())
+            if copied.sha256 != sha256:
+                raise AdapterError("a stored recording is not what was stored")
+            return copied
+
+        return (await self._shared(f"local:{sha256}", copy)).path
+
+    async def _shared(
+        self, key: str, work: Callable[[], Coroutine[Any, Any, Downloaded]]
+    ) -> Downloaded:
+        task = self._running.get(key)
         if task is None:
-            task = asyncio.create_task(self._fetch(url))
-            self._running[url] = task
-            task.add_done_callback(lambda _: self._running.pop(url, None))
+            task = asyncio.create_task(work())
+            self._running[key] = task
+            task.add_done_callback(lambda done: self._forget_running(key, done))
+        # Whoever asked first may go away without taking the file from the others.
         return await asyncio.shield(task)
 
-    async def _fetch(self, url: str) -> Downloaded:
-        key = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        try:
-            # Waiting for room is waiting, too: it counts for whoever asked.
-            async with asyncio.timeout(self._time_limit_s), self._room_for(url), self._room:
-                return await self._fetch_now(key, url)
-        except TimeoutError as error:
-            raise InvalidRequest(FAILED) from error
+    def _forget_running(self, key: str, done: asyncio.Task[Downloaded]) -> None:
+        del self._running[key]
+        if not done.cancelled():
+            # Looked at, so that asyncio does not complain where everybody went away.
+            done.exception()
 
-    @contextlib.asynccontextmanager
-    async def _room_for(self, url: str) -> AsyncIterator[None]:
+    async def _fetch(self, url: str, account_id: str) -> Downloaded:
         try:
             host = read_target(url).origin
         except TargetRefused as error:
             raise InvalidRequest(INVALID_URL) from error
-        room = self._room_of_host.setdefault(host, _Room())
-        room.users += 1
+        kept = await asyncio.to_thread(self._cache.find, url)
+        age_s = _age_s(kept, self._clock.utc_us())
+        if kept is not None and age_s < kept.fresh_s:
+            return self._downloaded(kept)
+        copy = kept if kept is not None and _may_stand_in(kept, age_s) else None
+        if copy is not None and self._is_down(host):
+            return self._downloaded(copy)
         try:
-            async with room.semaphore:
-                yield
-        finally:
-            room.users -= 1
-            if not room.users:
-                del self._room_of_host[host]
-
-    async def _fetch_now(self, key: str, url: str) -> Downloaded:
-        kept = await asyncio.to_thread(self._read_entry, key, url)
-        try:
-            async with self._http.get(url, _conditions(kept), self._time_limit_s) as response:
-                if response.status == _NOT_MODIFIED and kept is not None:
-                    return self._downloaded(kept)
-                return await self._keep(key, url, response)
+            with _disk_errors():
+                return await self._ask_in_time(url, host, account_id, kept, copy)
         except TargetRefused as error:
             raise InvalidRequest(INVALID_URL) from error
-        except OutgoingHttpError as error:
-            raise InvalidRequest(FAILED) from error
-        except OSError as error:
-            raise AdapterError("a downloaded file cannot be written") from error
+        except (OutgoingHttpError, _NotAnsweredError) as error:
+            if isinstance(error, OutgoingHttpError):
+                self._note_down(host)
+            if copy is None:
+                raise InvalidRequest(FAILED) from error
+            return self._downloaded(copy)
 
-    async def _keep(self, key: str, url: str, response: aiohttp.ClientResponse) -> Downloaded:
+    async def _ask_in_time(
+        self, url: str, host: str, account_id: str, kept: Entry | None, copy: Entry | None
+    ) -> Downloaded:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._time_limit_s
+        header_until_s = until_s if copy is None else loop.time() + COPY_TIME_LIMIT_S
+        try:
+            # Waiting for room is waiting, too: it counts for whoever asked.
+            async with (
+                asyncio.timeout_at(min(until_s, header_until_s)) as limit,
+                self._rooms_of_hosts.enter(f"{account_id} {host}"),
+                self._rooms_of_accounts.enter(account_id),
+                self._room,
+                self._http.get(url, _conditions(kept), self._time_limit_s) as response,
+            ):
+                limit.reschedule(until_s)
+                return await self._read_answer(url, kept, response)
+        except TimeoutError as error:
+            raise TimedOut("no file in time") from error
+
+    async def _read_answer(
+        self, url: str, kept: Entry | None, response: aiohttp.ClientResponse
+    ) -> Downloaded:
+        if response.status == _NOT_MODIFIED and kept is not None and _conditions(kept):
+            return await self._remember(url, response, kept)
+        if response.status in _TRANSIENT:
+            raise _NotAnsweredError(f"status {response.status}")
         encoding = response.headers.get("Content-Encoding", "identity")
         if response.status != _OK or encoding.lower() != "identity":
+            # The server's word about the file: a copy of what it had must not stand in.
+            await asyncio.to_thread(self._cache.forget, url)
             raise InvalidRequest(FAILED)
         if response.content_length is not None and response.content_length > MAX_BYTES:
             raise InvalidRequest(TOO_LARGE)
-        handle, name = tempfile.mkstemp(prefix="part-", dir=self._folder)
+        got = await self._write(response.content.iter_chunked(_CHUNK_BYTES))
+        entry = Entry(
+            sha256=got.sha256,
+            size_bytes=got.size_bytes,
+            etag=response.headers.get("ETag"),
+            last_modified=response.headers.get("Last-Modified"),
+        )
+        return await self._remember(url, response, entry)
+
+    async def _remember(
+        self, url: str, response: aiohttp.ClientResponse, entry: Entry
+    ) -> Downloaded:
+        """Note that `entry` is what the server has now, unless it forbids that."""
+        freshness = Freshness(
+            may_keep=True, fresh_s=entry.fresh_s, may_outlive_failure=entry.may_outlive_failure
+        )
+        # A 304 need not repeat what the 200 said.
+        if response.status == _OK or "Cache-Control" in response.headers:
+            freshness = read_freshness(response.headers)
+        if freshness.may_keep:
+            entry = msgspec.structs.replace(
+                entry,
+                checked_us=self._clock.utc_us(),
+                fresh_s=freshness.fresh_s,
+                may_outlive_failure=freshness.may_outlive_failure,
+            )
+            await asyncio.to_thread(self._cache.remember, url, entry)
+        else:
+            await asyncio.to_thread(self._cache.forget, url)
+        return self._downloaded(entry)
+
+    async def _write(self, chunks: AsyncIterator[bytes]) -> Downloaded:
+        """Write a content to disk, as far as it is not too large."""
+        handle, part = self._cache.begin()
         try:
             with os.fdopen(handle, "wb") as file:
-                sha256 = hashlib.sha256()
+                digest = hashlib.sha256()
                 size_bytes = 0
-                async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+                async for chunk in chunks:
                     size_bytes += len(chunk)
                     if size_bytes > MAX_BYTES:
                         raise InvalidRequest(TOO_LARGE)
-                    sha256.update(chunk)
+                    digest.update(chunk)
                     await asyncio.to_thread(file.write, chunk)
-            entry = _Entry(
-                url=url,
-                sha256=sha256.hexdigest(),
-                size_bytes=size_bytes,
-                etag=response.headers.get("ETag"),
-                last_modified=response.headers.get("Last-Modified"),
-            )
-            await asyncio.to_thread(self._store, key, entry, Path(name))
+            sha256 = digest.hexdigest()
+            path = await asyncio.to_thread(self._cache.keep, part, sha256)
         except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)  # noqa: PTH108
+            part.unlink(missing_ok=True)
             raise
-        return self._downloaded(entry)
+        return Downloaded(path, size_bytes, sha256, None, None)
 
-    def _downloaded(self, entry: _Entry) -> Downloaded:
+    def _downloaded(self, entry: Entry) -> Downloaded:
         return Downloaded(
-            path=self._path_of(entry.sha256),
+            path=self._cache.path_of(entry.sha256),
             size_bytes=entry.size_bytes,
             sha256=entry.sha256,
             etag=entry.etag,
             last_modified=entry.last_modified,
         )
 
-    def _path_of(self, sha256: str) -> Path:
-        return self._folder / f"{sha256}{_CONTENT_SUFFIX}"
+    def _is_down(self, host: str) -> bool:
+        return self._down_until_s.get(host, 0.0) > self._clock.monotonic()
 
-    # In threads: the disk may be slow.
-
-    def _read_entry(self, key: str, url: str) -> _Entry | None:
-        """Return what is kept for `url`, if it can be asked for conditionally."""
-        path = self._folder / f"{key}.json"
-        try:
-            entry = msgspec.json.decode(path.read_bytes(), type=_Entry)
-            content = self._path_of(entry.sha256)
-            if content.stat().st_size != entry.size_bytes or entry.url != url:
-                return None
-            # Used now: evicted last. The entry after its content, as when both are written.
-            os.utime(content)
-            os.utime(path)
-        except (OSError, msgspec.DecodeError):
-            return None
-        return entry if entry.etag or entry.last_modified else None
-
-    def _store(self, key: str, entry: _Entry, part: Path) -> None:
-        part.replace(self._path_of(entry.sha256))
-        if entry.etag or entry.last_modified:
-            beside = part.with_suffix(".new")
-            beside.write_bytes(msgspec.json.encode(entry))
-            beside.replace(self._folder / f"{key}.json")
-        self._evict(keep=self._path_of(entry.sha256))
-
-    def _evict(self, keep: Path) -> None:
-        """Delete the contents that were unused longest, until the rest fits."""
-        files = _by_age(self._folder.glob(f"*{_CONTENT_SUFFIX}"))
-        total_bytes = sum(stat.st_size for stat, _ in files)
-        evicted = set()
-        while files and total_bytes > self._cache_max_bytes and files[0][1] != keep:
-            stat, path = files.pop(0)
-            path.unlink(missing_ok=True)
-            total_bytes -= stat.st_size
-            evicted.add(path.stem)
-        for entry in self._folder.glob("*.json") if evicted else ():
-            # Several URLs may have had the same content.
-            with contextlib.suppress(OSError, msgspec.DecodeError):
-                if msgspec.json.decode(entry.read_bytes(), type=_Entry).sha256 in evicted:
-                    entry.unlink(missing_ok=True)
+    def _note_down(self, host: str) -> None:
+        now = self._clock.monotonic()
+        if len(self._down_until_s) >= DOWN_MAX:
+            self._down_until_s = {k: v for k, v in self._down_until_s.items() if v > now}
+        self._down_until_s[host] = now + DOWN_S
 
 
-def _by_age(paths: Iterable[Path]) -> list[tuple[os.stat_result, Path]]:
-    """The files that are there, oldest first; another thread may delete some meanwhile."""
-    found = []
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            found.append((path.stat(), path))
-    found.sort(key=lambda item: item[0].st_mtime_ns)
-    return found
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise AdapterError("a downloaded file cannot be written") from error
 
 
-def purge(folder: Path, sha256: str) -> None:
-    """Delete a downloaded content from a cache's folder, also while a server uses that."""
-    (folder / f"{sha256}{_CONTENT_SUFFIX}").unlink(missing_ok=True)
+def _age_s(kept: Entry | None, now_us: int) -> float:
+    """Since its server's last word; a clock that was set back makes it old, not young."""
+    if kept is None or now_us < kept.checked_us:
+        return math.inf
+    return (now_us - kept.checked_us) / 1e6
 
 
-def _conditions(kept: _Entry | None) -> dict[str, str]:
+def _may_stand_in(kept: Entry, age_s: float) -> bool:
+    return kept.may_outlive_failure and age_s < COPY_LIFE_S
+
+
+def _conditions(kept: Entry | None) -> dict[str, str]:
     if kept is None:
         return {}
     headers = {}

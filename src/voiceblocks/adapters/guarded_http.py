@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
-import os
 import socket
 import ssl
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urljoin
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from voiceblocks import __version__
@@ -32,7 +27,6 @@ from voiceblocks.adapters.address_guard import (
     ConnectFailed,
     IpAddress,
     IpNetwork,
-    NameNotResolved,
     Target,
     TargetRefused,
     TimedOut,
@@ -40,6 +34,8 @@ from voiceblocks.adapters.address_guard import (
     read_target,
     with_host_of,
 )
+from voiceblocks.adapters.checked_resolver import CheckedResolver, Lookup, family_of
+from voiceblocks.adapters.http_failures import our_errors, tls_reason
 
 USER_AGENT = f"Voiceblocks/{__version__}"
 MAX_REDIRECTS = 3
@@ -49,21 +45,20 @@ _ANSWER_READ_BYTES = 65_536
 # Reading a short answer to its end lets the connection be used again; an endless one is cut.
 _ANSWER_READ_S = 1.0
 
+# Of a GET: who does not answer a connection, or stops in the middle, is given up sooner than
+# who sends slowly. A POST has its caller's limit alone.
+GET_CONNECT_S = 5.0
+GET_STALL_S = 10.0
+
 CONNECTION_LIMIT = 1024
 # Below what common servers wait (Apache and Node.js: 5 s), so that we close first.
 KEEP_ALIVE_S = 4.0
-LOOKUP_LIMIT_S = 5.0
-LOOKUP_GOOD_S = 10.0
-LOOKUP_BAD_S = 2.0
-LOOKUP_CACHE_MAX = 4096
-# Look-ups block a thread each, for many seconds when a name server is dead.
-LOOKUP_THREADS = 16
 
 KEEPS_POST = frozenset({307, 308})
 GET_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
-Lookup = Callable[[str], Awaitable[list[str]]]
-"A host's addresses as text; raises `OSError` where there are none."
+_POST_TIMES = aiohttp.ClientTimeout(total=None, sock_connect=None)
+_GET_TIMES = aiohttp.ClientTimeout(total=None, sock_connect=GET_CONNECT_S, sock_read=GET_STALL_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,111 +70,6 @@ class Answer:
     "At most `ANSWER_START_BYTES`."
     latency_ms: int
     "From the call to the answer's header."
-
-
-class CheckedResolver(AbstractResolver):
-    """
-    Looks names up, and gives out only addresses that the guard allows.
-
-    Answers are kept for some seconds, also bad ones; look-ups of one host at the same time
-    are one.
-
-    Args:
-        guard: Judges each address.
-        lookup: How to look up; by default the system's resolver in threads of its own.
-    """
-
-    def __init__(self, guard: AddressGuard, lookup: Lookup | None = None) -> None:
-        self._guard = guard
-        self._threads = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="lookup")
-        self._lookup = lookup or self._lookup_in_thread
-        self._kept: OrderedDict[str, tuple[float, list[str] | None]] = OrderedDict()
-        self._running: dict[str, asyncio.Task[list[str] | None]] = {}
-
-    async def addresses_of(self, target: Target) -> list[IpAddress]:
-        """
-        Return the allowed addresses of a target, at least one.
-
-        Raises:
-            NameNotResolved: If its name has no address.
-            TargetRefused: If it has, but none that may be reached.
-        """
-        if target.address is not None:
-            self._guard.require(target.address)
-            return [target.address]
-        found = await self._find(target.host)
-        if not found:
-            raise NameNotResolved("the name has no address")
-        allowed = [text for text in found if self._guard.allows_text(text)]
-        if not allowed:
-            raise TargetRefused("an address that is not public")
-        return [ipaddress.ip_address(text) for text in allowed]
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Fulfil aiohttp's resolver; raises as `addresses_of`."""
-        del family
-        addresses = await self.addresses_of(Target("http", host, port, None))
-        return [
-            ResolveResult(
-                hostname=host,
-                host=str(address),
-                port=port,
-                family=_family_of(address),
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in addresses
-        ]
-
-    async def close(self) -> None:
-        """Forget everything; threads that still look up end by themselves."""
-        for task in self._running.values():
-            task.cancel()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _find(self, host: str) -> list[str] | None:
-        kept = self._kept.get(host)
-        if kept is not None and kept[0] > time.monotonic():
-            return kept[1]
-        task = self._running.get(host)
-        if task is None:
-            task = asyncio.create_task(self._look_up(host))
-            self._running[host] = task
-            task.add_done_callback(lambda _: self._running.pop(host, None))
-        # Who asked first may give up without taking the answer from the others.
-        return await asyncio.shield(task)
-
-    async def _look_up(self, host: str) -> list[str] | None:
-        found: list[str] | None
-        try:
-            async with asyncio.timeout(LOOKUP_LIMIT_S):
-                found = await self._lookup(host)
-        # UnicodeError: what the system's resolver says to a label that is too long.
-        except (OSError, UnicodeError):
-            found = None
-        keep_s = LOOKUP_GOOD_S if found else LOOKUP_BAD_S
-        self._kept[host] = (time.monotonic() + keep_s, found)
-        self._kept.move_to_end(host)
-        while len(self._kept) > LOOKUP_CACHE_MAX:
-            self._kept.popitem(last=False)
-        return found
-
-    async def _lookup_in_thread(self, host: str) -> list[str]:
-        loop = asyncio.get_running_loop()
-        infos = await loop.run_in_executor(self._threads, _system_lookup, host)
-        return list(dict.fromkeys(str(info[4][0]) for info in infos))
-
-
-def _family_of(address: IpAddress) -> socket.AddressFamily:
-    is_v6 = isinstance(address, ipaddress.IPv6Address)
-    return socket.AF_INET6 if is_v6 else socket.AF_INET
-
-
-def _system_lookup(host: str) -> list[Any]:
-    # AI_ADDRCONFIG leaves out IPv6 addresses on machines that have no IPv6.
-    return socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
 
 
 class GuardedHttp:
@@ -217,9 +107,9 @@ class GuardedHttp:
             OutgoingHttpError: One of its kinds, if there is no answer within `timeout_s`.
         """
         begun_s = time.monotonic()
-        async with _our_errors(), asyncio.timeout(timeout_s):
+        async with our_errors(), asyncio.timeout(timeout_s):
             for _ in range(MAX_REDIRECTS + 1):
-                async with self._open("POST", url, headers, body) as response:
+                async with self._open("POST", url, headers, body, _POST_TIMES) as response:
                     if response.status in KEEPS_POST and "Location" in response.headers:
                         url = _redirected(url, response)
                         continue
@@ -239,9 +129,9 @@ class GuardedHttp:
         Raises:
             OutgoingHttpError: One of its kinds, also while the body is read.
         """
-        async with _our_errors(), asyncio.timeout(timeout_s):
+        async with our_errors(), asyncio.timeout(timeout_s):
             for _ in range(MAX_REDIRECTS + 1):
-                async with self._open("GET", url, headers, None) as response:
+                async with self._open("GET", url, headers, None, _GET_TIMES) as response:
                     if response.status in GET_REDIRECTS and "Location" in response.headers:
                         url = _redirected(url, response)
                         continue
@@ -262,9 +152,9 @@ class GuardedHttp:
             OutgoingHttpError: One of its kinds, also while the answer is read.
         """
         async with (
-            _our_errors(),
+            our_errors(),
             asyncio.timeout(timeout_s),
-            self._open("POST", url, headers, body) as response,
+            self._open("POST", url, headers, body, _POST_TIMES) as response,
         ):
             yield response
 
@@ -306,7 +196,7 @@ class GuardedHttp:
             opened.close()
             if isinstance(error, OSError):
                 # A reset or an end of file in the middle of it is a failed handshake too.
-                raise TlsFailed(_tls_reason(error)) from error
+                raise TlsFailed(tls_reason(error)) from error
             raise
         # Closes the socket, which is the transport's now.
         transport.abort()
@@ -317,7 +207,7 @@ class GuardedHttp:
         failure: OSError | None = None
         for address in addresses:
             sockaddr = (str(address), target.port)
-            opened = self.guard.guarded_socket(_family_of(address), socket.SOCK_STREAM, 0, sockaddr)
+            opened = self.guard.guarded_socket(family_of(address), socket.SOCK_STREAM, 0, sockaddr)
             try:
                 await loop.sock_connect(opened, sockaddr)
             except OSError as error:
@@ -351,7 +241,6 @@ class GuardedHttp:
                 auto_decompress=False,
                 # A proxy of the environment would do look-ups that nobody judged.
                 trust_env=False,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
                 headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
             )
         return self._session
@@ -362,7 +251,12 @@ class GuardedHttp:
 
     @contextlib.asynccontextmanager
     async def _open(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        times: aiohttp.ClientTimeout,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """One request to one target, judged first."""
         target = read_target(url)
@@ -372,41 +266,10 @@ class GuardedHttp:
         # Sent once: a kept connection that its server closes just now costs an attempt, but
         # whether the request was read cannot be known, and an attempt is one request.
         response = await self._client().request(
-            method, exact, data=body, headers=headers, allow_redirects=False
+            method, exact, data=body, headers=headers, allow_redirects=False, timeout=times
         )
         async with response:
             yield response
-
-
-@contextlib.asynccontextmanager
-async def _our_errors() -> AsyncIterator[None]:
-    """Turn aiohttp's exceptions into ours, without the URLs that their texts hold."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise TimedOut("no answer in time") from error
-    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as error:
-        raise TlsFailed(_tls_reason(error)) from error
-    except aiohttp.ClientConnectorError as error:
-        # Not the error's own text, which names the address.
-        number = error.os_error.errno
-        reason = os.strerror(number).lower() if number else "no connection"
-        raise ConnectFailed(reason) from error
-    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-        raise ConnectFailed("broken off before an answer") from error
-    except aiohttp.ClientPayloadError as error:
-        raise ConnectFailed("broken off within the answer") from error
-    except aiohttp.ClientError as error:
-        raise AnswerRefused("not an HTTP answer") from error
-
-
-def _tls_reason(error: BaseException) -> str:
-    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"certificate: {cause.verify_message}"
-    if isinstance(cause, ssl.SSLError) and cause.reason:
-        return cause.reason.lower().replace("_", " ")
-    return "no handshake"
 
 
 def _redirected(url: str, response: aiohttp.ClientResponse) -> str:

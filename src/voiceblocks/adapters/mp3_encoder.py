@@ -2,12 +2,17 @@
 
 Frame 0 of the file is kept free and becomes the Info frame at the end, when delay,
 padding and length are known. Until then the file is not an MP3.
+
+What was written is read back from the file, decoded and compared as the file grows (decision
+46), so that at the end only the last piece, frame 0, size and hash are left to check.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -17,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voiceblocks.adapters.lame_stereo import keep_channels_apart
+from voiceblocks.adapters.mp3_read_back import LEAD_FRAMES, ReadBack, decode_frames
 from voiceblocks.audio import mp3
 from voiceblocks.errors import ContractViolation, EncodeError
 
@@ -52,6 +58,11 @@ bit rate, so that every frame of a file is alike. Not judged by ear.
 ENCODER_DELAY_SAMPLES: Final = 576
 "LAME's, at every quality; decoders add `mp3.DECODER_DELAY_SAMPLES` of their own."
 
+READ_BACK_FRAMES: Final = 56
+"Four seconds: so much is read back at a time; more often costs more, for the frames before."
+
+_HASHED_AT_ONCE = 1 << 18
+
 _INFO_QUALITY: Final = 100 - LAME_QUALITY
 
 
@@ -77,6 +88,8 @@ class Mp3Writer:
         self._first_header: mp3.FrameHeader | None = None
         self._audio_bytes = 0
         self._open = True
+        self._read_back = ReadBack(ENCODER_DELAY_SAMPLES + mp3.DECODER_DELAY_SAMPLES, self._shape)
+        self._checksum = 0
         encoder = lameenc.Encoder()
         encoder.silence()
         encoder.set_channels(channels)
@@ -114,7 +127,8 @@ class Mp3Writer:
         How the audio is cut into calls makes no difference to the file.
 
         Raises:
-            EncodeError: If the file cannot be written.
+            EncodeError: If the file cannot be written, or what was written is not what is read
+                back.
             ContractViolation: After `finish` or `abandon`, or for another type or shape.
         """
         self._check_open()
@@ -122,8 +136,10 @@ class Mp3Writer:
             raise ContractViolation(f"int16 (n,) wanted, got {samples.dtype} {samples.shape}")
         if len(samples) == 0:
             return
+        self._read_back.expect(samples)
         self._append(self._encoder.encode(np.ascontiguousarray(samples)))
         self._n_samples += len(samples)
+        self._check_frames(READ_BACK_FRAMES)
 
     def finish(self) -> tuple[int, int, str]:
         """
@@ -134,7 +150,7 @@ class Mp3Writer:
 
         Raises:
             EncodeError: If nothing was written (no decoder opens an MP3 of no samples),
-                or the file cannot be written. The file is removed then.
+                or the file cannot be written, or reads back different. The file is removed then.
             ContractViolation: After `finish` or `abandon`.
         """
         self._check_open()
@@ -182,10 +198,52 @@ class Mp3Writer:
         )
         self._file.seek(0)
         self._file.write(mp3.build_info_frame(header, info))
-        self._file.flush()
+        self._check_frames(1)
+        if self._read_back.n_frames != frame_count:
+            raise EncodeError(f"of {frame_count} frames {self._read_back.n_frames} were read back")
+        return self._n_samples, info.total_bytes, self._hash_of(info)
+
+    def _check_frames(self, at_least: int) -> None:
+        """Read back, decode and compare the frames that were not yet, if they are so many."""
+        header = self._first_header
+        if header is None:
+            return
+        size = header.frame_bytes
+        done = self._read_back.n_frames
+        n_new = self._audio_bytes // size - done
+        if n_new < at_least:
+            return
+        n_lead = min(LEAD_FRAMES, done)
+        begin = mp3.info_header(header).frame_bytes + (done - n_lead) * size
+        try:
+            self._file.flush()
+            data = os.pread(self._file.fileno(), (n_lead + n_new) * size, begin)
+        except OSError as error:
+            raise EncodeError(f"cannot read {self._path} back") from error
+        self._read_back.compare(decode_frames(data, n_lead), n_new)
+        self._checksum = zlib.crc32(memoryview(data)[n_lead * size :], self._checksum)
+
+    def _hash_of(self, info: mp3.InfoFrame) -> str:
+        """The SHA-256 of a file whose frame 0, audio and size are what they should be."""
+        assert self._first_header is not None
+        audio_begins = mp3.info_header(self._first_header).frame_bytes
+        digest = hashlib.sha256()
+        checksum = 0
         self._file.seek(0)
-        digest = hashlib.file_digest(self._file, "sha256").hexdigest()
-        return self._n_samples, info.total_bytes, digest
+        first = self._file.read(audio_begins)
+        digest.update(first)
+        size = len(first)
+        while data := self._file.read(_HASHED_AT_ONCE):
+            digest.update(data)
+            checksum = zlib.crc32(data, checksum)
+            size += len(data)
+        if (
+            mp3.parse_info_frame(first) != info
+            or size != info.total_bytes
+            or checksum != self._checksum
+        ):
+            raise EncodeError(f"{self._path.name} is not what was written when read back")
+        return digest.hexdigest()
 
     def _append(self, data: bytes | bytearray) -> None:
         if not data:

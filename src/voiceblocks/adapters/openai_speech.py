@@ -145,7 +145,7 @@ class OpenAiSpeech:
                 return await _read(response)
         except TargetRefused as error:
             raise EngineUnavailable(
-                "the speech server's address is private: name its network in "
+                f"the speech server has {error}; a private network must be named in "
                 "VOICEBLOCKS_ALLOW_PRIVATE_TARGETS"
             ) from error
         except NameNotResolved as error:

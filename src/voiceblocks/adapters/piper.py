@@ -37,9 +37,9 @@ FORMAT_VERSION = "1"
 
 _BEGIN, _END, _PAD = "^", "$", "_"
 _LANGUAGE_SWITCH = re.compile(r"\([^)]*\)")
-# How Piper's voices were taught punctuation, whatever the script's own is.
-_PUNCTUATION = {mark: mark for mark in ".,?!:;"} | {"。": ".", "।": ".", "॥": ".", "、": ","}
-_SENTENCE_ENDS = frozenset(".?!")
+# What Piper's voices were taught: common marks are phonemes, those of other scripts only end
+# what they end, without a sound of their own.
+_PUNCTUATION = frozenset(".,?!:;")
 _ENDS = ".?!。।॥\uff1f\uff01"
 _SENTENCE = re.compile(f"[^{_ENDS}]*[{_ENDS}]+|[^{_ENDS}]+")
 _ABBREVIATIONS = frozenset({"mr", "mrs", "ms", "dr", "st", "prof"})
@@ -266,18 +266,15 @@ def join_clauses(clauses: Sequence[Clause]) -> Iterator[str]:
     before = ""
     for ipa, piece in clauses:
         words = (before + piece).split()
-        # NFKC: full-width marks are the common ones.
-        last = unicodedata.normalize("NFKC", piece.rstrip()[-1:])[-1:]
-        mark = _PUNCTUATION.get(last, "")
-        is_abbreviation = bool(words) and words[-1].rstrip(".").lower() in _ABBREVIATIONS
-        if is_abbreviation and mark == ".":
+        mark = piece.rstrip()[-1:]
+        if words and words[-1].endswith(".") and words[-1][:-1].lower() in _ABBREVIATIONS:
             mark = ""
-        sentence += _LANGUAGE_SWITCH.sub("", ipa) + mark
+        sentence += _LANGUAGE_SWITCH.sub("", ipa) + (mark if mark in _PUNCTUATION else "")
         before = piece
-        if mark in _SENTENCE_ENDS and mark:
+        if mark and mark in _ENDS:
             yield sentence
             sentence = ""
-        else:
+        elif mark in _PUNCTUATION or not mark:
             sentence += " "
     if sentence.strip():
         yield sentence.strip()

@@ -28,6 +28,7 @@ from voiceblocks.api.statuses import INTERNAL_ERROR, SUCCESS, status_of
 from voiceblocks.blocks.fields import Fields
 from voiceblocks.errors import InvalidRequest
 from voiceblocks.log import get_logger
+from voiceblocks.speech.asked_by import ASKED_BY
 
 ApiFunction: TypeAlias = Callable[[Application, Fields], Awaitable[Mapping[str, Any]]]
 """One API behind its credentials. Returns what the answer holds beside `status`; every
@@ -93,6 +94,7 @@ class OpenEndpoint:
         access_token = fields.required("access_token")
         app = await self._submitter.authenticate(app_id, access_token)
         self._rate_limiter.count(app.id, api)
+        ASKED_BY.set(app.account_id)
         return await function(app, fields)
 
 

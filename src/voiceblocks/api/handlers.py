@@ -162,6 +162,11 @@ class RecordingFile(Protocol):
     """A recording that may be read by who asked."""
 
     @property
+    def name(self) -> str:
+        """As it is stored: its ending says what it is."""
+        ...
+
+    @property
     def size_bytes(self) -> int:
         """Exact size."""
         ...

@@ -17,7 +17,8 @@ from voiceblocks.errors import InvalidRequest, RequestRefused, StoreError
 from voiceblocks.log import get_logger
 
 # What our names are made of; no dot at the start and no slash, so no path is left.
-_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}\.mp3\Z", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}\.(mp3|wav)\Z", re.ASCII)
+_CONTENT_TYPES: Final = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 
 # Whoever has the link has the recording: it must not spread by caches and referrers.
 _PRIVATE: Final = {
@@ -111,7 +112,7 @@ def _bytes(
     status: HTTPStatus,
     headers: dict[str, str],
 ) -> Response:
-    headers["content-type"] = "audio/mpeg"
+    headers["content-type"] = _CONTENT_TYPES[file.name.rpartition(".")[2]]
     headers["content-length"] = str(wanted.end - wanted.start)
     if request.method == "HEAD":
         return Response(headers=headers)

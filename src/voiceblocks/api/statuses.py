@@ -91,6 +91,11 @@ STATUS_TEXTS: Final = MappingProxyType(
         "error_msg_download_failed": "A file in msg could not be downloaded.",
         "error_msg_cannot_convert_text": "A text in msg could not be spoken in its language.",
         "error_invalid_max_duration": "max_duration is no whole number of seconds in range.",
+        "error_invalid_format": "format is neither mp3 nor wav.",
+        "error_invalid_beep": "beep is neither yes nor no.",
+        "error_invalid_finish_key": "finish_key holds other characters than 0-9, * and #, and is "
+        "not none.",
+        "error_invalid_trim": "trim is neither none nor silence.",
         "error_invalid_max_digits": "max_digits is no whole number in range.",
         "error_invalid_timeout": "timeout is no whole number of seconds in range.",
         "error_invalid_attempts": "attempts is no whole number in range.",

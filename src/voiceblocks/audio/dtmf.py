@@ -138,6 +138,10 @@ class ToneDetector:
         candidates = np.nonzero((streak >= _WINDOW_BLOCKS) & ~held)[0]
         return self._fit(slots[candidates]) if len(candidates) else []
 
+    def holds_key(self, slot: int) -> bool:
+        """Whether a key that was heard there is not over yet."""
+        return bool(self._key[slot] >= 0)
+
     def _go_on(self, slots: NDArray[np.int64], power: _Floats) -> None:
         """Count how long each key that was heard has been gone."""
         key = self._key[slots]

@@ -11,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
+
 
 class EndReason(StrEnum):
     """Why a block ended."""
@@ -19,6 +21,8 @@ class EndReason(StrEnum):
     "It did all it was asked for."
     FINISH_KEY = "finish_key"
     MAX_DURATION = "max_duration"
+    MAX_SILENCE = "max_silence"
+    "The caller said nothing for so long."
     TIMEOUT = "timeout"
     "The caller typed nothing more."
     HANGUP = "hangup"
@@ -91,6 +95,9 @@ class RecordedAudio:
     packets_received: int
     packets_late: int
     packets_lost: int
+    shape: RecordingShape = PLAIN
+    finish_key: str | None = None
+    "What ended it, if a key did: it may be heard at the end."
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,7 @@ class RecordingStarted:
     session_id: str
     name: str
     spool_path: Path
+    shape: RecordingShape = PLAIN
 
 
 @dataclass(frozen=True, slots=True)

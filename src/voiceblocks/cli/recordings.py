@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection
 
-from voiceblocks.adapters import audio_download
 from voiceblocks.adapters.recording_copies import open_recording_copies
 from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.cli.output import Json, Most, fail, tell, tell_rows
@@ -24,6 +23,7 @@ from voiceblocks.errors import StoreError
 from voiceblocks.recordings.act import Doer
 from voiceblocks.recordings.model import Recording
 from voiceblocks.recordings.store_task import StoreTask
+from voiceblocks.server.cached_audio import audio_purges
 from voiceblocks.server.folders import make_folders
 from voiceblocks.system_clock import SystemClock
 from voiceblocks.workflows import manage_recordings
@@ -180,10 +180,7 @@ def _eraser(store: Store) -> EraseRecording:
     return EraseRecording(
         store=open_recording_copies(store.settings.effective_recordings_url, folders.recordings),
         spool_path=functools.partial(spool_path, folders.spools),
-        purges=(
-            RenderPool(folders.prompts, folders.work).purge_audio_file,
-            functools.partial(audio_download.purge, folders.downloads),
-        ),
+        purges=audio_purges(RenderPool(folders.prompts, folders.work), folders.downloads),
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -69,6 +70,8 @@ applications = Table(
     Column("id", String(16), primary_key=True),
     Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False),
     Column("name", Text, nullable=False),
+    # Whether keys become silence in its recordings.
+    Column("silences_keys", Boolean, nullable=False),
     Column("keep_recordings_days", Integer),
     Column("revoked_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
@@ -245,6 +248,12 @@ recordings = Table(
     Column("packets_received", BigInteger),
     Column("packets_late", BigInteger),
     Column("packets_lost", BigInteger),
+    Column("absent_ms", BigInteger),
+    Column("silent_ms", BigInteger),
+    Column("level_dbfs", Float),
+    Column("is_one_way", Boolean),
+    Column("trims_silence", Boolean, nullable=False),
+    Column("silences_keys", Boolean, nullable=False),
     # The longest that it may become, for the room that it needs on disk.
     Column("limit_s", Integer),
     # Counts how often its links were revoked; each link carries the number of its time.

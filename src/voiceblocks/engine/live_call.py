@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from voiceblocks.blocks.record import RecordCommand
+from voiceblocks.blocks.recording_shape import RecordingShape
 from voiceblocks.calls.events import (
     BlockFinished,
     CallAnswered,
@@ -136,13 +137,13 @@ class LiveCall:
         """Play clips to their end; raises `CallGone` if the leg ends first."""
         await self.leg.play(clips)
 
-    def record(self, name: str, *, limit_ms: int) -> Tap:
+    def record(self, name: str, *, limit_ms: int, shape: RecordingShape) -> Tap:
         """Record the caller from now on; what was pressed before is forgotten."""
         self.forget_digits()
         tap = self.leg.record(name, limit_ms=limit_ms)
         try:
             self.parts.handler.on_recording_started(
-                RecordingStarted(self.session_id, name, tap.spool_path)
+                RecordingStarted(self.session_id, name, tap.spool_path, shape)
             )
         except Exception:  # noqa: BLE001 (what is not followed is encoded as a whole at its end)
             _log.exception("recording_not_followed", session=self.session_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from voiceblocks.blocks.command import BlockRequest
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 from voiceblocks.speech.interfaces import Clip
 from voiceblocks.trunks.model import TrunkRoute
 
@@ -57,6 +58,7 @@ class BlockPlan:
     beep: Clip | None = None
     recording_name: str | None = None
     "Name of the spool, for blocks that record; of the caller's, for a monitor."
+    recording_shape: RecordingShape = PLAIN
     hangs_up_after: bool = False
     "Without notify_url a block plays its prompt and the call ends (decision 3)."
     transfer: TransferPlan | None = None

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 from voiceblocks.calls.events import RecordedAudio
 from voiceblocks.engine.media.handles import TapResult
 
 
-def recorded_audio(name: str, result: TapResult) -> RecordedAudio:
+def recorded_audio(
+    name: str,
+    result: TapResult,
+    shape: RecordingShape = PLAIN,
+    finish_key: str | None = None,
+) -> RecordedAudio:
     """A closed tap as a recording's audio."""
     return RecordedAudio(
         name=name,
@@ -15,4 +21,6 @@ def recorded_audio(name: str, result: TapResult) -> RecordedAudio:
         packets_received=result.stats.packets_received,
         packets_late=result.stats.packets_late,
         packets_lost=result.stats.packets_lost,
+        shape=shape,
+        finish_key=finish_key,
     )

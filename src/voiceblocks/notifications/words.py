@@ -38,10 +38,3 @@ def reached_parameters(block: str, disposition: str) -> list[tuple[str, str]]:
     if block not in _REACHING_BLOCKS:
         return []
     return [(f"{block}_status", status_word(disposition)), (f"{block}_cause", disposition)]
-
-
-def monitor_parameters(url: str | None) -> list[tuple[str, str]]:
-    """What a monitor tells once its recording is ready; without a URL it failed."""
-    if url is None:
-        return [("monitor_status", "failed")]
-    return [("monitor_status", "success"), ("monitor_url", url)]

@@ -7,10 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
+
+
+@dataclass(frozen=True, slots=True)
+class AudioHealth:
+    """What the audio of a recording is like, as it was stored."""
+
+    level_dbfs: float
+    "Of what is not silence (`audio.level`); -120 where all of it is."
+    silent_ms: int
+    "Quieter than `audio.silence.SILENCE_DBFS`."
+    absent_ms: int
+    "For which nothing came from the network, in the whole recording: it is silence there."
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedRecording:
-    """A finished MP3 on local disk."""
+    """A finished file on local disk, read back and found right."""
 
     path: Path
     size_bytes: int
@@ -18,18 +32,28 @@ class EncodedRecording:
     duration_ms: int
     n_samples: int
     "Exact number of 8 kHz samples that a decoder gives back."
+    health: AudioHealth
 
 
 class RecordingEncoder(Protocol):
     """Turns a growing spool into an MP3 while the call goes on (decision 17)."""
 
-    def follow(self, name: str, spool_path: Path) -> None:
+    def follow(self, name: str, spool_path: Path, shape: RecordingShape = PLAIN) -> None:
         """Begin to encode `spool_path` as it grows, some way behind its end. Returns at once."""
         ...
 
-    async def finish(self, name: str, spool_path: Path, n_samples: int) -> EncodedRecording:
+    async def finish(
+        self,
+        name: str,
+        spool_path: Path,
+        n_samples: int,
+        shape: RecordingShape = PLAIN,
+        finish_key: str | None = None,
+    ) -> EncodedRecording:
         """
         Encode what is left up to `n_samples` and return the finished file.
+
+        Where `finish_key` is heard at the end, the recording ends where that begins.
 
         The spool must be complete. Works also for a spool that was never followed, or
         whose process died: then all of it is encoded now.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from voiceblocks.blocks.recording_shape import RecordingShape
 from voiceblocks.ids import AppId, RecordingId, SessionId
 from voiceblocks.recordings.state import RecordingState
 
@@ -43,6 +44,16 @@ class Recording:
     packets_received: int | None = None
     packets_late: int | None = None
     packets_lost: int | None = None
+    absent_ms: int | None = None
+    "For which nothing came from the network: silence in the recording."
+    silent_ms: int | None = None
+    level_dbfs: float | None = None
+    "Of what is not silence."
+    is_one_way: bool | None = None
+    "Next to nothing came from the caller."
+    trims_silence: bool = False
+    silences_keys: bool = False
+    "As `blocks.recording_shape`; the format is how `object_name` ends."
     limit_s: int | None = None
     "The longest that it may become."
     link_revision: int = 0
@@ -54,3 +65,12 @@ class Recording:
     uploaded_us: int | None = None
     "Since when it is in the remote store, and not on local disk any more."
     deleted_us: int | None = None
+
+    @property
+    def shape(self) -> RecordingShape:
+        """What it is to become, or became."""
+        return RecordingShape(
+            format=self.object_name.rpartition(".")[2],
+            trims_silence=self.trims_silence,
+            silences_keys=self.silences_keys,
+        )

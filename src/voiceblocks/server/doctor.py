@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Final
 
 from voiceblocks.accounts.secret_key import load_keys
-from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
 from voiceblocks.database.engines import sqlite_path
 from voiceblocks.database.migrate import SchemaState, check_schema
 from voiceblocks.errors import InvalidRequest, StartupError
 from voiceblocks.server.addresses import check_addresses
+from voiceblocks.server.outgoing_http import guarded_http
 from voiceblocks.settings import LOOPBACK, Settings, parse_listen
 from voiceblocks.system_clock import SystemClock
 
@@ -238,7 +238,7 @@ def _notify_urls(settings: Settings, urls: Sequence[str]) -> list[Finding]:
 
 
 async def _check_urls(settings: Settings, urls: Sequence[str]) -> list[Finding]:
-    http = GuardedHttp(settings.effective_private_targets)
+    http = guarded_http(settings)
     try:
         check = NotifyUrlCheck(http, SystemClock())
         return [await _check_url(check, url) for url in dict.fromkeys(urls)]

@@ -18,10 +18,8 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from voiceblocks.accounts.secret_key import load_keys, load_or_create
 from voiceblocks.accounts.tokens import SecretKey
-from voiceblocks.adapters import audio_download
 from voiceblocks.adapters.audio_download import AudioDownloader
 from voiceblocks.adapters.fallback_speech import SpeechMetrics
-from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
 from voiceblocks.adapters.recording_copies import open_recording_copies
 from voiceblocks.adapters.render.pool import RenderPool
@@ -48,11 +46,14 @@ from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.errors import VoiceblocksError
 from voiceblocks.log import get_logger
 from voiceblocks.notifications.retry import RetrySchedule
+from voiceblocks.recordings.interfaces import RecordingStore
 from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.cache_limits import download_cache_limits, prompt_cache_limits
+from voiceblocks.server.cached_audio import audio_purges
 from voiceblocks.server.folders import lock_folder, make_folders
 from voiceblocks.server.health import health_of
+from voiceblocks.server.outgoing_http import guarded_http
 from voiceblocks.server.speech import speech_setup
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
@@ -75,6 +76,7 @@ from voiceblocks.workflows.keep_trunks import KeepTrunks
 from voiceblocks.workflows.meter_calls import MeterCalls
 from voiceblocks.workflows.moderate_call import ModerateCall
 from voiceblocks.workflows.offer_numbers import OfferNumbers
+from voiceblocks.workflows.own_recordings import OwnRecordings
 from voiceblocks.workflows.place_call import PlaceCall
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
 from voiceblocks.workflows.prepare_request import RequestPreparer
@@ -120,6 +122,8 @@ class Node:
         """Put everything together; returns when calls and requests are taken."""
         settings = self._settings
         check_addresses(settings)
+        self._http = guarded_http(settings)
+        speech = speech_setup(settings, self._http)
         folders = make_folders(settings)
         self._lock = await asyncio.to_thread(lock_folder, folders.root)
         key = load_or_create(settings.effective_secret_key_file)
@@ -129,12 +133,11 @@ class Node:
         salvaged: dict[str, int] = {}
         for rings in (*folders.earlier_rings, folders.rings):
             salvaged |= await asyncio.to_thread(salvage, rings, folders.spools)
-        self._http = GuardedHttp(settings.effective_private_targets)
         self._render = RenderPool(
             folders.prompts,
             folders.work,
             cache_limits=prompt_cache_limits(settings),
-            speech=speech_setup(settings, self._http),
+            speech=speech,
         )
         self._plane = MediaPlane(
             workers=settings.effective_media_workers,
@@ -169,10 +172,7 @@ class Node:
             erase=EraseRecording(
                 store=store,
                 spool_path=finish_recording.spool_path,
-                purges=(
-                    self._render.purge_audio_file,
-                    functools.partial(audio_download.purge, folders.downloads),
-                ),
+                purges=audio_purges(self._render, folders.downloads),
             ),
             clock=self._clock,
         )
@@ -196,13 +196,14 @@ class Node:
             self._engine.endpoint, self._addresses, open_route, self._clock, settings.node
         )
         self._engine.on_registration = self._registrations.on_event
-        requests = self._make_request_preparer(folders.downloads)
+        keys = load_keys(settings.effective_secret_key_file)
+        requests = self._make_request_preparer(store, keys, folders.downloads)
         parts = self._make_request_parts(key, requests)
         serve_recording = functools.partial(
             ServeRecording,
             database=self._database,
             store=store,
-            keys=load_keys(settings.effective_secret_key_file),
+            keys=keys,
             clock=self._clock,
         )
         console = ConsoleHandlers(
@@ -367,16 +368,25 @@ class Node:
             open_route=open_route,
         )
 
-    def _make_request_preparer(self, downloads: Path) -> RequestPreparer:
-        return RequestPreparer(
-            PromptPreparer(
-                self._render,
-                AudioDownloader(
-                    self._http,
-                    downloads,
-                    cache_max_bytes=download_cache_limits(self._settings).max_bytes,
-                ),
+    def _make_request_preparer(
+        self, store: RecordingStore, keys: tuple[SecretKey, ...], downloads: Path
+    ) -> RequestPreparer:
+        audio = OwnRecordings(
+            AudioDownloader(
+                self._http,
+                downloads,
+                self._clock,
+                limits=download_cache_limits(self._settings),
             ),
+            database=self._database,
+            store=store,
+            keys=keys,
+            public_url=self._public_url,
+            purges=audio_purges(self._render, downloads),
+            clock=self._clock,
+        )
+        return RequestPreparer(
+            PromptPreparer(self._render, audio),
             self._render,
             NotifyUrlCheck(self._http, self._clock),
         )

@@ -18,6 +18,7 @@ from voiceblocks.blocks.hangup import HangupCommand
 from voiceblocks.blocks.hold import HoldCommand
 from voiceblocks.blocks.monitor import MonitorCommand
 from voiceblocks.blocks.record import RecordCommand
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 from voiceblocks.blocks.registry import kind_of
 from voiceblocks.blocks.transfer import OnFailure, TransferCommand
 from voiceblocks.blocks.unhold import UnholdCommand
@@ -57,6 +58,7 @@ class AcceptedBlock:
     dialled: tuple[Dialled, ...] = ()
     room: str | None = None
     "The room that a transfer goes to, by its name."
+    recording_shape: RecordingShape = PLAIN
 
 
 def accept_block(
@@ -106,8 +108,10 @@ def accept_block(
     )
     sessions.insert_run(connection, run)
     changes: dict[str, Any] = {"state": state}
+    shape = PLAIN
     if run.recording_id is not None:
-        recordings.insert(connection, _pending(run.recording_id, session, command, now_us))
+        shape = _shape_of(command, app)
+        recordings.insert(connection, _pending(run.recording_id, session, command, shape, now_us))
         if isinstance(command, MonitorCommand):
             _require_unmonitored(session)
             changes["monitor_id"] = run.recording_id
@@ -132,7 +136,7 @@ def accept_block(
                 "last_tag": command.tag,
             }
     sessions.update(connection, session.id, **changes)
-    return AcceptedBlock(run, hangs_up_after, dialled, room)
+    return AcceptedBlock(run, hangs_up_after, dialled, room, shape)
 
 
 def _event_for(command: Command) -> tuple[SessionEvent, bool]:
@@ -223,8 +227,19 @@ def _records(command: Command) -> bool:
     return command.notify_url is not None and isinstance(command, RecordCommand | MonitorCommand)
 
 
+def _shape_of(command: Command, app: Application) -> RecordingShape:
+    """What a record asked for; a monitor, whose keys are those of both sides, is plain."""
+    if not isinstance(command, RecordCommand):
+        return PLAIN
+    return RecordingShape(command.format, command.trims_silence, app.silences_keys)
+
+
 def _pending(
-    recording_id: RecordingId, session: Session, command: Command, now_us: int
+    recording_id: RecordingId,
+    session: Session,
+    command: Command,
+    shape: RecordingShape,
+    now_us: int,
 ) -> Recording:
     recording = Recording(
         id=recording_id,
@@ -232,7 +247,9 @@ def _pending(
         app_id=session.app_id,
         state=RecordingState.PENDING,
         end_reason=None,
-        object_name=f"{recording_id}.mp3",
+        object_name=f"{recording_id}.{shape.format}",
+        trims_silence=shape.trims_silence,
+        silences_keys=shape.silences_keys,
         created_us=now_us,
     )
     if not isinstance(command, MonitorCommand):

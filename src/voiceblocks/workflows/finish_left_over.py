@@ -11,6 +11,7 @@ import contextlib
 
 from sqlalchemy import Connection
 
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 from voiceblocks.calls.events import RecordedAudio
 from voiceblocks.clock import Clock
 from voiceblocks.database import recordings
@@ -90,7 +91,8 @@ class FinishLeftOver:
     async def _finish(self, recording: Recording) -> FinishedRecording:
         name = recording.id
         if recording.kind is RecordingKind.RECORD:
-            return await self._finish_recording.once(_audio(name, self._samples_in(name)))
+            audio = _audio(name, self._samples_in(name), recording.shape)
+            return await self._finish_recording.once(audio)
         lengths = []
         for side in (name, heard_name(name)):
             # One of them may never have been made.
@@ -106,7 +108,7 @@ class FinishLeftOver:
             return spool.n_slots() * SLOT_SAMPLES if n_final is None else n_final
 
 
-def _audio(name: str, n_samples: int) -> RecordedAudio:
+def _audio(name: str, n_samples: int, shape: RecordingShape = PLAIN) -> RecordedAudio:
     return RecordedAudio(
         name=name,
         n_samples=n_samples,
@@ -114,4 +116,5 @@ def _audio(name: str, n_samples: int) -> RecordedAudio:
         packets_received=0,
         packets_late=0,
         packets_lost=0,
+        shape=shape,
     )

@@ -23,7 +23,7 @@ from voiceblocks.calls.events import EndReason, MonitorEnded, MonitorStarted, Re
 from voiceblocks.database import recordings, sessions
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.log import get_logger
-from voiceblocks.notifications.words import monitor_parameters
+from voiceblocks.notifications.recording_words import record_parameters
 from voiceblocks.recordings.model import Recording, RecordingKind
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.sessions.state import SessionState
@@ -31,6 +31,7 @@ from voiceblocks.workflows.call_control import Outbox
 from voiceblocks.workflows.finish_recording import (
     FinishedRecording,
     FinishRecording,
+    facts_of,
     heard_name,
     note_recording,
 )
@@ -159,6 +160,8 @@ def _note(connection: Connection, ended: _Ended, finished: FinishedRecording | N
             url=row.notify_url,
             tag=row.tag or "",
             at_us=at_us,
-            specific=monitor_parameters(None if finished is None else finished.url),
+            specific=record_parameters(
+                None if finished is None else facts_of(finished, ended.reason), MONITOR
+            ),
         )
     return finished is not None or not has_audio

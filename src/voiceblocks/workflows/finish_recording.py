@@ -13,6 +13,7 @@ the end of its block. Then the block ends as `failed`, but the recording is not:
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +25,25 @@ from voiceblocks.database import recordings
 from voiceblocks.engine.media.salvage import spool_path
 from voiceblocks.errors import EncodeError, StoreError
 from voiceblocks.log import get_logger
-from voiceblocks.recordings.interfaces import EncodedRecording, RecordingEncoder, RecordingStore
+from voiceblocks.notifications.recording_words import RecordingFacts, record_parameters
+from voiceblocks.recordings.interfaces import (
+    AudioHealth,
+    EncodedRecording,
+    RecordingEncoder,
+    RecordingStore,
+)
 from voiceblocks.recordings.spool import HEARD_SUFFIX
 from voiceblocks.recordings.state import RecordingEvent, RecordingState, advance
 from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.workflows.leave_store_task import leave_task
 
 _log = get_logger("recordings")
+
+SAMPLES_PER_MS = 8
+
+ONE_WAY_SHARE = 0.95
+"A caller's phone that suppresses silence still sends now and then; one behind a firewall does not."
+LEAST_JUDGED_MS = 1000
 
 RETRY_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 "Between attempts to encode and store, as long as somebody waits for the recording."
@@ -46,8 +59,15 @@ class FinishedRecording:
     duration_ms: int
     url: str
     audio: RecordedAudio
+    health: AudioHealth
     awaits_upload: bool = False
     "It is on local disk, and the remote store gets it later."
+
+    @property
+    def is_one_way(self) -> bool:
+        """Whether next to nothing came from the caller while the call was up."""
+        whole_ms = self.audio.n_samples // SAMPLES_PER_MS
+        return whole_ms >= LEAST_JUDGED_MS and self.health.absent_ms >= ONE_WAY_SHARE * whole_ms
 
 
 class FinishRecording:
@@ -133,7 +153,11 @@ class FinishRecording:
             EncodeError, StoreError: As they say; the spool is as it was.
         """
         encoded = await self._encoder.finish(
-            audio.name, self.spool_path(audio.name), max(audio.n_samples, 1)
+            audio.name,
+            self.spool_path(audio.name),
+            max(audio.n_samples, 1),
+            audio.shape,
+            audio.finish_key,
         )
         return await self._store_it(audio, encoded)
 
@@ -153,9 +177,10 @@ class FinishRecording:
         return await self._store_it(audio, encoded)
 
     async def _store_it(self, audio: RecordedAudio, encoded: EncodedRecording) -> FinishedRecording:
-        object_name = f"{audio.name}.mp3"
+        object_name = f"{audio.name}.{audio.shape.format}"
         try:
             stored = await self._store.put(object_name, encoded.path)
+            await self._read_back(object_name, encoded)
         finally:
             encoded.path.unlink(missing_ok=True)
         return FinishedRecording(
@@ -165,8 +190,18 @@ class FinishRecording:
             duration_ms=encoded.duration_ms,
             url=self._sign_link(object_name),
             audio=audio,
+            health=encoded.health,
             awaits_upload=stored.awaits_upload,
         )
+
+    async def _read_back(self, object_name: str, encoded: EncodedRecording) -> None:
+        """What was stored is what was encoded, byte for byte: only then is it ready."""
+        digest = hashlib.sha256()
+        async for chunk in self._store.read(object_name, 0, encoded.size_bytes):
+            # Megabytes of a long one: calls must not wait for that.
+            await asyncio.to_thread(digest.update, chunk)
+        if digest.hexdigest() != encoded.sha256:
+            raise StoreError(f"{object_name} was stored, but reads back different")
 
     def forget_spool(self, name: str) -> None:
         """Delete the spool; call after the commit that says the recording is ready."""
@@ -207,9 +242,33 @@ def note_recording(
     state = advance(RecordingState.PENDING, event)
     recordings.update(connection, recording_id, state=state, end_reason=reason.value)
     if finished is None:
-        return [("record_status", "failed")]
+        return record_parameters(None)
     note_stored(connection, recording_id, finished, at_us)
-    return [("record_status", "success"), ("record_url", finished.url)]
+    return record_parameters(facts_of(finished, reason))
+
+
+def facts_of(finished: FinishedRecording, reason: EndReason) -> RecordingFacts:
+    """What is told of a recording that is ready."""
+    audio = finished.audio
+    return RecordingFacts(
+        url=finished.url,
+        size_bytes=finished.size_bytes,
+        duration_ms=finished.duration_ms,
+        sha256=finished.sha256,
+        end_reason=reason.value,
+        packets=None
+        if reason is EndReason.SERVER_RESTART
+        else (
+            audio.packets_expected,
+            audio.packets_received,
+            audio.packets_late,
+            audio.packets_lost,
+        ),
+        absent_ms=finished.health.absent_ms,
+        level_dbfs=finished.health.level_dbfs,
+        silent_ms=finished.health.silent_ms,
+        is_one_way=finished.is_one_way,
+    )
 
 
 def note_stored(
@@ -229,5 +288,9 @@ def note_stored(
         packets_received=finished.audio.packets_received,
         packets_late=finished.audio.packets_late,
         packets_lost=finished.audio.packets_lost,
+        absent_ms=finished.health.absent_ms,
+        silent_ms=finished.health.silent_ms,
+        level_dbfs=finished.health.level_dbfs,
+        is_one_way=finished.is_one_way,
         ready_us=at_us,
     )

@@ -156,7 +156,7 @@ class OfferNumbers:
         """
         url = command.forward_to
         try:
-            await self._requests.prepare((), (url,))
+            await self._requests.prepare(app.account_id, (), (url,))
         except InvalidRequest as refusal:
             status = _FORWARD_STATUSES.get(refusal.status, refusal.status)
             raise InvalidRequest(status) from None

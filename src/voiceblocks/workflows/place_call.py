@@ -69,7 +69,7 @@ class PlaceCall:
         Raises:
             InvalidRequest: With the documented status.
         """
-        prompt = await self._requests.prepare(command.msg, (command.notify_url,))
+        prompt = await self._requests.prepare(app.account_id, command.msg, (command.notify_url,))
         placed = await self._database.run(
             lambda connection: self._store_dial(connection, app, command)
         )
@@ -90,7 +90,7 @@ class PlaceCall:
         Raises:
             InvalidRequest: With the documented status.
         """
-        await self._requests.prepare((), (command.notify_url,))
+        await self._requests.prepare(app.account_id, (), (command.notify_url,))
         tone = await self._requests.ring_tone(command.dest2)
         placed = await self._database.run(
             lambda connection: self._store_call(connection, app, command)
@@ -115,7 +115,7 @@ class PlaceCall:
         Raises:
             InvalidRequest: With the documented status; then nobody is called.
         """
-        await self._requests.prepare((), (command.notify_url,))
+        await self._requests.prepare(app.account_id, (), (command.notify_url,))
         room = command.room or ids.new_room_name()
         if self._calls.room_space(RoomKey(app.id, room)) < len(command.dests):
             raise InvalidRequest("error_dest_too_many")

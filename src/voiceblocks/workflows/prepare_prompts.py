@@ -31,13 +31,26 @@ class DownloadedAudio(Protocol):
 class AudioSource(Protocol):
     """Where the files of `<url>` parts come from."""
 
-    async def fetch(self, url: str) -> DownloadedAudio:
+    async def fetch(self, url: str, account_id: str) -> DownloadedAudio:
         """
-        Download, or find in a cache.
+        Download, or find in a cache, or in our own store.
+
+        Args:
+            url: Of a `<url>` part.
+            account_id: Who asks: an expired link of ours is good for its own account.
 
         Raises:
             InvalidRequest: `error_msg_download_failed`, `error_msg_invalid_file_size` or
                 `error_msg_invalid_url`.
+        """
+        ...
+
+    async def confirm(self, audio: DownloadedAudio) -> None:
+        """
+        Say once more, after it was rendered, that `audio` may be played.
+
+        Raises:
+            InvalidRequest: If it was deleted meanwhile.
         """
         ...
 
@@ -55,9 +68,9 @@ class PromptPreparer:
         self._renderer = renderer
         self._downloader = downloader
 
-    async def prepare(self, parts: Sequence[Part]) -> list[Clip]:
+    async def prepare(self, parts: Sequence[Part], account_id: str) -> list[Clip]:
         """
-        Make the clips for `parts`, in their order.
+        Make the clips for `parts` of a request of `account_id`, in their order.
 
         Text of punctuation only, as in `Hello <url>…</url>.`, has no sound and no clip;
         that is an error only where nothing else is left to play.
@@ -72,7 +85,7 @@ class PromptPreparer:
         checked = check_spoken(parts, self._renderer.speakers_of)
         # All outcomes are awaited, so that the status does not depend on which was faster.
         outcomes = await asyncio.gather(
-            *(self._prepare_part(part) for part in checked), return_exceptions=True
+            *(self._prepare_part(part, account_id) for part in checked), return_exceptions=True
         )
         clips: list[Clip] = []
         for outcome in outcomes:
@@ -84,14 +97,16 @@ class PromptPreparer:
             raise InvalidRequest(STATUS_OF_ERROR[SynthesisError])
         return clips
 
-    async def _prepare_part(self, part: Part) -> Clip | None:
+    async def _prepare_part(self, part: Part, account_id: str) -> Clip | None:
         try:
             if isinstance(part, UrlPart):
-                audio = await self._downloader.fetch(part.url)
-                return await self._renderer.render_audio_file(audio.path, part.extension)
+                audio = await self._downloader.fetch(part.url, account_id)
+                clip = await self._renderer.render_audio_file(audio.path, part.extension)
+                await self._downloader.confirm(audio)
+                return clip
             return await self._speak(part)
         except tuple(STATUS_OF_ERROR) as error:
-            raise InvalidRequest(STATUS_OF_ERROR[type(error)]) from error
+            raise InvalidRequest(_status_of(error)) from error
 
     async def _speak(self, part: TextPart | SpeechPart) -> Clip | None:
         try:
@@ -110,3 +125,8 @@ class PromptPreparer:
             return part.gender
         speakers = self._renderer.speakers_of(language)
         return part.gender if part.gender in speakers else next(iter(speakers), part.gender)
+
+
+def _status_of(error: Exception) -> str:
+    """By its kind, which may be one of those of `STATUS_OF_ERROR`."""
+    return next(status for kind, status in STATUS_OF_ERROR.items() if isinstance(error, kind))

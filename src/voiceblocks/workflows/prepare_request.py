@@ -37,15 +37,17 @@ class RequestPreparer:
         self._renderer = renderer
         self._notify_urls = notify_urls
 
-    async def prepare(self, msg: Sequence[Part], urls: Sequence[str | None]) -> tuple[Clip, ...]:
+    async def prepare(
+        self, account_id: str, msg: Sequence[Part], urls: Sequence[str | None]
+    ) -> tuple[Clip, ...]:
         """
-        Render `msg` and look at the addresses together.
+        Render `msg` of a request of `account_id`, and look at the addresses together.
 
         Raises:
             InvalidRequest: The errors of `msg` before those of the addresses, as the page
                 lists them.
         """
-        rendering = asyncio.ensure_future(self._prompts.prepare(msg))
+        rendering = asyncio.ensure_future(self._prompts.prepare(msg, account_id))
         checking = [
             asyncio.ensure_future(self._notify_urls.check(url))
             for url in dict.fromkeys(urls)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 from voiceblocks.calls.events import (
     BlockFinished,
     CallEnded,
@@ -29,6 +30,7 @@ from voiceblocks.calls.events import (
 from voiceblocks.database import due_notifications, further_legs, recordings, sessions
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import StoreError, VoiceblocksError
+from voiceblocks.ids import RecordingId
 from voiceblocks.log import get_logger
 from voiceblocks.recordings.model import Recording
 from voiceblocks.recordings.spool import HEARD_SUFFIX, open_spool
@@ -62,6 +64,8 @@ class _LeftBehind:
     "Of all legs that were up: each far end gets its BYE."
     connected: bool
     "Whether somebody who was called for the caller had answered, even if they left again."
+    shapes: Mapping[RecordingId, RecordingShape]
+    "By recording id."
     alive_until_us: int
     "The last that is known of the call, apart from what it recorded at the end."
 
@@ -180,7 +184,8 @@ class RecoverAfterCrash:
             n_samples = self._samples_of(run)
             if run.recording_id is None or not n_samples:
                 continue
-            found[run.id] = _salvaged_audio(run.recording_id, n_samples)
+            shape = left.shapes.get(run.recording_id, PLAIN)
+            found[run.id] = _salvaged_audio(run.recording_id, n_samples, shape)
             ended_us = max(ended_us, self._heard_until_us(run.recording_id, n_samples))
             if run.block == MONITOR:
                 continue
@@ -227,7 +232,8 @@ def _look(connection: Connection, node: str) -> list[_LeftBehind]:
         dialogs = [session.dialog, *(leg.dialog for leg in legs if leg.ended_us is None)]
         up = tuple(dialog for dialog in dialogs if dialog is not None)
         connected = any(leg.answered_us is not None for leg in legs)
-        found.append(_LeftBehind(session, unfinished, up, connected, max(signs)))
+        shapes = {one.id: one.shape for one in recordings.list_of_session(connection, session.id)}
+        found.append(_LeftBehind(session, unfinished, up, connected, shapes, max(signs)))
     return found
 
 
@@ -275,7 +281,7 @@ def _not_needed(connection: Connection, names: list[str]) -> set[str]:
     return {name for name, row in found if row is not None and row.state in _SPOOL_NOT_NEEDED}
 
 
-def _salvaged_audio(name: str, n_samples: int) -> RecordedAudio:
+def _salvaged_audio(name: str, n_samples: int, shape: RecordingShape) -> RecordedAudio:
     return RecordedAudio(
         name=name,
         n_samples=n_samples,
@@ -283,4 +289,5 @@ def _salvaged_audio(name: str, n_samples: int) -> RecordedAudio:
         packets_received=0,
         packets_late=0,
         packets_lost=0,
+        shape=shape,
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.clock import Clock
 from voiceblocks.database import recordings, used_links
@@ -79,11 +81,52 @@ def link_signer(
     return sign
 
 
+def check_link(
+    link_keys: Mapping[str, bytes],
+    method: str,
+    object_name: str,
+    query: Mapping[str, str],
+    now_us: int,
+) -> LinkCheck:
+    """Say what the signature of a link to a recording is worth; see `link.check`."""
+    return link.check(
+        link_keys,
+        method,
+        recording_path(object_name),
+        query.get("Expires", ""),
+        query.get("KeyId", ""),
+        query.get("Signature", ""),
+        now_us / 1e6,
+        revision=query.get("Revision", ""),
+        once=query.get("Once", ""),
+    )
+
+
+def is_revoked(recording: Recording, query: Mapping[str, str]) -> bool:
+    """Whether a link with a good signature was revoked since."""
+    return int(query.get("Revision") or "0") != recording.link_revision
+
+
+def use_link(
+    connection: Connection, recording: Recording, query: Mapping[str, str], now_us: int
+) -> bool:
+    """Use up a link with a good signature; `False` if it was good once, and has been used."""
+    once = query.get("Once", "")
+    if not once:
+        return True
+    return used_links.use(
+        connection,
+        UsedLink(
+            id=once, recording_id=recording.id, used_us=now_us, expires_s=int(query["Expires"])
+        ),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedRecording:
     """A recording that may be read."""
 
-    object_name: str
+    name: str
     size_bytes: int
     last_modified_us: int
     sha256: str | None
@@ -95,7 +138,7 @@ class ServedRecording:
 
     def read(self, start: int, end: int) -> AsyncIterator[bytes]:
         """Yield bytes `start` to `end` (exclusive)."""
-        return self.store.read(self.object_name, start, end)
+        return self.store.read(self.name, start, end)
 
 
 class ServeRecording:
@@ -136,23 +179,28 @@ class ServeRecording:
             RequestRefused: If the link is wrong, expired, revoked or used up; only who has a
                 link that we made hears anything about the recording.
         """
-        revision, once = query.get("Revision", ""), query.get("Once", "")
-        self._check(name, method, query, revision, once)
+        now_us = self._clock.utc_us()
+        checked = check_link(self._link_keys, method, name, query, now_us)
+        if checked is not LinkCheck.OK:
+            raise RequestRefused(_REFUSALS[checked])
         recording = await self._database.run(
             lambda connection: recordings.find_by_object_name(connection, name)
         )
         if recording is None or recording.state is not RecordingState.READY:
             return None
-        if int(revision or "0") != recording.link_revision:
+        if is_revoked(recording, query):
             raise RequestRefused(_REVOKED)
         stored = await self._store.stat(name)
         if stored is None:
             return None
-        if once and method == "GET":
-            # After all that may fail: a link is not used up by a store that is away.
-            await self._use(recording, once, int(query["Expires"]))
+        # After all that may fail: a link is not used up by a store that is away.
+        if method == "GET" and not await self._database.run(
+            lambda connection: use_link(connection, recording, query, now_us)
+        ):
+            raise RequestRefused(_USED)
+        once = query.get("Once", "")
         return ServedRecording(
-            object_name=name,
+            name=name,
             size_bytes=stored.size_bytes,
             last_modified_us=recording.ready_us or stored.last_modified_us,
             sha256=recording.sha256,
@@ -160,33 +208,6 @@ class ServeRecording:
             redirect_url=None if once else await self._remote_link(name, method),
             store=self._store,
         )
-
-    def _check(
-        self, name: str, method: str, query: Mapping[str, str], revision: str, once: str
-    ) -> None:
-        checked = link.check(
-            self._link_keys,
-            method,
-            recording_path(name),
-            query.get("Expires", ""),
-            query.get("KeyId", ""),
-            query.get("Signature", ""),
-            self._clock.utc_us() / 1e6,
-            revision=revision,
-            once=once,
-        )
-        if checked is not LinkCheck.OK:
-            raise RequestRefused(_REFUSALS[checked])
-
-    async def _use(self, recording: Recording, once: str, expires_s: int) -> None:
-        used = UsedLink(
-            id=once,
-            recording_id=recording.id,
-            used_us=self._clock.utc_us(),
-            expires_s=expires_s,
-        )
-        if not await self._database.run(lambda connection: used_links.use(connection, used)):
-            raise RequestRefused(_USED)
 
     async def _remote_link(self, name: str, method: str) -> str | None:
         if not self._redirect_s:

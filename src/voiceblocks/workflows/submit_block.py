@@ -87,7 +87,7 @@ class SubmitBlock:
             SessionNotOnHold: As they say.
         """
         with await self._hold_clocks(app, command):
-            sounds = await self._prepare(command)
+            sounds = await self._prepare(app, command)
             self._require_room(app, command)
             accepted = await self._database.run(
                 lambda connection: accept_block(
@@ -111,13 +111,13 @@ class SubmitBlock:
         is_its_own = session is not None and session.app_id == app.id
         return self._calls.hold_clocks(command.session) if is_its_own else nullcontext()
 
-    async def _prepare(self, command: Command) -> _Sounds:
+    async def _prepare(self, app: Application, command: Command) -> _Sounds:
         requests = self._requests
-        prompt = await requests.prepare(command.msg, _urls_of(command))
+        prompt = await requests.prepare(app.account_id, command.msg, _urls_of(command))
         match command:
             case HoldCommand() if not prompt:
                 return _Sounds((await requests.hold_music(),))
-            case RecordCommand():
+            case RecordCommand(beeps=True):
                 return _Sounds(prompt, beep=await requests.beep())
             case TransferCommand() if command.dests:
                 return _Sounds(prompt, ring_tone=await requests.ring_tone(command.dests[0]))
@@ -154,6 +154,7 @@ class SubmitBlock:
                 prompt=sounds.prompt,
                 beep=None if accepted.hangs_up_after else sounds.beep,
                 recording_name=accepted.run.recording_id,
+                recording_shape=accepted.recording_shape,
                 hangs_up_after=accepted.hangs_up_after,
                 transfer=(
                     self._transfer(app, command, accepted, sounds)

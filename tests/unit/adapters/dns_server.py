@@ -29,6 +29,8 @@ class DnsServer(asyncio.DatagramProtocol):
     def __init__(self, zone: dict[tuple[str, str], list[str]], ttl_s: int = TTL_S) -> None:
         self.zone = zone
         self.ttl_s = ttl_s
+        self.first: dict[tuple[str, str], list[list[str]]] = {}
+        "Answers that come before the zone's, each once: the first item first."
         self.silent_about: set[str] = set()
         "Types of records that it never answers."
         self.fails = False
@@ -71,9 +73,16 @@ class DnsServer(asyncio.DatagramProtocol):
             return
         response = dns.message.make_response(query)
         response.flags |= dns.flags.RA
-        records = self.zone.get((name, kind), [])
+        earlier = self.first.get((name, kind))
+        records = earlier.pop(0) if earlier else self.zone.get((name, kind), [])
         if self.fails:
             response.set_rcode(dns.rcode.SERVFAIL)
+        elif alias := self.zone.get((name, "CNAME")):
+            response.answer.append(dns.rrset.from_text(name, self.ttl_s, "IN", "CNAME", *alias))
+            records = self.zone.get((alias[0], kind), [])
+            if records:
+                found = dns.rrset.from_text(alias[0], self.ttl_s, "IN", kind, *records)
+                response.answer.append(found)
         elif records:
             response.answer.append(dns.rrset.from_text(name, self.ttl_s, "IN", kind, *records))
         elif not any(known == name for known, _ in self.zone):

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from voiceblocks.adapters.render.following import (
     PERIOD_S,
     SLICE_SLOTS,
     TRAIL_SLOTS,
+    TRIM_MARGIN_SLOTS,
     Finished,
     Following,
     Schedule,
 )
 from voiceblocks.audio import g711
+from voiceblocks.audio.dtmf import dtmf_tone
+from voiceblocks.audio.level import SILENT_DBFS
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 from voiceblocks.errors import EncodeError, StoreError
 from voiceblocks.recordings.spool import SLOT_SAMPLES, SpoolWriter
 
@@ -240,3 +245,94 @@ def test_not_a_spool(tmp_path: Path) -> None:
     recording.end_at(160)
     with pytest.raises(StoreError):
         recording.finish_step()
+
+
+def spool_of(path: Path, samples: np.ndarray) -> None:
+    """A complete spool."""
+    writer = SpoolWriter(path, "PCMU")
+    append(writer, samples[: len(samples) // SLOT_SAMPLES * SLOT_SAMPLES])
+    writer.close()
+
+
+def followed(
+    tmp_path: Path, samples: np.ndarray, shape: RecordingShape, key: str | None
+) -> Finished:
+    """The recording of a spool that was followed until all but the end was encoded."""
+    spool_of(tmp_path / "a.spool", samples)
+    recording = Following(tmp_path / "a.spool", tmp_path / f"a.{shape.format}", None, shape)
+    while recording.follow_step():
+        pass
+    recording.end_at(len(samples), key)
+    finished, _steps = finish(recording)
+    recording.close()
+    return finished
+
+
+def test_a_wav_has_every_sample(tmp_path: Path) -> None:
+    """Not one differs from the spool, and a player knows the length from the header."""
+    audio = tone(300 * SLOT_SAMPLES)
+    finished = followed(tmp_path, audio, RecordingShape(format="wav"), None)
+    heard, rate_hz = soundfile.read(finished.path, dtype="int16")
+    assert rate_hz == 8000
+    assert np.array_equal(heard, g711.ulaw_decode(g711.ulaw_encode(audio)))
+    assert finished.size_bytes == finished.path.stat().st_size
+    assert finished.sha256 == hashlib.sha256(finished.path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("format_", ["mp3", "wav"])
+@given(
+    before=st.integers(0, 700),
+    sound=st.integers(1, 300),
+    pause=st.integers(0, 400),
+    after=st.integers(0, 700),
+)
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_silence_around_the_sound_is_trimmed(
+    tmp_path: Path, format_: str, before: int, sound: int, pause: int, after: int
+) -> None:
+    """Of any silence at either end 0.2 s stay, and a pause in between stays as long as it was."""
+    part = tone(sound * SLOT_SAMPLES)
+    quiet = [np.zeros(n * SLOT_SAMPLES, np.int16) for n in (before, pause, after)]
+    audio = np.concatenate((quiet[0], part, quiet[1], part, quiet[2]))
+    (tmp_path / "a.spool").unlink(missing_ok=True)
+    shape = RecordingShape(format=format_, trims_silence=True)
+    finished = followed(tmp_path, audio, shape, None)
+    margins = min(before, TRIM_MARGIN_SLOTS) + min(after, TRIM_MARGIN_SLOTS)
+    assert finished.n_samples == (2 * sound + pause + margins) * SLOT_SAMPLES
+    heard, _rate = soundfile.read(finished.path, dtype="int16")
+    assert len(heard) == finished.n_samples
+
+
+def test_nothing_but_silence_is_trimmed_to_the_shortest(tmp_path: Path) -> None:
+    """There is a recording, of one slot."""
+    shape = RecordingShape(trims_silence=True)
+    finished = followed(tmp_path, np.zeros(8000, np.int16), shape, None)
+    assert finished.n_samples == SLOT_SAMPLES
+    assert finished.health.level_dbfs == SILENT_DBFS
+
+
+def test_the_key_that_ended_it_is_cut_off(tmp_path: Path) -> None:
+    """A key that is held for a second before its INFO comes is not heard, what was said is."""
+    said = tone(200 * SLOT_SAMPLES, 300.0)
+    audio = np.concatenate((said, dtmf_tone("#", 1000.0), np.zeros(1600, np.int16)))
+    finished = followed(tmp_path, audio, PLAIN, "#")
+    assert len(said) - 160 <= finished.n_samples <= len(said) + 80
+
+
+def test_level_silence_and_absence_are_measured(tmp_path: Path) -> None:
+    """A tone at -6 dBFS for two thirds, silence for a third, half of which never came."""
+    writer = SpoolWriter(tmp_path / "a.spool", "PCMU")
+    append(writer, np.concatenate((tone(200 * SLOT_SAMPLES), np.zeros(8000, np.int16))))
+    writer.append(np.zeros((50, 161), np.uint8))
+    writer.close()
+    recording = Following(tmp_path / "a.spool", tmp_path / "a.mp3")
+    recording.end_at(300 * SLOT_SAMPLES)
+    finished, _steps = finish(recording)
+    recording.close()
+    assert finished.health.level_dbfs == pytest.approx(-6.2, abs=0.2)
+    assert finished.health.silent_ms == 2000
+    assert finished.health.absent_ms == 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import itertools
 import os
 import signal
@@ -26,6 +27,7 @@ from voiceblocks.audio.level import goertzel_level_dbfs
 from voiceblocks.audio.resample import active_level_dbfs
 from voiceblocks.errors import ContractViolation, EncodeError, SynthesisError, UnreadableAudio
 from voiceblocks.recordings.spool import SLOT_SAMPLES, SpoolWriter
+from voiceblocks.speech.asked_by import ASKED_BY
 from voiceblocks.speech.interfaces import Clip
 
 
@@ -217,6 +219,23 @@ async def test_same_text_at_once_is_one_job(
     clips = await asyncio.gather(*tasks[1:])
     assert len(submitted) == 1
     assert len(set(clips)) == 1
+
+
+@needs_speech
+async def test_accounts_have_their_turns(pool: RenderPool) -> None:
+    """One new prompt of one account does not wait for the many of another."""
+
+    def ask(account: str, text: str) -> asyncio.Task[Clip]:
+        context = contextvars.copy_context()
+        context.run(ASKED_BY.set, account)
+        speaking = pool.render_speech(text, "en", "female")
+        return asyncio.get_running_loop().create_task(speaking, context=context)
+
+    campaign = [ask("acc_1", f"Dear customer number {number}.") for number in range(40)]
+    await asyncio.sleep(0)
+    await ask("acc_2", "Welcome to the other company.")
+    assert sum(task.done() for task in campaign) < 10
+    await asyncio.gather(*campaign)
 
 
 async def test_beep(pool: RenderPool) -> None:

@@ -163,6 +163,7 @@ class FakeFile:
     """A recording in memory."""
 
     content: bytes = AUDIO
+    name: str = "rec-1.mp3"
     last_modified_us: int = MODIFIED_US
     sha256: str | None = SHA256
     is_once: bool = False

@@ -140,7 +140,7 @@ async def test_a_link_that_is_not_good(api: Api, query: str, text: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("rec-unknown.mp3", "rec-1.wav", "..%2Fsecret.key", "%2e%2e%2fx.mp3", ".mp3"),
+        *("rec-unknown.mp3", "rec-1.ogg", "..%2Fsecret.key", "%2e%2e%2fx.mp3", ".mp3"),
         *("x%0A.mp3", "x" * 200 + ".mp3", "%00.mp3", "x.mp3%0A"),
     ],
 )

@@ -54,6 +54,11 @@ MALFORMED = [
         for status in ("error_invalid_max_duration", "error_max_duration_invalid")
         for value in ("0", "86401", "1.5", "-1", "soon")
     ),
+    ("format", "ogg", "error_invalid_format"),
+    ("beep", "0", "error_invalid_beep"),
+    ("finish_key", "A", "error_invalid_finish_key"),
+    ("finish_key", "##x", "error_invalid_finish_key"),
+    ("trim", "yes", "error_invalid_trim"),
     ("max_digits", "256", "error_invalid_max_digits"),
     ("max_digits", "-1", "error_invalid_max_digits"),
     ("max_digits", "4.0", "error_invalid_max_digits"),
@@ -370,6 +375,7 @@ def test_every_file_of_a_request_is_registered() -> None:
         "fields",
         "msg",
         "numbers",
+        "recording_shape",
         "registry",
         "ring_time",
         "rooms",

@@ -7,7 +7,6 @@ import pytest
 from voiceblocks.calls.events import Disposition
 from voiceblocks.notifications.words import (
     STATUS_WORDS,
-    monitor_parameters,
     reached_parameters,
     status_word,
 )
@@ -44,12 +43,3 @@ def test_dial_and_transfer(disposition: Disposition, word: str) -> None:
 def test_what_has_not_ended_is_ongoing() -> None:
     """As the original's clients know it."""
     assert status_word(None) == "ongoing"
-
-
-def test_monitor() -> None:
-    """A URL where there is a recording."""
-    assert monitor_parameters(None) == [("monitor_status", "failed")]
-    assert monitor_parameters("http://u/") == [
-        ("monitor_status", "success"),
-        ("monitor_url", "http://u/"),
-    ]

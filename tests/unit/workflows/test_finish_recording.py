@@ -12,11 +12,16 @@ import pytest
 from sqlalchemy import Connection
 
 from tests.unit.database.nouns import CREATED_US, a_recording, seed
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 from voiceblocks.calls.events import EndReason, RecordedAudio
 from voiceblocks.database import recordings
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import EncodeError, StoreError
-from voiceblocks.recordings.interfaces import EncodedRecording, StoredObject
+from voiceblocks.recordings.interfaces import (
+    AudioHealth,
+    EncodedRecording,
+    StoredObject,
+)
 from voiceblocks.recordings.model import Recording
 from voiceblocks.recordings.spool import SpoolWriter
 from voiceblocks.recordings.state import RecordingState
@@ -32,13 +37,21 @@ class FakeEncoder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.failures = 0
+        self.absent_ms = 20
         self.abandoned: list[str] = []
         self.followed: list[tuple[str, Path, Path]] = []
 
-    def follow(self, name: str, spool_path: Path) -> None:
+    def follow(self, name: str, spool_path: Path, shape: RecordingShape = PLAIN) -> None:
         """Not needed."""
 
-    async def finish(self, name: str, spool_path: Path, n_samples: int) -> EncodedRecording:
+    async def finish(
+        self,
+        name: str,
+        spool_path: Path,
+        n_samples: int,
+        shape: RecordingShape = PLAIN,
+        finish_key: str | None = None,
+    ) -> EncodedRecording:
         """See `RecordingEncoder`."""
         if self.failures:
             self.failures -= 1
@@ -46,7 +59,10 @@ class FakeEncoder:
         path = self.folder / f"{name}.work"
         path.write_text(str(n_samples))
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return EncodedRecording(path, path.stat().st_size, digest, n_samples // 8, n_samples)
+        health = AudioHealth(level_dbfs=-20.0, silent_ms=25, absent_ms=self.absent_ms)
+        return EncodedRecording(
+            path, path.stat().st_size, digest, n_samples // 8, n_samples, health
+        )
 
     def follow_stereo(self, name: str, left: Path, right: Path) -> None:
         """See `RecordingEncoder`."""
@@ -69,6 +85,7 @@ class FakeStore:
 
     def __init__(self) -> None:
         self.failures = 0
+        self.damages = 0
         self.objects: dict[str, bytes] = {}
 
     async def put(self, name: str, source: Path) -> StoredObject:
@@ -77,15 +94,18 @@ class FakeStore:
             self.failures -= 1
             raise StoreError("no space left")
         self.objects[name] = source.read_bytes()
+        if self.damages:
+            self.damages -= 1
+            self.objects[name] = b"x" + self.objects[name][1:]
         return StoredObject(len(self.objects[name]), CREATED_US)
 
     async def stat(self, name: str) -> StoredObject | None:
         """Not needed."""
         raise NotImplementedError
 
-    def read(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """Not needed."""
-        raise NotImplementedError
+    async def read(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """See `RecordingStore`."""
+        yield self.objects[name][start:end]
 
     async def delete(self, name: str) -> None:
         """Not needed."""
@@ -151,6 +171,29 @@ async def test_a_store_that_fails_twice_is_asked_a_third_time(
     assert finished.url == "http://links/rec-1.mp3"
     assert store.objects == {"rec-1.mp3": b"800"}
     assert list(tmp_path.glob("*.work")) == []
+
+
+async def test_what_reads_back_different_is_stored_again(
+    finish: FinishRecording, store: FakeStore
+) -> None:
+    """A disk that swaps a byte is found out before anybody is told that the recording is ready."""
+    store.damages = 1
+    finished = await finish(some_audio(), EndReason.FINISH_KEY)
+    assert finished is not None
+    assert store.objects == {"rec-1.mp3": b"800"}
+    store.damages = 3
+    assert await finish(some_audio(), EndReason.FINISH_KEY) is None
+
+
+@pytest.mark.parametrize(("absent_ms", "one_way"), [(0, False), (1850, False), (1960, True)])
+async def test_one_way_audio_is_seen(
+    finish: FinishRecording, encoder: FakeEncoder, absent_ms: int, one_way: bool
+) -> None:
+    """Next to nothing came from the caller for all of two seconds: not so for pauses."""
+    encoder.absent_ms = absent_ms
+    finished = await finish(some_audio(16_000), EndReason.HANGUP)
+    assert finished is not None
+    assert finished.is_one_way is one_way
 
 
 async def test_it_is_not_asked_for_ever(finish: FinishRecording, store: FakeStore) -> None:

@@ -37,9 +37,12 @@ class Lookups:
 
     status: str | None = None
 
-    async def prepare(self, msg: Sequence[Any], urls: Sequence[str | None]) -> tuple[()]:
+    async def prepare(
+        self, account_id: str, msg: Sequence[Any], urls: Sequence[str | None]
+    ) -> tuple[()]:
         """Look at the addresses."""
         assert not msg
+        assert account_id == "acc_1"
         if self.status is not None and any(urls):
             raise InvalidRequest(self.status)
         return ()

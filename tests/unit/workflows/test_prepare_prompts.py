@@ -10,10 +10,18 @@ from pathlib import Path
 import pytest
 
 from voiceblocks.blocks.msg import Part, SpeechPart, TextPart, UrlPart, parse_msg
-from voiceblocks.errors import InvalidRequest, StoreError, SynthesisError, UnreadableAudio
+from voiceblocks.errors import (
+    EngineUnavailable,
+    InvalidRequest,
+    StoreError,
+    SynthesisError,
+    UnreadableAudio,
+)
 from voiceblocks.speech.interfaces import Clip
 from voiceblocks.speech.languages import Language
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
+
+ACCOUNT = "acc_1"
 
 
 def clip(name: str) -> Clip:
@@ -43,6 +51,8 @@ class Renderer:
 
     async def render_speech(self, text: str, language: str, gender: str) -> Clip:
         await self._ask(text)
+        if "unwell" in text:
+            raise EngineUnavailable(text)
         if "bad" in text or not any(character.isalnum() for character in text):
             raise SynthesisError(text)
         if "broken" in text:
@@ -69,16 +79,21 @@ class Downloaded:
 class Downloader:
     """Takes the last part of the URL as the file, or as the failure's status."""
 
-    async def fetch(self, url: str) -> Downloaded:
+    async def fetch(self, url: str, account_id: str) -> Downloaded:
+        assert account_id == ACCOUNT
         name = url.rpartition("/")[2]
         if name.startswith("error_"):
             raise InvalidRequest(name.partition(".")[0])
         return Downloaded(Path("/downloads") / name)
 
+    async def confirm(self, audio: Downloaded) -> None:
+        if audio.path.name.startswith("deleted"):
+            raise InvalidRequest("error_msg_download_failed")
+
 
 async def prepare(parts: Sequence[Part], expected: int = 0) -> list[str]:
     """Names of the clips that the parts become."""
-    clips = await PromptPreparer(Renderer(expected), Downloader()).prepare(parts)
+    clips = await PromptPreparer(Renderer(expected), Downloader()).prepare(parts, ACCOUNT)
     return [clip.ulaw_path.stem for clip in clips]
 
 
@@ -105,6 +120,7 @@ async def test_no_parts() -> None:
     [
         (TextPart("bad"), "error_msg_cannot_convert_text"),
         (SpeechPart("bad", "ko", "male"), "error_msg_cannot_convert_text"),
+        (SpeechPart("unwell", "ko", "male"), "error_msg_cannot_convert_text"),
         (UrlPart("http://a.b/bad.mp3"), "error_msg_invalid_file_format"),
         (UrlPart("http://a.b/error_msg_download_failed.mp3"), "error_msg_download_failed"),
         (UrlPart("http://a.b/error_msg_invalid_file_size.gsm"), "error_msg_invalid_file_size"),
@@ -133,12 +149,18 @@ async def test_first_part_decides() -> None:
         assert caught.value.status == status
 
 
+async def test_what_was_deleted_while_it_was_rendered_is_not_played() -> None:
+    """The downloader has the last word, after the rendering."""
+    with pytest.raises(InvalidRequest, match="error_msg_download_failed"):
+        await prepare(parse_msg("<url>http://a.b/deleted.mp3</url>"))
+
+
 async def test_languages_are_checked_before_anything_is_done() -> None:
     """A message that is refused costs no rendering and no download."""
     renderer = Renderer()
     with pytest.raises(InvalidRequest):
         await PromptPreparer(renderer, Downloader()).prepare(
-            [TextPart("hello"), SpeechPart("hello", "th", "female")]
+            [TextPart("hello"), SpeechPart("hello", "th", "female")], ACCOUNT
         )
     assert renderer.asked == []
 
@@ -173,5 +195,5 @@ async def test_plain_text_takes_whoever_speaks_english(
         def speakers_of(self, language: Language) -> dict[str, str]:
             return speakers
 
-    (clip,) = await PromptPreparer(Few(), Downloader()).prepare([TextPart("hello")])
+    (clip,) = await PromptPreparer(Few(), Downloader()).prepare([TextPart("hello")], ACCOUNT)
     assert clip.ulaw_path.stem == f"hello|en|{gender}"

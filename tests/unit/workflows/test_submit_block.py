@@ -63,7 +63,7 @@ class Quiet:
     def __init__(self) -> None:
         self.on_wake: Callable[[], None] = lambda: None
 
-    async def prepare(self, parts: Sequence[Any]) -> list[Clip]:
+    async def prepare(self, parts: Sequence[Any], _account_id: str) -> list[Clip]:
         """See `PromptPreparer`."""
         return [Clip(Path("a"), Path("b"), 1) for _ in parts]
 

@@ -35,7 +35,7 @@ class EncodeLoop:
         self._recordings: dict[str, Following] = {}
         self._jobs: dict[str, int] = {}
         work_dir.mkdir(parents=True, exist_ok=True)
-        for leftover in work_dir.glob("*.mp3.part"):
+        for leftover in work_dir.glob("*.part"):
             leftover.unlink(missing_ok=True)
 
     def run(self) -> None:
@@ -60,16 +60,15 @@ class EncodeLoop:
         elif isinstance(message, Finish):
             recording = self._recordings.get(message.name) or self._open(message)
             self._jobs[message.name] = message.job
-            recording.end_at(message.n_samples)
+            recording.end_at(message.n_samples, message.finish_key)
             self._schedule.finish(message.name, recording)
         elif isinstance(message, Abandon):
             self._forget(message.name)
 
     def _open(self, message: Follow | Finish) -> Following:
         heard_path = None if message.heard_path is None else Path(message.heard_path)
-        recording = Following(
-            Path(message.spool_path), self._work_dir / f"{message.name}.mp3", heard_path
-        )
+        target = self._work_dir / f"{message.name}.{message.shape.format}"
+        recording = Following(Path(message.spool_path), target, heard_path, message.shape)
         self._recordings[message.name] = recording
         return recording
 
@@ -107,6 +106,7 @@ class EncodeLoop:
                     size_bytes=finished.size_bytes,
                     sha256=finished.sha256,
                     n_samples=finished.n_samples,
+                    health=finished.health,
                 )
             )
 

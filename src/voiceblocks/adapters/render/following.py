@@ -15,9 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from voiceblocks.adapters.mp3_encoder import Mp3Writer
+import numpy as np
+
+from voiceblocks.adapters.render.recorded_file import RecordedFile
 from voiceblocks.adapters.render.spooled_audio import OneSpool, SpooledAudio, TwoSpools
+from voiceblocks.audio.heard_keys import LOOKED_AT, where_key_begins
+from voiceblocks.audio.silence import is_sound, mean_squares
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 from voiceblocks.errors import StoreError
+from voiceblocks.recordings.interfaces import AudioHealth
 from voiceblocks.recordings.spool import SLOT_SAMPLES
 
 TRAIL_SLOTS = 25
@@ -26,6 +32,9 @@ PERIOD_S = 1.0
 "Between two looks at the same spool."
 SLICE_SLOTS = 200
 "Four seconds of audio, about four milliseconds of work."
+TRIM_MARGIN_SLOTS = 10
+"200 ms of silence stay before the first and after the last sound, whose ends are soft."
+SLOT_MS = 20
 
 _GOLDEN = 0.6180339887498949
 
@@ -38,6 +47,7 @@ class Finished:
     size_bytes: int
     sha256: str
     n_samples: int
+    health: AudioHealth
 
 
 class Remaining(Protocol):
@@ -54,20 +64,32 @@ class Following:
 
     Args:
         spool_path: May not exist yet; then there is nothing to encode.
-        target: The finished MP3. Until then it is `target` with `.part` added.
+        target: The finished file. Until then it is `target` with `.part` added.
         heard_path: The second spool of a stereo recording, which becomes its right channel.
+        shape: What the recording is to become.
     """
 
-    def __init__(self, spool_path: Path, target: Path, heard_path: Path | None = None) -> None:
+    def __init__(
+        self,
+        spool_path: Path,
+        target: Path,
+        heard_path: Path | None = None,
+        shape: RecordingShape = PLAIN,
+    ) -> None:
         self._audio: SpooledAudio = (
             OneSpool(spool_path) if heard_path is None else TwoSpools(spool_path, heard_path)
         )
         self._is_open = False
         self._target = target
         self._part = target.with_name(target.name + ".part")
-        self._writer: Mp3Writer | None = None
+        self._shape = shape
+        self._file: RecordedFile | None = None
+        self._seen_slots = 0
         self._done_slots = 0
+        self._sound_ends = 0
+        self._absent_slots = 0
         self._n_samples = 0
+        self._finish_key: str | None = None
 
     def follow_step(self) -> bool:
         """Encode one slice of what is settled; `True` if there is more of it now."""
@@ -80,16 +102,18 @@ class Following:
             # While half a second is all there is, the time zeros may not be known.
             self._is_open = self._audio.n_slots() >= TRAIL_SLOTS
         settled = self._audio.n_slots() - TRAIL_SLOTS
-        if settled <= self._done_slots:
-            return False
-        self._encode(min(settled, self._done_slots + SLICE_SLOTS))
-        return settled > self._done_slots
+        return settled > 0 and self._advance(settled)
 
-    def end_at(self, n_samples: int) -> None:
-        """Set the length; what was encoded beyond it is encoded anew."""
-        self._n_samples = n_samples
-        if self._done_slots * SLOT_SAMPLES > n_samples:
-            self.discard()
+    def end_at(self, n_samples: int, finish_key: str | None = None) -> None:
+        """
+        Set the length; what was encoded beyond it is encoded anew.
+
+        Args:
+            n_samples: The length by the clock.
+            finish_key: Where it is heard at the end, the recording ends where that begins.
+        """
+        self._finish_key = finish_key
+        self._end_at(n_samples)
 
     def remaining_slots(self) -> int:
         """Slots between here and the end, the partial last one included."""
@@ -104,49 +128,97 @@ class Following:
 
         Raises:
             StoreError: If the spool cannot be read.
-            EncodeError: If the length is 0, or the MP3 cannot be written.
+            EncodeError: If the length is 0, or the file cannot be written, or reads back
+                different.
         """
         if not self._is_open:
             self._audio.open_complete()
             self._is_open = True
+        if self._finish_key is not None:
+            self._cut_off(self._finish_key)
+            self._finish_key = None
         whole_slots = self._n_samples // SLOT_SAMPLES
-        self._encode(min(whole_slots, self._done_slots + SLICE_SLOTS))
-        if self._done_slots < whole_slots:
+        if self._advance(whole_slots):
             return None
         # No audio at all: the writer then refuses to finish, with a clear sentence.
-        writer = self._open_writer()
-        rest = self._n_samples - whole_slots * SLOT_SAMPLES
+        file = self._open_file()
+        rest = self._rest_samples(whole_slots)
         if rest:
-            writer.write(self._audio.samples(whole_slots, 1)[:rest])
-        self._writer = None
-        n_samples, size_bytes, sha256 = writer.finish()
+            file.write(self._audio.samples(self._done_slots, 1)[:rest])
+        self._file = None
+        written = file.finish()
         _sync(self._part)
         self._part.replace(self._target)
-        return Finished(self._target, size_bytes, sha256, n_samples)
+        health = AudioHealth(written.level_dbfs, written.silent_ms, self._absent_slots * SLOT_MS)
+        return Finished(self._target, written.size_bytes, written.sha256, written.n_samples, health)
 
     def discard(self) -> None:
         """Throw away what was encoded; the next step begins anew."""
-        if self._writer is not None:
-            self._writer.abandon()
-            self._writer = None
+        if self._file is not None:
+            self._file.abandon()
+            self._file = None
         self._part.unlink(missing_ok=True)
-        self._done_slots = 0
+        self._seen_slots = self._done_slots = self._sound_ends = self._absent_slots = 0
 
     def close(self) -> None:
         """Let go of the spool."""
         self._audio.close()
         self._is_open = False
 
-    def _encode(self, up_to_slots: int) -> None:
-        count = up_to_slots - self._done_slots
-        if count > 0:
-            self._open_writer().write(self._audio.samples(self._done_slots, count))
-            self._done_slots = up_to_slots
+    def _end_at(self, n_samples: int) -> None:
+        self._n_samples = n_samples
+        if self._seen_slots * SLOT_SAMPLES > n_samples:
+            self.discard()
 
-    def _open_writer(self) -> Mp3Writer:
-        if self._writer is None:
-            self._writer = Mp3Writer(self._part, self._audio.channels)
-        return self._writer
+    def _cut_off(self, key: str) -> None:
+        """End the recording where its last sound, a key, begins; never before the first sample."""
+        first = max(0, self._n_samples - LOOKED_AT) // SLOT_SAMPLES
+        begins = first * SLOT_SAMPLES
+        count = -(-self._n_samples // SLOT_SAMPLES) - first
+        heard = self._audio.samples(first, count)[: self._n_samples - begins]
+        if heard.ndim == 1:
+            self._end_at(max(1, begins + where_key_begins(heard, key)))
+
+    def _advance(self, up_to_slots: int) -> bool:
+        """Encode one slice towards a slot that is there; `True` if there is more."""
+        seen = min(up_to_slots, self._seen_slots + SLICE_SLOTS)
+        if seen > self._seen_slots:
+            self._look_at(self._seen_slots, seen - self._seen_slots)
+            self._seen_slots = seen
+        # Silence is encoded when a sound comes after it.
+        ends = min(seen, self._sound_ends) if self._shape.trims_silence else seen
+        count = min(SLICE_SLOTS, ends - self._done_slots)
+        if count > 0:
+            self._open_file().write(self._audio.samples(self._done_slots, count))
+            self._done_slots += count
+        return seen < up_to_slots or self._done_slots < ends
+
+    def _look_at(self, first: int, count: int) -> None:
+        self._absent_slots += self._audio.absent_slots(first, count)
+        if not self._shape.trims_silence:
+            return
+        slots = self._audio.samples(first, count).reshape(count, -1)
+        sound = np.nonzero(is_sound(mean_squares(slots)))[0]
+        if len(sound):
+            if not self._sound_ends:
+                self._done_slots = max(0, first + int(sound[0]) - TRIM_MARGIN_SLOTS)
+            self._sound_ends = first + int(sound[-1]) + 1 + TRIM_MARGIN_SLOTS
+
+    def _rest_samples(self, whole_slots: int) -> int:
+        """Samples of the slot at the end that is not whole."""
+        if not self._shape.trims_silence:
+            return self._n_samples - whole_slots * SLOT_SAMPLES
+        if not self._sound_ends:
+            # Nothing but silence: the shortest that there is.
+            return min(self._n_samples, SLOT_SAMPLES)
+        if self._sound_ends <= whole_slots:
+            return 0
+        return self._n_samples - whole_slots * SLOT_SAMPLES
+
+    def _open_file(self) -> RecordedFile:
+        if self._file is None:
+            self._file = RecordedFile(self._part, self._audio.channels, self._shape)
+        return self._file
 
 
 def _sync(path: Path) -> None:

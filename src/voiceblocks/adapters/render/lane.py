@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,10 @@ from voiceblocks.adapters.render.messages import (
     Rendered,
     ToChild,
 )
+from voiceblocks.adapters.render.turns import Turns
 from voiceblocks.errors import AdapterError, StartupError
 from voiceblocks.log import get_logger
+from voiceblocks.speech.asked_by import ASKED_BY
 
 START_LIMIT_S = 60.0
 _DEATHS_PER_JOB = 2
@@ -57,6 +58,9 @@ class Lane:
     """
     A child process with a role. Belongs to one asyncio loop.
 
+    Jobs of different accounts (`ASKED_BY`) have their turns: who asks for one prompt waits for one
+    of each other account, not for all five hundred of a campaign.
+
     Args:
         role: See `process`.
         folder: The role's folder.
@@ -85,7 +89,7 @@ class Lane:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: ipc.AsyncChannel[FromChild] | None = None
         self._serving: asyncio.Future[None] | None = None
-        self._waiting: deque[_Pending] = deque()
+        self._waiting: Turns[_Pending] = Turns()
         self._sent: dict[int, _Pending] = {}
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._restart: asyncio.TimerHandle | None = None
@@ -145,7 +149,7 @@ class Lane:
         if self._stopped:
             _fail(pending, "the render pool stops")
         else:
-            self._waiting.append(pending)
+            self._waiting.append(ASKED_BY.get(), pending)
             self._send_waiting()
         return future
 
@@ -188,7 +192,7 @@ class Lane:
         # After a death, one at a time: see the module's docstring.
         at_once = 1 if self._deaths else self._at_once
         while self._channel is not None and self._waiting and len(self._sent) < at_once:
-            pending = self._waiting.popleft()
+            pending = self._waiting.pop()
             job = pending.message.job
             self._sent[job] = pending
             if pending.limit_s is not None:
@@ -239,7 +243,7 @@ class Lane:
                 if pending.deaths >= _DEATHS_PER_JOB:
                     _fail(pending, "the render process died of it")
         # In their order, before what came later.
-        self._waiting.extendleft(p for p in reversed(suspects) if not p.future.done())
+        self._waiting.put_back(p for p in suspects if not p.future.done())
         pause_s = min(_FIRST_PAUSE_S * 2 ** (self._deaths - 1), _LONGEST_PAUSE_S)
         self._restart = asyncio.get_running_loop().call_later(pause_s, self._spawn)
 

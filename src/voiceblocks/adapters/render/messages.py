@@ -11,6 +11,9 @@ from typing import Literal
 
 import msgspec
 
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
+from voiceblocks.recordings.interfaces import AudioHealth
+
 
 class Follow(msgspec.Struct, frozen=True, tag="follow"):
     """Encode this spool as it grows. Not answered."""
@@ -19,6 +22,7 @@ class Follow(msgspec.Struct, frozen=True, tag="follow"):
     spool_path: str
     heard_path: str | None = None
     "The right channel's, where the recording is stereo."
+    shape: RecordingShape = PLAIN
 
 
 class Finish(msgspec.Struct, frozen=True, tag="finish"):
@@ -30,6 +34,9 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
     n_samples: int
     heard_path: str | None = None
     "As in `Follow`."
+    shape: RecordingShape = PLAIN
+    finish_key: str | None = None
+    "What ended it: the recording ends where that is heard to begin."
 
 
 class Abandon(msgspec.Struct, frozen=True, tag="abandon"):
@@ -115,13 +122,14 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
 
 class Encoded(msgspec.Struct, frozen=True, tag="encoded"):
-    """An MP3 is finished and on disk."""
+    """A recording is finished and on disk."""
 
     job: int
     path: str
     size_bytes: int
     sha256: str
     n_samples: int
+    health: AudioHealth
 
 
 class Rendered(msgspec.Struct, frozen=True, tag="rendered"):

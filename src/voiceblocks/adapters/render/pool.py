@@ -38,6 +38,7 @@ from voiceblocks.adapters.render.messages import (
 )
 from voiceblocks.audio.ring_tones import ring_tone_of
 from voiceblocks.blocks.msg import AUDIO_EXTENSIONS
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 from voiceblocks.errors import ContractViolation, EncodeError, SynthesisError, UnreadableAudio
 from voiceblocks.log import get_logger
 from voiceblocks.recordings.interfaces import EncodedRecording
@@ -146,15 +147,22 @@ class RenderPool:
         await self._maker.stop()
         await asyncio.gather(*(lane.stop() for lane in self.lanes))
 
-    def follow(self, name: str, spool_path: Path) -> None:
+    def follow(self, name: str, spool_path: Path, shape: RecordingShape = PLAIN) -> None:
         """See `RecordingEncoder.follow`."""
-        self._follow(Follow(name=name, spool_path=str(spool_path)))
+        self._follow(Follow(name=name, spool_path=str(spool_path), shape=shape))
 
     def follow_stereo(self, name: str, left: Path, right: Path) -> None:
         """See `RecordingEncoder.follow_stereo`."""
         self._follow(Follow(name=name, spool_path=str(left), heard_path=str(right)))
 
-    async def finish(self, name: str, spool_path: Path, n_samples: int) -> EncodedRecording:
+    async def finish(
+        self,
+        name: str,
+        spool_path: Path,
+        n_samples: int,
+        shape: RecordingShape = PLAIN,
+        finish_key: str | None = None,
+    ) -> EncodedRecording:
         """
         See `RecordingEncoder.finish`.
 
@@ -163,7 +171,16 @@ class RenderPool:
                 without sound), or `name` is abandoned meanwhile.
             ContractViolation: If `name` is being finished at another length right now.
         """
-        return await self._finish(name, spool_path, n_samples, None)
+        return await self._finish(
+            Finish(
+                job=next(self._numbers),
+                name=name,
+                spool_path=str(spool_path),
+                n_samples=n_samples,
+                shape=shape,
+                finish_key=finish_key,
+            )
+        )
 
     async def finish_stereo(
         self, name: str, left: Path, right: Path, n_samples: int
@@ -174,24 +191,24 @@ class RenderPool:
         Raises:
             EncodeError, ContractViolation: As `finish` does.
         """
-        return await self._finish(name, left, n_samples, str(right))
+        return await self._finish(
+            Finish(
+                job=next(self._numbers),
+                name=name,
+                spool_path=str(left),
+                n_samples=n_samples,
+                heard_path=str(right),
+            )
+        )
 
-    async def _finish(
-        self, name: str, spool_path: Path, n_samples: int, heard_path: str | None
-    ) -> EncodedRecording:
+    async def _finish(self, message: Finish) -> EncodedRecording:
+        name = message.name
         # From here on the job itself is repeated if the child dies.
         self._followed.pop(name, None)
         finishing = self._finishing.get(name)
         if finishing is None:
-            message = Finish(
-                job=next(self._numbers),
-                name=name,
-                spool_path=str(spool_path),
-                n_samples=n_samples,
-                heard_path=heard_path,
-            )
             finishing = self._begin_finish(message)
-        elif finishing[0].n_samples != n_samples:
+        elif finishing[0].n_samples != message.n_samples:
             raise ContractViolation(f"recording {name} is being finished at another length")
         future = finishing[1]
         await asyncio.wait({future})
@@ -206,6 +223,7 @@ class RenderPool:
             sha256=done.sha256,
             duration_ms=round(done.n_samples / SAMPLES_PER_MS),
             n_samples=done.n_samples,
+            health=done.health,
         )
 
     def abandon(self, name: str) -> None:

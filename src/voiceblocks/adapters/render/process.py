@@ -8,7 +8,6 @@ the folder of its voices) or `files` (FOLDER: the prompt cache).
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 import sys
 from pathlib import Path
@@ -16,8 +15,9 @@ from pathlib import Path
 from voiceblocks import ipc
 from voiceblocks.adapters.render.messages import ToChild
 
-# A recording that ends is waited for by a live call's application; a prompt somewhat less.
-_NICENESS = {"encode": 5, "speech": 10, "piper": 10, "files": 10}
+# A caller waits in silence for a new prompt, which is some 10 ms of work; the application of a
+# live call waits for its recording; a Piper voice or a file may take seconds of work.
+_NICENESS = {"speech": 1, "encode": 5, "piper": 7, "files": 10}
 
 
 def _allow_open_files() -> None:
@@ -31,8 +31,7 @@ def main(argv: list[str]) -> int:
     """Serve until the other end closes."""
     channel: ipc.Channel[ToChild] = ipc.Channel(ipc.child_socket(argv), ToChild)
     role, folder = argv[2], Path(argv[3])
-    with contextlib.suppress(OSError):
-        os.nice(_NICENESS[role])
+    ipc.set_niceness(_NICENESS[role])
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         if role == "encode":
             _allow_open_files()

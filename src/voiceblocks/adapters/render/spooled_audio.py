@@ -52,6 +52,10 @@ class SpooledAudio(Protocol):
         """Of `count` slots, `(n,)` or `(n, 2)`; what is not there is silence."""
         ...
 
+    def absent_slots(self, first_slot: int, count: int) -> int:
+        """In how many of these slots nothing came from the caller."""
+        ...
+
     def close(self) -> None:
         """Let go of the files."""
         ...
@@ -84,6 +88,10 @@ class OneSpool:
         """See `SpooledAudio`."""
         assert self._reader is not None
         return _decode(self._reader, first_slot, count)
+
+    def absent_slots(self, first_slot: int, count: int) -> int:
+        """See `SpooledAudio`."""
+        return _absent(self._reader, first_slot, count)
 
     def close(self) -> None:
         """See `SpooledAudio`."""
@@ -140,6 +148,10 @@ class TwoSpools:
             out[:, 1] = moved[skipped : skipped + len(out)]
         return out
 
+    def absent_slots(self, first_slot: int, count: int) -> int:
+        """See `SpooledAudio`."""
+        return _absent(self._readers[0], first_slot, count)
+
     def close(self) -> None:
         """See `SpooledAudio`."""
         for reader in self._readers:
@@ -169,6 +181,12 @@ def _decode(reader: SpoolReader, first_slot: int, count: int) -> Samples:
     if before == 0:
         return samples
     return np.concatenate((np.zeros(before * SLOT_SAMPLES, np.int16), samples))
+
+
+def _absent(reader: SpoolReader | None, first_slot: int, count: int) -> int:
+    if reader is None:
+        return count
+    return count - int(np.count_nonzero(reader.presence(first_slot, count)))
 
 
 def _is_missing(path: Path) -> bool:

@@ -288,15 +288,6 @@ class Worker:
         self._listen(leg)
 
 
-def _ask_for_priority() -> None:
-    """Nothing else on this machine has a deadline; where this is not allowed, so be it."""
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
-    with contextlib.suppress(OSError):
-        # With autogroups, nice values count only within a session, and ours is alone in its own.
-        Path("/proc/self/autogroup").write_text(str(PRIORITY), encoding="ascii")
-
-
 def main(argv: list[str]) -> None:
     """Run the process."""
     channel: ipc.Channel[m.WorkerCommand] = ipc.Channel(ipc.child_socket(argv), m.WorkerCommand)
@@ -306,7 +297,7 @@ def main(argv: list[str]) -> None:
     worker = Worker(arena, int(argv[3]), outbox.send)
     outbox.send(m.Hello(m.PROTOCOL_VERSION, os.getpid()))
     channel.setblocking(False)
-    _ask_for_priority()
+    ipc.set_niceness(PRIORITY)
     gc.collect()
     gc.freeze()
     gc.disable()

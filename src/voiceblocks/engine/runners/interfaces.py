@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from voiceblocks.blocks.recording_shape import RecordingShape
 from voiceblocks.calls.events import Disposition, EndReason, RecordedAudio
 from voiceblocks.engine.digits import Digit
 from voiceblocks.engine.media.handles import Tap
@@ -58,7 +59,7 @@ class RunnerCall(Protocol):
         """
         ...
 
-    def record(self, name: str, *, limit_ms: int) -> Tap:
+    def record(self, name: str, *, limit_ms: int, shape: RecordingShape) -> Tap:
         """Record from now on and forget earlier digits; the tap is the runner's to close."""
         ...
 

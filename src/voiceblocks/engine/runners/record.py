@@ -1,4 +1,4 @@
-"""Record: prompt, beep, then the caller's voice until `#`, the limit or hang-up."""
+"""Record: prompt, beep, then the caller's voice until a key, the limit or hang-up."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from voiceblocks.engine.plan import BlockPlan
 from voiceblocks.engine.recorded_audio import recorded_audio
 from voiceblocks.engine.runners.interfaces import Outcome, RunnerCall
 from voiceblocks.errors import ContractViolation
-
-FINISH_KEY = "#"
 
 
 class RecordRunner:
@@ -38,40 +36,54 @@ class RecordRunner:
         command = plan.command
         if not isinstance(command, RecordCommand) or plan.recording_name is None:
             raise ContractViolation(f"not a recording plan: {plan.command.block}")
-        tap = call.record(plan.recording_name, limit_ms=command.max_duration_s * 1000)
-        reason = await self._until_over(call, tap)
+        tap = call.record(
+            plan.recording_name,
+            limit_ms=command.max_duration_s * 1000,
+            shape=plan.recording_shape,
+        )
+        reason, key = await self._until_over(call, tap, command.finish_keys)
         result = await tap.closed()
         if result.lost_worker:
             reason = EndReason.SERVER_RESTART
-        return Outcome(reason, recorded_audio(plan.recording_name, result))
+        return Outcome(
+            reason, recorded_audio(plan.recording_name, result, plan.recording_shape, key)
+        )
 
-    async def _until_over(self, call: RunnerCall, tap: Tap) -> EndReason:
-        """Wait for what ends the recording first, and close the tap at exactly that point."""
-        key_pressed = _task(self._finish_key(call))
+    async def _until_over(
+        self, call: RunnerCall, tap: Tap, finish_keys: str
+    ) -> tuple[EndReason, str | None]:
+        """
+        Wait for what ends the recording first, and close the tap at exactly that point.
+
+        Returns:
+            Why it ended, and the key that did it.
+        """
+        key_pressed = _task(self._finish_key(call, finish_keys))
         limit_reached = _task(tap.closed())
         gone = _task(call.until_gone())
         waiting: set[asyncio.Task[Any]] = {key_pressed, limit_reached, gone}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if limit_reached.done():
-                return EndReason.MAX_DURATION
+                return EndReason.MAX_DURATION, None
             if key_pressed.done():
-                # By INFO there is no timestamp: then it ends at the instant in which it came.
+                # By INFO there is no timestamp: then it ends at the instant in which it came, and
+                # what is heard of the key before that is cut off when the recording is finished.
                 key = key_pressed.result()
                 tap.close(at=key.at, at_timestamp=key.timestamp)
-                return EndReason.FINISH_KEY
+                return EndReason.FINISH_KEY, key.key
             tap.close(at=call.gone_at)
-            return call.gone_reason
+            return call.gone_reason, None
         finally:
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
 
     @staticmethod
-    async def _finish_key(call: RunnerCall) -> Digit:
+    async def _finish_key(call: RunnerCall, finish_keys: str) -> Digit:
         while True:
             digit = await call.next_digit()
-            if digit.key == FINISH_KEY:
+            if digit.key in finish_keys:
                 return digit
 
 
