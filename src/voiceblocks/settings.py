@@ -146,6 +146,10 @@ class Settings(BaseSettings):
     "Since they were last used; 0 means for ever."
     keep_recordings_days: int = Field(default=0, ge=0)
     "0 means for ever."
+    recordings_quota_mb: int = Field(default=0, ge=0)
+    "What an account's stored recordings may take up, unless it has a figure of its own; 0: all."
+    disk_reserve_mb: int = Field(default=256, ge=0)
+    "Room on disk that is never promised to a recording."
     keep_story_days: int = Field(default=30, ge=0)
     keep_attempts_days: int = Field(default=30, ge=0)
     log_json: bool = False

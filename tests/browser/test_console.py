@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import PASSWORD, sign_in
@@ -145,6 +146,52 @@ async def test_an_account_sees_its_own_calls_alone(
     await expect(page.get_by_role("cell", name=app.number)).to_be_visible()
 
 
+async def test_a_notification_is_sent_again(
+    page: Page, server: ServerProcess, app: Application, phone: Phone
+) -> None:
+    """Once the call is over the button sends it again, as the same event, and shows the attempt."""
+    call, session = await recording(app, phone)
+    call.hang_up()
+    first = await app.told(ivr_block="record", call_state="ended")
+    await sign_in(page, server, "sender", operator=True)
+    await page.goto(f"http://{server.admin}/console/calls/{session}")
+    region = page.get_by_role("region", name="Notifications of this call")
+    await region.get_by_role("row", name=re.compile("record")).get_by_role("link").first.click()
+    await page.get_by_role("button", name="Send again").click()
+    again = await app.told(ivr_block="record", call_state="ended")
+    assert again.headers["x-voiceblocks-event"] == first.headers["x-voiceblocks-event"]
+    await expect(page.get_by_role("cell", name="2", exact=True)).to_be_visible()
+
+
+async def test_links_are_killed_and_a_recording_deleted(
+    page: Page, server: ServerProcess, app: Application, phone: Phone
+) -> None:
+    """After "kill all links" only the new link works; after "delete" none, and the row is gone."""
+    call, _session = await recording(app, phone)
+    call.media.say(voice(0, 500))
+    await call.media.press("#")
+    old = (await app.told(ivr_block="record")).body["record_url"]
+    await sign_in(page, server, "remover", account=app.account_id)
+    await page.goto(f"http://{server.admin}/console/recordings")
+    region = page.get_by_role("region", name="Recordings")
+    await region.get_by_role("link").first.click()
+    await page.get_by_role("button", name="Kill all links").click()
+    new = page.get_by_label("Signed link")
+    await expect(new).not_to_have_value(old)
+    async with aiohttp.ClientSession() as http:
+        async with http.get(old) as reply:
+            assert reply.status == 403
+        async with http.get(await new.input_value()) as reply:
+            assert reply.status == 200
+        link = await new.input_value()
+        await page.get_by_text("Delete this recording").click()
+        await page.get_by_label("Why?").fill("asked for by the caller")
+        await page.get_by_role("button", name="Delete for good").click()
+        await expect(page.locator("main")).to_contain_text("Nothing was recorded yet")
+        async with http.get(link) as reply:
+            assert reply.status in {403, 404}
+
+
 async def test_hostile_words_are_only_words(
     page: Page, server: ServerProcess, app: Application, phone: Phone
 ) -> None:
@@ -193,7 +240,7 @@ async def test_a_form_of_another_site_does_nothing(server: ServerProcess) -> Non
 async def test_every_page_light_and_dark_wide_and_narrow(
     browser: Browser, server: ServerProcess, app: Application, phone: Phone, screenshots: Path
 ) -> None:
-    """No page is wider than its window, from a phone's width on; pictures of all are kept."""
+    """No page is wider than its window or hard to use (axe-core); pictures of all are kept."""
     call, session = await recording(app, phone)
     await call.media.say(voice(0, 500))
     await call.media.press("#")
@@ -216,6 +263,9 @@ async def test_every_page_light_and_dark_wide_and_narrow(
                     "document.documentElement.scrollWidth - document.documentElement.clientWidth"
                 )
                 assert too_wide <= 0, (path, width)
+                if width == 375:
+                    found = await Axe().run(page)
+                    assert found.violations_count == 0, found.generate_report()
             await context.close()
 
 

@@ -28,6 +28,7 @@ from tests.crash.facts import Facts, read_facts
 from tests.crash.mortal import Fuse, Killed, Mortal
 from tests.functional.calls import decode
 from tests.metering import a_meter
+from tests.unit.workflows.roomy import ROOMY
 from voiceblocks.accounts.model import Application
 from voiceblocks.accounts.secret_key import load_or_create
 from voiceblocks.adapters.recording_store import open_recording_store
@@ -217,6 +218,7 @@ class Call:
                 calls=cast("Any", self.world),
                 outbox=self.world,
                 rules=OutgoingRules(node="1", max_calls_per_account=8),
+                recording_rules=ROOMY,
                 clock=self.world.clock,
             )
         )

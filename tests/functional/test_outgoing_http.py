@@ -7,6 +7,7 @@ under a PUBLIC_URL that leads nowhere.
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from xml.sax.saxutils import escape
 
 import pytest
 import pytest_asyncio
+import soundfile
+from aiohttp import web
 
 from tests.functional.calls import recording, ringing
 from tests.harness import Application, ServerProcess
@@ -211,3 +214,142 @@ async def test_our_own_recording_comes_from_the_store(
     assert await app.block(PLAY, session, msg=f"<url>{escape(link)}</url>") == (
         "error_msg_download_failed"
     )
+
+
+class Site:
+    """A web server with one trouble for each path."""
+
+    def __init__(self) -> None:
+        self.base = ""
+        self.hung = asyncio.Event()
+        self.gate = asyncio.Event()
+
+    def application(self) -> web.Application:
+        """Its routes."""
+        made = web.Application()
+        made.add_routes(
+            [
+                web.get("/good.wav", self._good),
+                web.get("/good.mp3", self._good),
+                web.get("/hang.wav", self._hang),
+                web.get("/hops/{n}/a.wav", self._hop),
+                web.get("/status/{status}/a.wav", self._status),
+                web.get("/huge.wav", self._huge),
+                web.get("/endless.wav", self._endless),
+                web.get("/packed.wav", self._packed),
+                web.get("/broken.wav", self._broken),
+                web.get("/text.{extension}", self._text),
+                web.get("/empty.wav", self._empty),
+            ]
+        )
+        return made
+
+    async def _good(self, _request: web.Request) -> web.Response:
+        return web.Response(body=_wav())
+
+    async def _hang(self, _request: web.Request) -> web.Response:
+        self.hung.set()
+        await self.gate.wait()
+        return web.Response(body=_wav())
+
+    async def _hop(self, request: web.Request) -> web.Response:
+        n = int(request.match_info["n"])
+        location = "/good.wav" if n == 1 else f"/hops/{n - 1}/a.wav"
+        return web.Response(status=302, headers={"Location": location})
+
+    async def _status(self, request: web.Request) -> web.Response:
+        return web.Response(status=int(request.match_info["status"]), body=_wav())
+
+    async def _huge(self, _request: web.Request) -> web.Response:
+        return web.Response(body=bytes(10 * 1024 * 1024 + 1))
+
+    async def _endless(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(11):
+            await response.write(bytes(1024 * 1024))
+        return response
+
+    async def _packed(self, _request: web.Request) -> web.Response:
+        return web.Response(body=_wav(), headers={"Content-Encoding": "gzip"})
+
+    async def _broken(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "100000"})
+        await response.prepare(request)
+        await response.write(b"RIFF")
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async def _text(self, _request: web.Request) -> web.Response:
+        return web.Response(text="this is no music")
+
+    async def _empty(self, _request: web.Request) -> web.Response:
+        return web.Response()
+
+
+def _wav() -> bytes:
+    held = io.BytesIO()
+    soundfile.write(held, tone((TONE_HZ,), 200, -12), 8000, format="WAV")
+    return held.getvalue()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def site() -> AsyncIterator[Site]:
+    """A running `Site`."""
+    made = Site()
+    runner = web.AppRunner(made.application(), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, PUBLIC, 0).start()
+    made.base = f"http://{PUBLIC}:{runner.addresses[0][1]}"
+    yield made
+    await runner.cleanup()
+
+
+FETCHES = {
+    "/good.ogg": "error_msg_invalid_file_format",
+    "/good": "error_msg_invalid_file_format",
+    "/good.mp3": "error_msg_invalid_file_format",
+    "/text.mp3": "error_msg_invalid_file_format",
+    "/text.wav": "error_msg_invalid_file_format",
+    "/text.gsm": "error_msg_invalid_file_format",
+    "/empty.wav": "error_msg_invalid_file_format",
+    "/huge.wav": "error_msg_invalid_file_size",
+    "/endless.wav": "error_msg_invalid_file_size",
+    "/hops/4/a.wav": "error_msg_download_failed",
+    "/status/206/a.wav": "error_msg_download_failed",
+    "/status/304/a.wav": "error_msg_download_failed",
+    "/status/403/a.wav": "error_msg_download_failed",
+    "/status/404/a.wav": "error_msg_download_failed",
+    "/status/503/a.wav": "error_msg_download_failed",
+    "/packed.wav": "error_msg_download_failed",
+    "/broken.wav": "error_msg_download_failed",
+    "/hops/3/a.wav": "success_ok",
+}
+
+
+async def test_each_failure_of_a_file_has_its_status(
+    app: Application, phone: Phone, site: Site
+) -> None:
+    """By a real web server; the good one, behind three redirects, comes last and is accepted."""
+    _call, session = await ringing(app, phone)
+    for path, expected in FETCHES.items():
+        msg = f"<url>{site.base}{path}</url>"
+        assert await app.block(PLAY, session, msg=msg) == expected, path
+
+
+async def test_a_file_that_is_waited_for_delays_nobody(
+    app: Application, phone: Phone, site: Site
+) -> None:
+    """While a server hangs, other requests of the application are answered."""
+    _call, session = await ringing(app, phone)
+    _other_call, other_session = await ringing(app, phone)
+    msg = f"<url>{site.base}/hang.wav</url>"
+    waiting = asyncio.ensure_future(app.block(PLAY, session, msg=msg))
+    async with asyncio.timeout(10):
+        await site.hung.wait()
+        other = f"<url>{site.base}/good.wav</url>"
+        assert await app.block(PLAY, other_session, msg=other) == "success_ok"
+        assert not waiting.done()
+        site.gate.set()
+        assert await waiting == "success_ok"

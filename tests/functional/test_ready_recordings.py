@@ -109,3 +109,17 @@ async def test_all_extensions_together(app: Application, phone: Phone) -> None:
     assert passage.speaker == 2
     assert 150 <= passage.from_ms <= 250
     assert 1340 <= length_ms(samples) <= 1460
+
+
+async def test_silence_ends_a_recording(app: Application, phone: Phone) -> None:
+    """A pause that is shorter does not; the end lies exactly so long after the last word."""
+    call, session = await recording(app, phone, max_silence="2")
+    await call.media.say(joined([voice(1, 1000), silence(1500), voice(2, 1000)]))
+    told = (await app.told(ivr_block="record")).body
+    assert told["record_end"] == "max_silence"
+    assert told["call_state"] == "ongoing"
+    samples = decode(await app.fetch(told["record_url"]))
+    first, second = who_is_heard(samples)
+    assert (first.speaker, second.speaker) == (1, 2)
+    assert abs(length_ms(samples) - second.to_ms - 2000) <= 30
+    await app.hang_up(session)

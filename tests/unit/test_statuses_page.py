@@ -56,9 +56,14 @@ SPEC = """
 
 OWN = {
     "error_action_invalid",
+    *("error_recording_space_low", "error_recording_quota_reached"),
+    *("error_recording_param_missing", "error_recording_invalid", "error_recording_access_denied"),
+    *("error_recording_not_ready", "error_recording_on_hold", "error_reason_invalid_length"),
+    *("error_ttl_invalid", "error_once_invalid"),
     "error_invalid_format",
     "error_invalid_beep",
     "error_invalid_finish_key",
+    "error_invalid_max_silence",
     "error_invalid_trim",
 }
 "Ours, by the original's pattern."

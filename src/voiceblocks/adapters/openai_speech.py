@@ -22,6 +22,7 @@ from voiceblocks.adapters.render.cache import key_of
 from voiceblocks.adapters.render.clip_maker import ClipMaker
 from voiceblocks.adapters.render.lane import JobFailedError, Lane
 from voiceblocks.adapters.render.messages import RenderFile
+from voiceblocks.adapters.request_slots import RequestSlots
 from voiceblocks.errors import EngineUnavailable, NoSound, SynthesisError
 from voiceblocks.speech.engine_order import OPENAI
 from voiceblocks.speech.interfaces import Clip
@@ -30,7 +31,7 @@ from voiceblocks.speech.server_voices import ServerVoices
 
 PATH = "/audio/speech"
 REQUESTS_AT_ONCE = 4
-"Of one node; servers limit them, and the answers are needed in order of asking."
+"Of one node: servers limit them."
 MAX_BYTES = 32 << 20
 "A thousand characters are a minute: 5 MB at 48 kHz."
 
@@ -82,7 +83,7 @@ class OpenAiSpeech:
         self._lane = lane
         self._maker = maker
         self._work_dir = work_dir
-        self._slots = asyncio.Semaphore(REQUESTS_AT_ONCE)
+        self._slots = RequestSlots(REQUESTS_AT_ONCE)
 
     def voice_for(self, language: Language, gender: str) -> str | None:
         """See `SpeechEngine`."""

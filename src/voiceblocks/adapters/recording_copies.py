@@ -36,7 +36,7 @@ class LocalAndRemoteCopies:
         self, local: ObjectRecordingStore, folder: Path, remote: ObjectRecordingStore | None = None
     ) -> None:
         self._local = local
-        self._folder = folder
+        self.folder = folder
         self._remote = remote
 
     async def put(self, name: str, source: Path) -> StoredObject:
@@ -77,7 +77,7 @@ class LocalAndRemoteCopies:
             raise StoreError(f"there is no remote store for {name}: RECORDINGS_URL is local")
         # An earlier attempt may have lost no more than its answer.
         if not await self._is_there(name, sha256):
-            await self._remote.put(name, self._folder / name)
+            await self._remote.put(name, self.folder / name)
             if not await self._is_there(name, sha256):
                 raise StoreError(f"{name} was uploaded, but reads back different")
 
@@ -89,7 +89,7 @@ class LocalAndRemoteCopies:
         """See `RecordingCopies.local_names`."""
         if self._remote is None:
             return []
-        return await asyncio.to_thread(lambda: sorted(path.name for path in self._folder.iterdir()))
+        return await asyncio.to_thread(lambda: sorted(path.name for path in self.folder.iterdir()))
 
     async def remote_link(
         self, name: str, method: Literal["GET", "HEAD"], ttl_s: int

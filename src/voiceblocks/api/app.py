@@ -19,6 +19,7 @@ from voiceblocks.api.endpoint import ApiFunction, OpenEndpoint
 from voiceblocks.api.handlers import ApiHandlers
 from voiceblocks.api.ivr import block_functions, start_functions
 from voiceblocks.api.metrics import ApiMetrics
+from voiceblocks.api.recording_changes import recording_functions
 from voiceblocks.api.recordings import RecordingDownloads
 from voiceblocks.api.reference import openapi_document, reference_page
 from voiceblocks.api.voice import call_functions, moderation_functions, query_functions
@@ -119,6 +120,7 @@ def _functions(handlers: ApiHandlers) -> dict[str, ApiFunction]:
         **query_functions(handlers.queries),
         **user_functions(handlers.account),
         **number_functions(handlers.numbers),
+        **recording_functions(handlers.changes),
     }
 
 

@@ -10,6 +10,7 @@ from voiceblocks.accounts.model import Application
 from voiceblocks.blocks.call import CallCommand
 from voiceblocks.blocks.command import Command
 from voiceblocks.blocks.conference import ConferenceCommand
+from voiceblocks.blocks.delete_recording import DeleteRecordingCommand
 from voiceblocks.blocks.dial import DialCommand
 from voiceblocks.blocks.get_choices import GetChoicesCommand
 from voiceblocks.blocks.get_history import GetHistoryCommand
@@ -17,6 +18,8 @@ from voiceblocks.blocks.get_rate import GetRateCommand
 from voiceblocks.blocks.get_rates import GetRatesCommand
 from voiceblocks.blocks.moderate import ModerateCommand
 from voiceblocks.blocks.query_status import QueryStatusCommand
+from voiceblocks.blocks.renew_link import RenewLinkCommand
+from voiceblocks.blocks.revoke_links import RevokeLinksCommand
 from voiceblocks.blocks.subscribe import SubscribeCommand
 from voiceblocks.blocks.update_forwarding import UpdateForwardingCommand
 from voiceblocks.blocks.voice_hangup import VoiceHangupCommand
@@ -141,6 +144,22 @@ class NumberShop(Protocol):
         ...
 
 
+class RecordingChanges(Protocol):
+    """Acts on an application's recordings; fulfilled by `workflows.change_recording`."""
+
+    async def link(self, app: Application, command: RenewLinkCommand) -> Mapping[str, Any]:
+        """Make a new link; returns `record_url`."""
+        ...
+
+    async def revoke(self, app: Application, command: RevokeLinksCommand) -> Mapping[str, Any]:
+        """Make all links worthless that were handed out; answers nothing beside `status`."""
+        ...
+
+    async def delete(self, app: Application, command: DeleteRecordingCommand) -> Mapping[str, Any]:
+        """Delete a recording for good; answers nothing beside `status`."""
+        ...
+
+
 class RateLimiter(Protocol):
     """Counts requests for each application and API."""
 
@@ -234,6 +253,7 @@ class ApiHandlers:
     queries: CallQueries
     account: AccountQueries
     numbers: NumberShop
+    changes: RecordingChanges
     rate_limiter: RateLimiter
     recordings: RecordingSource
     readiness: Readiness

@@ -26,6 +26,9 @@ QUERY_APIS: Final = frozenset(
         "number/get_rates",
         "number/subscribe",
         "number/update_forwarding",
+        "recording/link",
+        "recording/revoke",
+        "recording/delete",
     }
 )
 "What the original limits to 60 a minute: not calls and their blocks, but what is asked about them."

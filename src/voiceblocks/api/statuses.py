@@ -11,6 +11,14 @@ from typing import Final
 
 from voiceblocks.accounts.errors import InvalidAccessToken, InvalidAppId, RateLimitExceeded
 from voiceblocks.errors import InvalidRequest
+from voiceblocks.recordings.errors import (
+    RecordingAccessDenied,
+    RecordingNotReady,
+    RecordingOnHold,
+    RecordingQuotaReached,
+    RecordingSpaceLow,
+    UnknownRecording,
+)
 from voiceblocks.sessions.errors import (
     SessionAccessDenied,
     SessionEnded,
@@ -32,6 +40,12 @@ STATUS_BY_ERROR: Final = MappingProxyType[type[Exception], str](
         SessionEnded: "error_session_ended",
         SessionNotReady: "error_session_not_ready",
         SessionNotOnHold: "error_session_not_on_hold",
+        UnknownRecording: "error_recording_invalid",
+        RecordingAccessDenied: "error_recording_access_denied",
+        RecordingNotReady: "error_recording_not_ready",
+        RecordingOnHold: "error_recording_on_hold",
+        RecordingQuotaReached: "error_recording_quota_reached",
+        RecordingSpaceLow: "error_recording_space_low",
     }
 )
 
@@ -80,13 +94,17 @@ STATUS_TEXTS: Final = MappingProxyType(
         "call is on hold, which only an unhold or a forced hang-up ends.",
         "error_session_not_on_hold": "The call is not on hold.",
         "error_monitor_in_progress": "The call is being monitored already.",
+        "error_recording_space_low": "The server's disk is running low: no new recording is "
+        "begun. Those that run are not cut short.",
+        "error_recording_quota_reached": "The account's recordings take up all that they may: "
+        "delete some.",
         "error_msg_invalid_length": "msg is longer than 1000 characters, markup included.",
         "error_msg_invalid_xml": "The markup of msg is not well formed.",
         "error_msg_invalid_language": "msg asks for a language that is not spoken here.",
         "error_msg_invalid_gender": "msg asks for a gender that is neither female nor male.",
         "error_msg_invalid_url": "A <url> in msg is no web address, or one not allowed here.",
         "error_msg_invalid_file_format": "A <url> in msg is not .mp3, .wav or .gsm, by its "
-        "path or by its content.",
+        "path or by its content, or plays for more than 20 minutes.",
         "error_msg_invalid_file_size": "A file in msg is larger than 10 MB.",
         "error_msg_download_failed": "A file in msg could not be downloaded.",
         "error_msg_cannot_convert_text": "A text in msg could not be spoken in its language.",
@@ -95,6 +113,7 @@ STATUS_TEXTS: Final = MappingProxyType(
         "error_invalid_beep": "beep is neither yes nor no.",
         "error_invalid_finish_key": "finish_key holds other characters than 0-9, * and #, and is "
         "not none.",
+        "error_invalid_max_silence": "max_silence is no whole number of seconds in range.",
         "error_invalid_trim": "trim is neither none nor silence.",
         "error_invalid_max_digits": "max_digits is no whole number in range.",
         "error_invalid_timeout": "timeout is no whole number of seconds in range.",
@@ -127,6 +146,14 @@ STATUS_TEXTS: Final = MappingProxyType(
         "error_txn_ref_param_missing": "txn_ref is missing or empty.",
         "error_txn_ref_invalid": "There is no such transaction, or none that this can be done to.",
         "error_txn_ref_access_denied": "The transaction belongs to another application.",
+        "error_recording_param_missing": "recording is missing or empty.",
+        "error_recording_invalid": "There is no such recording, or it is deleted.",
+        "error_recording_access_denied": "The recording belongs to another application.",
+        "error_recording_not_ready": "The recording is still being made: try later.",
+        "error_recording_on_hold": "The recording is on hold and may not be deleted.",
+        "error_reason_invalid_length": "reason is longer than 500 characters.",
+        "error_ttl_invalid": "ttl is no whole number of seconds in range.",
+        "error_once_invalid": "once is neither yes nor no.",
         "error_action_param_missing": "action is missing or empty.",
         "error_action_invalid": "action is none of kick, mute and unmute.",
         "error_from_invalid": "from is no time of the form YYYY-MM-DD HH:MM:SS.",

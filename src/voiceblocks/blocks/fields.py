@@ -22,6 +22,9 @@ from voiceblocks.ids import SessionId
 TAG_MAX = 256
 NOTIFY_URL_MAX = 4000
 
+ROOM_STATUSES = ("error_recording_space_low", "error_recording_quota_reached")
+"What any block can be refused for that records."
+
 _T = TypeVar("_T")
 _WHOLE_NUMBER = re.compile(r"\+?0*([0-9]{1,18})\Z", re.ASCII)
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 from voiceblocks.blocks.fields import (
     REQUIRED_NOTIFY_URL,
+    ROOM_STATUSES,
     SESSION,
     TAG,
     Fields,
@@ -16,7 +17,9 @@ from voiceblocks.blocks.fields import (
 from voiceblocks.blocks.msg import MSG, Part
 from voiceblocks.ids import SessionId
 
-UNMONITORED_SESSION = replace(SESSION, statuses=(*SESSION.statuses, "error_monitor_in_progress"))
+UNMONITORED_SESSION = replace(
+    SESSION, statuses=(*SESSION.statuses, "error_monitor_in_progress", *ROOM_STATUSES)
+)
 
 
 def _read_monitor_notify_url(fields: Fields) -> str | None:

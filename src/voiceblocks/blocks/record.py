@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from voiceblocks.blocks.fields import (
     NOTIFY_URL,
+    ROOM_STATUSES,
     SESSION,
     TAG,
     Fields,
@@ -23,6 +24,7 @@ from voiceblocks.ids import SessionId
 
 MAX_DURATION_DEFAULT_S = 120
 MAX_DURATION_HIGHEST_S = 86_400
+MAX_SILENCE_HIGHEST_S = 3_600
 
 
 def _read_max_duration(fields: Fields) -> int:
@@ -39,7 +41,7 @@ def _read_max_duration(fields: Fields) -> int:
 MAX_DURATION = Parameter(
     "max_duration",
     _read_max_duration,
-    ("error_invalid_max_duration",),
+    ("error_invalid_max_duration", *ROOM_STATUSES),
     f"Longest recording in whole seconds, 1-{MAX_DURATION_HIGHEST_S}; "
     f"{MAX_DURATION_DEFAULT_S} if omitted. The caller may end it earlier with #.",
 )
@@ -68,6 +70,18 @@ def _read_beep(fields: Fields) -> bool:
 
 def _read_trim(fields: Fields) -> bool:
     return _read_word(fields, "trim", ("none", "silence"), "error_invalid_trim") == "silence"
+
+
+def _read_max_silence(fields: Fields) -> int | None:
+    value = read_whole_number(
+        fields,
+        "max_silence",
+        lowest=1,
+        highest=MAX_SILENCE_HIGHEST_S,
+        default=0,
+        status="error_invalid_max_silence",
+    )
+    return value or None
 
 
 def _read_finish_key(fields: Fields) -> str:
@@ -103,6 +117,14 @@ FINISH_KEYS = Parameter(
     "`none`: no key does.",
 )
 
+MAX_SILENCE = Parameter(
+    "max_silence",
+    _read_max_silence,
+    ("error_invalid_max_silence",),
+    "Extension. The recording ends when the caller has said nothing for so many whole seconds, "
+    f"1-{MAX_SILENCE_HIGHEST_S}. Never for that reason if omitted.",
+)
+
 TRIM = Parameter(
     "trim",
     _read_trim,
@@ -124,6 +146,7 @@ class RecordCommand:
         FORMAT,
         BEEP,
         FINISH_KEYS,
+        MAX_SILENCE,
         TRIM,
         TAG,
         NOTIFY_URL,
@@ -136,6 +159,7 @@ class RecordCommand:
     beeps: bool = True
     finish_keys: str = FINISH_KEY
     "Each of them ends it; empty where none does."
+    max_silence_s: int | None = None
     trims_silence: bool = False
     tag: str = ""
     notify_url: str | None = None
@@ -151,6 +175,7 @@ class RecordCommand:
             format=FORMAT.read(fields),
             beeps=BEEP.read(fields),
             finish_keys=FINISH_KEYS.read(fields),
+            max_silence_s=MAX_SILENCE.read(fields),
             trims_silence=TRIM.read(fields),
             tag=TAG.read(fields),
             notify_url=NOTIFY_URL.read(fields),

@@ -12,6 +12,7 @@ from typing import Final, Generic, TypeVar
 from voiceblocks.blocks.call import CallCommand
 from voiceblocks.blocks.command import BlockKind, BlockRequest, Command, Request
 from voiceblocks.blocks.conference import ConferenceCommand
+from voiceblocks.blocks.delete_recording import DeleteRecordingCommand
 from voiceblocks.blocks.dial import DialCommand
 from voiceblocks.blocks.gather import GatherCommand
 from voiceblocks.blocks.get_active import GetActiveCommand
@@ -29,6 +30,8 @@ from voiceblocks.blocks.monitor import MonitorCommand
 from voiceblocks.blocks.play import PlayCommand
 from voiceblocks.blocks.query_status import QueryStatusCommand
 from voiceblocks.blocks.record import RecordCommand
+from voiceblocks.blocks.renew_link import RenewLinkCommand
+from voiceblocks.blocks.revoke_links import RevokeLinksCommand
 from voiceblocks.blocks.subscribe import SubscribeCommand
 from voiceblocks.blocks.transfer import TransferCommand
 from voiceblocks.blocks.unhold import UnholdCommand
@@ -83,6 +86,9 @@ REQUESTS: Final = MappingProxyType[str, type[Request]](
         "number/get_rates": GetRatesCommand,
         "number/subscribe": SubscribeCommand,
         "number/update_forwarding": UpdateForwardingCommand,
+        "recording/link": RenewLinkCommand,
+        "recording/revoke": RevokeLinksCommand,
+        "recording/delete": DeleteRecordingCommand,
     }
 )
 "What is no block of a call that the application leads."

@@ -114,6 +114,10 @@ def set_account(
     max_calls: Annotated[
         str | None, typer.Option(help="Simultaneous calls; none: as the settings say.")
     ] = None,
+    recordings_quota_mb: Annotated[
+        str | None,
+        typer.Option(help="What its recordings may take up, MB; none: as the settings say."),
+    ] = None,
     max_numbers: Annotated[
         str | None, typer.Option(help="Numbers it may subscribe; none: as the settings say.")
     ] = None,
@@ -148,6 +152,7 @@ def set_account(
         dials_per_minute=dials_per_minute,
         spend_per_day=spend_per_day,
         max_calls=max_calls,
+        recordings_quota_mb=recordings_quota_mb,
         max_numbers=max_numbers,
         rate_limit_ivr=rate_limit_ivr,
         rate_limit_query=rate_limit_query,
@@ -185,6 +190,7 @@ def _tell_account(
     as_json: bool, found: Account, allowed: tuple[str, ...], held: Thousandths
 ) -> None:
     spend = found.spend_per_day
+    quota_bytes = found.recordings_quota_bytes
     facts = {
         **_row(found, allowed),
         "points": format_amount(Thousandths(found.credit - found.bonus)),
@@ -201,6 +207,7 @@ def _tell_account(
         "rate_limit_query": found.rate_limit_query,
         "dials_per_minute": found.dials_per_minute,
         "spend_per_day": None if spend is None else format_amount(spend),
+        "recordings_quota_mb": None if quota_bytes is None else quota_bytes // 1_000_000,
     }
     words = {
         "may_call": " ".join(allowed) or "nobody: see `voiceblocks account allow`",
@@ -210,11 +217,14 @@ def _tell_account(
         **{name: _or_default(facts[name], "as the settings say") for name in _LIMITS},
         "spend_per_day": _or_default(facts["spend_per_day"], "no limit but the credit"),
     }
-    lines = (f"{name:18}{value}" for name, value in (facts | words).items())
+    lines = (f"{name:20}{value}" for name, value in (facts | words).items())
     tell(as_json, facts, "\n".join(lines))
 
 
-_LIMITS = ("max_calls", "max_numbers", "rate_limit_ivr", "rate_limit_query", "dials_per_minute")
+_LIMITS = (
+    *("max_calls", "max_numbers", "rate_limit_ivr", "rate_limit_query", "dials_per_minute"),
+    "recordings_quota_mb",
+)
 
 
 def _or_default(value: Any, default: str) -> Any:
@@ -242,6 +252,27 @@ def create_application(account_id: str, name: str, as_json: Json = False) -> Non
         {"app_id": made.id, "access_token": token},
         f"app_id        {made.id}\naccess_token  {token}   (shown once: keep it)",
     )
+
+
+@application.command("set")
+def set_application(
+    app_id: Annotated[str, typer.Argument(metavar="APP_ID")],
+    keep_recordings_days: Annotated[
+        str, typer.Option(help="Days that a recording is kept, 0 for ever; none: as the settings.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Change how long an application's recordings are kept; what is older goes soon."""
+    with open_store(as_json) as store:
+        changed = store.run(
+            lambda c: change_account.change_application(
+                c, app_id=app_id, keep_recordings_days=keep_recordings_days
+            )
+        )
+    days = changed.keep_recordings_days
+    facts = {"app_id": changed.id, "keep_recordings_days": days}
+    kept = {None: "as long as the settings say", 0: "for ever"}.get(days, f"for {days} days")
+    tell(as_json, facts, f"Recordings of {changed.id} are kept {kept}")
 
 
 @application.command("list")

@@ -102,8 +102,8 @@ def resend(
         key = store.key()
         expires_s = now_us // 1_000_000 + store.settings.link_ttl_s
 
-        def sign(public_url: str, object_name: str) -> str:
-            return sign_link(key, public_url, object_name, expires_s=expires_s)
+        def sign(public_url: str, object_name: str, revision: int) -> str:
+            return sign_link(key, public_url, object_name, expires_s=expires_s, revision=revision)
 
         if not ids:
             found = store.run(lambda c: notifications.recent(c, most, wanted))

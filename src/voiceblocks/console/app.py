@@ -18,6 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from voiceblocks.console.actions import Action, Actions, carry_out
 from voiceblocks.console.doors import Doors
 from voiceblocks.console.forms import COOKIE
 from voiceblocks.console.handlers import ConsoleHandlers
@@ -31,9 +32,16 @@ PageFunction = Callable[[Request, Visitor], Awaitable[Response]]
 def create_console(handlers: ConsoleHandlers) -> Starlette:
     """Return the application that is mounted at `/console`."""
     doors, pages = Doors(handlers.sign_in), Pages(handlers)
+    actions = Actions(handlers.act)
 
     def private(path: str, function: PageFunction) -> Route:
         return Route(path, _for_visitors(handlers.sign_in, function), methods=["GET"])
+
+    def button(path: str, action: Action) -> Route:
+        async def press(request: Request, visitor: Visitor) -> Response:
+            return await carry_out(action, request, visitor, request.path_params["subject"])
+
+        return Route(path, _for_visitors(handlers.sign_in, press), methods=["POST"])
 
     return Starlette(
         routes=[
@@ -48,6 +56,9 @@ def create_console(handlers: ConsoleHandlers) -> Starlette:
             private("/account", pages.account),
             private("/trunks", pages.trunks),
             private("/health", pages.health),
+            button("/notifications/{subject}/resend", actions.resend),
+            button("/recordings/{subject}/revoke", actions.revoke),
+            button("/recordings/{subject}/delete", actions.delete),
             Route("/sign-in", doors.sign_in, methods=["GET", "POST"]),
             Route("/welcome", doors.welcome, methods=["GET", "POST"]),
             Route("/sign-out", doors.sign_out, methods=["POST"]),

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
+from voiceblocks.workflows.act_for_people import ActForPeople
 from voiceblocks.workflows.show_to_people import ShowToPeople
 from voiceblocks.workflows.sign_in import SignIn
 
@@ -58,9 +59,10 @@ class ConsoleHandlers:
 
     sign_in: SignIn
     show: ShowToPeople
+    act: ActForPeople
     health: Callable[[], Health]
-    sign_link: Callable[[str], str]
-    "A recording's object name to a signed link."
+    sign_link: Callable[[str, int], str]
+    "`(object_name, link_revision)` of a recording to a signed link."
     recordings: RecordingSource
     answer_file: Callable[[Request, Any], Response]
     "A file of `recordings` as an answer with ranges."

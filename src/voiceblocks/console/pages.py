@@ -13,13 +13,14 @@ from voiceblocks.console.handlers import ConsoleHandlers
 from voiceblocks.console.rendering import SECURE, page, sorry
 from voiceblocks.errors import RequestRefused, StoreError
 from voiceblocks.notifications.state import NotificationState
+from voiceblocks.recordings.model import Recording
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.users.model import Role
+from voiceblocks.workflows.act_for_people import NO_SUCH
 from voiceblocks.workflows.show_to_people import Cursor
 from voiceblocks.workflows.sign_in import Visitor
 
 _SEARCH_MAX: Final = 64
-_NO_SUCH: Final = "There is nothing of that name here, or it belongs to another account."
 _FOR_OPERATORS: Final = "This page is for operators of the server."
 
 
@@ -64,7 +65,7 @@ class Pages:
         """Show the story of a call."""
         story = await self._show.story(visitor.user, request.path_params["call"])
         if story is None:
-            return sorry(visitor, HTTPStatus.NOT_FOUND, _NO_SUCH)
+            return sorry(visitor, HTTPStatus.NOT_FOUND, NO_SUCH)
         return page("call.html", visitor, story=story, call=story.session)
 
     async def recordings(self, request: Request, visitor: Visitor) -> Response:
@@ -81,30 +82,30 @@ class Pages:
         """Show one recording, to be heard."""
         found = await self._show.recording(visitor.user, request.path_params["recording"])
         if found is None:
-            return sorry(visitor, HTTPStatus.NOT_FOUND, _NO_SUCH)
+            return sorry(visitor, HTTPStatus.NOT_FOUND, NO_SUCH)
         ready = found.recording.state is RecordingState.READY
         return page(
             "recording.html",
             visitor,
             recording=found.recording,
             call=found.session,
-            link=self._handlers.sign_link(found.recording.object_name) if ready else None,
+            link=self._link(found.recording) if ready else None,
         )
 
     async def audio(self, request: Request, visitor: Visitor) -> Response:
         """Serve a recording to our own player."""
         found = await self._show.recording(visitor.user, request.path_params["recording"])
         if found is None or found.recording.state is not RecordingState.READY:
-            return sorry(visitor, HTTPStatus.NOT_FOUND, _NO_SUCH)
+            return sorry(visitor, HTTPStatus.NOT_FOUND, NO_SUCH)
         name = found.recording.object_name
         # Through the same door as everybody: a link, checked.
-        query = dict(parse_qsl(urlsplit(self._handlers.sign_link(name)).query))
+        query = dict(parse_qsl(urlsplit(self._link(found.recording)).query))
         try:
             file = await self._handlers.recordings.open(name, request.method, query)
         except (RequestRefused, StoreError) as error:
             return sorry(visitor, HTTPStatus.NOT_FOUND, str(error))
         if file is None:
-            return sorry(visitor, HTTPStatus.NOT_FOUND, _NO_SUCH)
+            return sorry(visitor, HTTPStatus.NOT_FOUND, NO_SUCH)
         answer = self._handlers.answer_file(request, file)
         answer.headers["content-security-policy"] = SECURE["content-security-policy"]
         if "download" in request.query_params:
@@ -128,7 +129,7 @@ class Pages:
         """Show one notification with every attempt."""
         found = await self._show.notification(visitor.user, request.path_params["notification"])
         if found is None:
-            return sorry(visitor, HTTPStatus.NOT_FOUND, _NO_SUCH)
+            return sorry(visitor, HTTPStatus.NOT_FOUND, NO_SUCH)
         notification, attempts = found
         return page(
             "notification.html",
@@ -155,6 +156,9 @@ class Pages:
         if visitor.user.role is not Role.OPERATOR:
             return sorry(visitor, HTTPStatus.FORBIDDEN, _FOR_OPERATORS)
         return page("health.html", visitor, health=self._handlers.health())
+
+    def _link(self, recording: Recording) -> str:
+        return self._handlers.sign_link(recording.object_name, recording.link_revision)
 
 
 def _after(request: Request) -> Cursor | None:

@@ -131,6 +131,16 @@ def find_application(connection: Connection, app_id: str) -> Application | None:
     return None if row is None else Application(**row)
 
 
+def update_application(connection: Connection, app_id: str, **columns: Any) -> None:
+    """
+    Set columns of an application, named as the fields of `Application`.
+
+    Raises:
+        ContractViolation: If there is no such application.
+    """
+    update_row(connection, _applications, app_id, columns)
+
+
 def list_applications(connection: Connection, account_id: str | None = None) -> list[Application]:
     """Return all applications (of one account), oldest first."""
     statement = _APPLICATIONS

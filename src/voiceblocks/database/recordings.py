@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, func, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    RowMapping,
+    Select,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+)
 
 from voiceblocks.database import schema
 from voiceblocks.database.rows import insert_row, select_by_id, update_row
@@ -17,7 +27,8 @@ from voiceblocks.recordings.state import UNFINISHED_STATES, RecordingState
 
 _table = schema.recordings
 _applications, _sessions = schema.applications, schema.sessions
-_DAY_US = 86_400_000_000
+# PostgreSQL counts with 32 bits unless it is told otherwise.
+_DAY_US = literal(86_400_000_000, BigInteger)
 
 _BY_ID = select_by_id(_table)
 _BY_ID_LOCKED = _BY_ID.with_for_update()
@@ -81,7 +92,7 @@ _TOO_OLD = (
         _table.c.state == RecordingState.READY.value,
         _table.c.held_us.is_(None),
         _KEEP_DAYS > 0,
-        _table.c.ready_us <= bindparam("now_us") - _KEEP_DAYS * _DAY_US,
+        _table.c.ready_us <= bindparam("now_us") - cast(_KEEP_DAYS, BigInteger) * _DAY_US,
     )
     .order_by(_table.c.ready_us, _table.c.id)
     .limit(bindparam("n_most"))

@@ -155,7 +155,9 @@ class CallLeg(ABC):
         if clips:
             playback = self.media.play(clips)
             try:
-                await self.ending.unless(playback.wait())
+                if not await self.ending.unless(playback.wait()):
+                    # Its file is gone or cannot be read, most likely: the caller heard nothing.
+                    _log.warning("prompt_not_played", session=self._name)
             finally:
                 playback.stop()
 

@@ -140,6 +140,12 @@ def lock_folder(root: Path, patience_s: float = LOCK_PATIENCE_S) -> int:
         return fd
 
 
+def free_bytes(folders: tuple[Path, ...]) -> int:
+    """Room for this user on the fullest of the disks that these folders are on."""
+    statuses = [os.statvfs(folder) for folder in folders]
+    return min(status.f_bavail * status.f_frsize for status in statuses)
+
+
 def is_locked(root: Path) -> bool:
     """Whether a server runs on this data folder now."""
     try:

@@ -51,7 +51,7 @@ from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.cache_limits import download_cache_limits, prompt_cache_limits
 from voiceblocks.server.cached_audio import audio_purges
-from voiceblocks.server.folders import lock_folder, make_folders
+from voiceblocks.server.folders import free_bytes, lock_folder, make_folders
 from voiceblocks.server.health import health_of
 from voiceblocks.server.outgoing_http import guarded_http
 from voiceblocks.server.speech import speech_setup
@@ -61,7 +61,10 @@ from voiceblocks.system_clock import SystemClock
 from voiceblocks.trunks.model import Trunk, TrunkRoute
 from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
+from voiceblocks.workflows.act_for_people import ActForPeople
+from voiceblocks.workflows.admit_recording import MB, RecordingRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
+from voiceblocks.workflows.change_recording import ChangeRecording
 from voiceblocks.workflows.delete_recording import EraseRecording
 from voiceblocks.workflows.deliver_notifications import DeliveryLimits, NotificationDelivery
 from voiceblocks.workflows.expire_recordings import ExpireRecordings
@@ -84,7 +87,7 @@ from voiceblocks.workflows.query_account import QueryAccount
 from voiceblocks.workflows.query_calls import QueryCalls
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
 from voiceblocks.workflows.request_parts import RequestParts
-from voiceblocks.workflows.serve_recording import ServeRecording, link_signer
+from voiceblocks.workflows.serve_recording import LinkSigner, ServeRecording
 from voiceblocks.workflows.settle_stores import SettleStores
 from voiceblocks.workflows.show_to_people import ShowToPeople
 from voiceblocks.workflows.sign_in import SignIn
@@ -149,6 +152,7 @@ class Node:
         )
         await asyncio.gather(self._render.start(), self._plane.start())
         store = open_recording_copies(settings.effective_recordings_url, folders.recordings)
+        self._recording_folders = (folders.spools, folders.work, store.folder)
         self._delivery = NotificationDelivery(
             self._database,
             WebhookClient(self._http),
@@ -158,7 +162,7 @@ class Node:
             limits=DeliveryLimits(in_flight_per_host=settings.notify_requests_per_host),
             schedule=RetrySchedule(settings.notify_retry_pauses_s, settings.notify_retry_jitter),
         )
-        sign_link = link_signer(key, self._public_url, settings.link_ttl_s, self._clock)
+        sign_link = LinkSigner(key, self._public_url, settings.link_ttl_s, self._clock)
         finish_recording = FinishRecording(
             encoder=self._render,
             store=store,
@@ -219,6 +223,12 @@ class Node:
             sign_link=sign_link,
             # Its pages may play only what comes from here.
             recordings=serve_recording(redirect_s=0),
+            act=ActForPeople(
+                self._database,
+                self._clock,
+                sign_link=sign_link.with_base,
+                wake_delivery=self._delivery.wake,
+            ),
             answer_file=answer_file,
         )
         limiter = InMemoryRateLimiter(settings.rate_limit_ivr, settings.rate_limit_query)
@@ -235,6 +245,13 @@ class Node:
                     requests=requests,
                     clock=self._clock,
                     max_numbers=settings.max_numbers_per_account,
+                ),
+                changes=ChangeRecording(
+                    database=self._database,
+                    key=key,
+                    public_url=self._public_url,
+                    ttl_s=settings.link_ttl_s,
+                    clock=self._clock,
                 ),
                 moderation=ModerateCall(self._database, self._engine),
                 rate_limiter=limiter,
@@ -399,7 +416,17 @@ class Node:
             calls=self._engine,
             outbox=self._delivery,
             rules=self._outgoing_rules(),
+            recording_rules=self._recording_rules(),
             clock=self._clock,
+        )
+
+    def _recording_rules(self) -> RecordingRules:
+        settings = self._settings
+        return RecordingRules(
+            free_bytes=functools.partial(free_bytes, self._recording_folders),
+            reserve_bytes=settings.disk_reserve_mb * MB,
+            quota_bytes=settings.recordings_quota_mb * MB,
+            max_call_s=settings.max_call_s,
         )
 
     def _outgoing_rules(self) -> OutgoingRules:

@@ -16,6 +16,7 @@ since the earliest packets around it say when its timestamp was due.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -212,6 +213,18 @@ def gaps(samples: NDArray[np.int16], speaker: int, longer_than_ms: float = 20.0)
             found.append(Gap(start * 10.0, frame * 10.0))
             start = None
     return [gap for gap in found if gap.lasts_ms > longer_than_ms]
+
+
+def longest_pause_ms(speaker: PhoneMedia, since_s: float) -> float:
+    """
+    The longest time between two packets that a phone sent: no gap is the server's that is shorter.
+
+    Args:
+        speaker: Who speaks without a pause.
+        since_s: Monotonic seconds; what was sent before does not count.
+    """
+    sent = [one.at for one in speaker.sent if one.at >= since_s]
+    return 1000 * max((after - before for before, after in itertools.pairwise(sent)), default=0.0)
 
 
 def concealed_share(samples: NDArray[np.int16], speaker: int) -> float:

@@ -33,6 +33,7 @@ from voiceblocks.sessions.errors import SessionAccessDenied, UnknownSession
 from voiceblocks.sessions.model import BlockRun, Direction, FurtherLeg, Session
 from voiceblocks.sessions.state import SessionEvent, advance, refusal_for
 from voiceblocks.trunks.model import Trunk
+from voiceblocks.workflows.admit_recording import RecordingRules, admit_recording
 from voiceblocks.workflows.authorise_outgoing_call import (
     OutgoingRequest,
     OutgoingRules,
@@ -66,6 +67,7 @@ def accept_block(
     app: Application,
     command: Command,
     rules: OutgoingRules,
+    recording_rules: RecordingRules,
     now_us: int,
 ) -> AcceptedBlock:
     """
@@ -75,6 +77,7 @@ def accept_block(
         InvalidRequest: If it wants to call somebody whom this account may not call.
         UnknownSession, SessionAccessDenied, SessionNotReady, SessionEnded, SessionNotOnHold:
             As they say.
+        RecordingQuotaReached, RecordingSpaceLow: If it wants to record.
     """
     session = sessions.find_for_update(connection, command.session)
     if session is None:
@@ -91,6 +94,7 @@ def accept_block(
         state = advance(session.state, event)
     except IllegalTransition:
         raise refusal_for(session.state, event)(session.id) from None
+    limit_s = admit_recording(connection, session, command, recording_rules, now_us)
     # An unhold whose end nobody hears is over with its answer: the next block may come at once.
     is_over = isinstance(command, UnholdCommand) and command.notify_url is None
     if is_over:
@@ -101,7 +105,7 @@ def accept_block(
         block=command.block,
         notify_url=command.notify_url,
         tag=command.tag,
-        recording_id=ids.new_recording_id() if _records(command) else None,
+        recording_id=None if limit_s is None else ids.new_recording_id(),
         created_us=now_us,
         finished_us=now_us if is_over else None,
         end_reason=EndReason.COMPLETED.value if is_over else None,
@@ -111,7 +115,7 @@ def accept_block(
     shape = PLAIN
     if run.recording_id is not None:
         shape = _shape_of(command, app)
-        recordings.insert(connection, _pending(run.recording_id, session, command, shape, now_us))
+        recordings.insert(connection, _pending(run, session, command, shape, limit_s))
         if isinstance(command, MonitorCommand):
             _require_unmonitored(session)
             changes["monitor_id"] = run.recording_id
@@ -223,10 +227,6 @@ def _require_unmonitored(session: Session) -> None:
         raise InvalidRequest("error_monitor_in_progress")
 
 
-def _records(command: Command) -> bool:
-    return command.notify_url is not None and isinstance(command, RecordCommand | MonitorCommand)
-
-
 def _shape_of(command: Command, app: Application) -> RecordingShape:
     """What a record asked for; a monitor, whose keys are those of both sides, is plain."""
     if not isinstance(command, RecordCommand):
@@ -235,12 +235,13 @@ def _shape_of(command: Command, app: Application) -> RecordingShape:
 
 
 def _pending(
-    recording_id: RecordingId,
+    run: BlockRun,
     session: Session,
     command: Command,
     shape: RecordingShape,
-    now_us: int,
+    limit_s: int | None,
 ) -> Recording:
+    recording_id = RecordingId(run.recording_id or "")
     recording = Recording(
         id=recording_id,
         session_id=session.id,
@@ -250,7 +251,8 @@ def _pending(
         object_name=f"{recording_id}.{shape.format}",
         trims_silence=shape.trims_silence,
         silences_keys=shape.silences_keys,
-        created_us=now_us,
+        limit_s=limit_s,
+        created_us=run.created_us,
     )
     if not isinstance(command, MonitorCommand):
         return recording

@@ -17,7 +17,7 @@ import phonenumbers
 from sqlalchemy import Connection
 
 from voiceblocks import e164
-from voiceblocks.accounts.model import Account
+from voiceblocks.accounts.model import Account, Application
 from voiceblocks.billing.model import EntryKind
 from voiceblocks.database import accounts, allowed_prefixes
 from voiceblocks.money import NOTHING, Thousandths, thousandths_from
@@ -63,6 +63,7 @@ class AccountChanges:
     dials_per_minute: str | None = None
     spend_per_day: str | None = None
     max_calls: str | None = None
+    recordings_quota_mb: str | None = None
     max_numbers: str | None = None
     rate_limit_ivr: str | None = None
     rate_limit_query: str | None = None
@@ -86,6 +87,9 @@ def change_account(
         for name, read in _READERS.items()
         if (text := getattr(changes, name)) is not None
     }
+    if changes.recordings_quota_mb is not None:
+        quota_mb = _read_limit(changes.recordings_quota_mb, what="megabytes", least=0)
+        columns["recordings_quota_bytes"] = None if quota_mb is None else quota_mb * 1_000_000
     money = [
         (thousandths_from(text), kind)
         for text, kind in (
@@ -108,6 +112,19 @@ def change_account(
             raise ValueError("A bonus is 0 or more: take from the credit with --credit-add")
         adjust(connection, account_id, amount, kind=kind, note="account set", at_us=now_us)
     return require_account(connection, account_id)
+
+
+def change_application(
+    connection: Connection, *, app_id: str, keep_recordings_days: str
+) -> Application:
+    """Change the keep time of an application's recordings; returns it as it is then."""
+    if accounts.find_application(connection, app_id) is None:
+        raise ValueError(f"There is no application {app_id}: see `voiceblocks app list`")
+    days = _read_limit(keep_recordings_days, what="days", least=0)
+    accounts.update_application(connection, app_id, keep_recordings_days=days)
+    changed = accounts.find_application(connection, app_id)
+    assert changed is not None
+    return changed
 
 
 def _read_prefix(text: str) -> str:

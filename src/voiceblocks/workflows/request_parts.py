@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.clock import Clock
 from voiceblocks.database.unit_of_work import Database
+from voiceblocks.workflows.admit_recording import RecordingRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.call_control import CallControl, Outbox
 from voiceblocks.workflows.prepare_request import RequestPreparer
@@ -25,4 +26,5 @@ class RequestParts:
     outbox: Outbox
     "Woken where a notification was written, or may go now."
     rules: OutgoingRules
+    recording_rules: RecordingRules
     clock: Clock

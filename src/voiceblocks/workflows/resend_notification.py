@@ -7,15 +7,15 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
 
-from voiceblocks.database import notifications, sessions
+from voiceblocks.database import notifications, recordings, sessions
 from voiceblocks.errors import RequestRefused
 from voiceblocks.notifications.model import Notification
 from voiceblocks.notifications.parameters import with_fresh_links
 from voiceblocks.notifications.state import is_settled
 from voiceblocks.sessions.state import SessionState
 
-SignLink = Callable[[str, str], str]
-"`(public_url, object_name)` of a recording: a link that holds."
+SignLink = Callable[[str, str, int], str]
+"`(public_url, object_name, link_revision)` of a recording: a link that holds."
 
 
 def resend_notification(
@@ -45,7 +45,10 @@ def resend_notification(
 
     def sign_again(link: str) -> str:
         parts = urlsplit(link)
-        return sign_link(f"{parts.scheme}://{parts.netloc}", parts.path.rpartition("/")[2])
+        name = parts.path.rpartition("/")[2]
+        recording = recordings.find_by_object_name(connection, name)
+        revision = 0 if recording is None else recording.link_revision
+        return sign_link(f"{parts.scheme}://{parts.netloc}", name, revision)
 
     parameters = with_fresh_links(found.parameters, sign_again)
     notifications.resend(connection, found, parameters, now_us)

@@ -69,16 +69,33 @@ def sign_link(
     return f"{public_url.rstrip('/')}{path}?{query}"
 
 
-def link_signer(
-    key: SecretKey, public_url: Callable[[], str], ttl_s: int, clock: Clock
-) -> Callable[[str], str]:
-    """Return a function that makes links of one life; the base is asked for each time."""
+class LinkSigner:
+    """
+    Makes links of one life.
 
-    def sign(object_name: str) -> str:
-        expires_s = clock.utc_us() // 1_000_000 + ttl_s
-        return sign_link(key, public_url(), object_name, expires_s=expires_s)
+    Args:
+        key: The current one.
+        public_url: Asked for the base of our addresses each time.
+        ttl_s: How long a link is good.
+        clock: For from when.
+    """
 
-    return sign
+    def __init__(
+        self, key: SecretKey, public_url: Callable[[], str], ttl_s: int, clock: Clock
+    ) -> None:
+        self._key = key
+        self._public_url = public_url
+        self._ttl_s = ttl_s
+        self._clock = clock
+
+    def __call__(self, object_name: str, revision: int = 0) -> str:
+        """Return a link to a recording whose links were revoked `revision` times."""
+        return self.with_base(self._public_url(), object_name, revision)
+
+    def with_base(self, public_url: str, object_name: str, revision: int) -> str:
+        """Return a link below another of our addresses."""
+        expires_s = self._clock.utc_us() // 1_000_000 + self._ttl_s
+        return sign_link(self._key, public_url, object_name, expires_s=expires_s, revision=revision)
 
 
 def check_link(

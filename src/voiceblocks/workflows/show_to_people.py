@@ -13,7 +13,8 @@ from typing import Final, Protocol
 from sqlalchemy import Connection
 
 from voiceblocks.accounts.model import Account, Application, Number
-from voiceblocks.database import accounts, console_lists, notification_attempts, trunks
+from voiceblocks.billing.model import LedgerEntry
+from voiceblocks.database import accounts, console_lists, ledger, notification_attempts, trunks
 from voiceblocks.database.console_lists import Cursor, RecordingOfCall
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.notifications.model import Attempt, Notification
@@ -27,6 +28,7 @@ __all__ = ["Cursor", "RecordingOfCall", "ShowToPeople"]
 
 PAGE: Final = 50
 LIVE_MOST: Final = 200
+ENTRIES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class AccountPage:
     account: Account
     applications: tuple[Application, ...]
     numbers: tuple[Number, ...]
+    entries: tuple[LedgerEntry, ...]
+    "The newest of its ledger."
 
 
 class ShowToPeople:
@@ -157,7 +161,7 @@ class ShowToPeople:
             applications = accounts.list_applications(connection)
             numbers = accounts.list_numbers(connection)
             return [
-                _account_page(account, applications, numbers)
+                _account_page(connection, account, applications, numbers)
                 for account in accounts.list_accounts(connection)
                 if user.account_id in {None, account.id}
             ]
@@ -172,11 +176,14 @@ class ShowToPeople:
 
 
 def _account_page(
-    account: Account, applications: list[Application], numbers: list[Number]
+    connection: Connection, account: Account, applications: list[Application], numbers: list[Number]
 ) -> AccountPage:
     own = tuple(one for one in applications if one.account_id == account.id)
     ids = {one.id for one in own}
-    return AccountPage(account, own, tuple(one for one in numbers if one.app_id in ids))
+    entries = ledger.list_of_account(connection, account.id, ENTRIES)
+    return AccountPage(
+        account, own, tuple(one for one in numbers if one.app_id in ids), tuple(entries)
+    )
 
 
 class _Listed(Protocol):

@@ -51,6 +51,7 @@ class SubmitBlock:
     def __init__(self, parts: RequestParts) -> None:
         self._database, self._clock = parts.database, parts.clock
         self._key, self._rules = parts.key, parts.rules
+        self._recording_rules = parts.recording_rules
         self._requests, self._calls, self._outbox = parts.requests, parts.calls, parts.outbox
 
     async def authenticate(self, app_id: str, access_token: str) -> Application:
@@ -84,14 +85,19 @@ class SubmitBlock:
         Raises:
             InvalidRequest: With the documented status of what is wrong with the request.
             UnknownSession, SessionAccessDenied, SessionNotReady, SessionEnded,
-            SessionNotOnHold: As they say.
+            SessionNotOnHold, RecordingQuotaReached, RecordingSpaceLow: As they say.
         """
         with await self._hold_clocks(app, command):
             sounds = await self._prepare(app, command)
             self._require_room(app, command)
             accepted = await self._database.run(
                 lambda connection: accept_block(
-                    connection, app, command, self._rules, self._clock.utc_us()
+                    connection,
+                    app,
+                    command,
+                    self._rules,
+                    self._recording_rules,
+                    self._clock.utc_us(),
                 )
             )
             self._outbox.wake()

@@ -13,6 +13,7 @@ phone                     server                     far end
 from __future__ import annotations
 
 import asyncio
+import time
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from tests.harness import Application
 from voiceblocks.audio.level import goertzel_level_dbfs, rms_dbfs
 from voiceblocks.testing.answering import Answer, ByHand, EarlyMedia, RingForever
 from voiceblocks.testing.conversation import listen, until_heard, who_hears_whom
-from voiceblocks.testing.hearing import gaps, heard_audio
+from voiceblocks.testing.hearing import gaps, heard_audio, longest_pause_ms
 from voiceblocks.testing.phone import Phone, PhoneCall
 from voiceblocks.testing.speakers import levels, voice
 
@@ -245,10 +246,20 @@ async def test_another_packet_length_in_the_conversation(
 
 
 async def test_a_conversation_has_no_gaps(app: Application, phone: Phone, carrier: Carrier) -> None:
-    """Two seconds of continuous tones both ways, without a hole of 40 ms."""
+    """
+    Two seconds of continuous tones both ways, without a hole that the phones did not make.
+
+    Our phones share their process with the test, whose analysis of what was heard so far holds
+    them up, and a busy machine does now and then; of each time the first 20 ms lie in the ear.
+    """
     call, far, _session = await talking(app, phone, carrier)
-    heard = await listen({0: call, 1: far}, seconds=2)
-    assert gaps(heard[0], 1, longer_than_ms=40) == gaps(heard[1], 0, longer_than_ms=40) == []
+    people = {0: call, 1: far}
+    began_s = time.monotonic()
+    await listen(people, seconds=0.5)
+    heard = await listen(people, seconds=2)
+    for listener, who, speaker in ((0, 1, far), (1, 0, call)):
+        held_up_ms = longest_pause_ms(speaker.media, began_s)
+        assert gaps(heard[listener], who, longer_than_ms=max(10.0, held_up_ms - 20)) == []
     await part(call, far)
 
 

@@ -21,6 +21,7 @@ from voiceblocks.api.rate_limits import InMemoryRateLimiter
 from voiceblocks.blocks.call import CallCommand
 from voiceblocks.blocks.command import Command, Request
 from voiceblocks.blocks.conference import ConferenceCommand
+from voiceblocks.blocks.delete_recording import DeleteRecordingCommand
 from voiceblocks.blocks.dial import DialCommand
 from voiceblocks.blocks.get_active import GetActiveCommand
 from voiceblocks.blocks.get_balance import GetBalanceCommand
@@ -32,6 +33,8 @@ from voiceblocks.blocks.get_rate import GetRateCommand
 from voiceblocks.blocks.get_rates import GetRatesCommand
 from voiceblocks.blocks.moderate import ModerateCommand
 from voiceblocks.blocks.query_status import QueryStatusCommand
+from voiceblocks.blocks.renew_link import RenewLinkCommand
+from voiceblocks.blocks.revoke_links import RevokeLinksCommand
 from voiceblocks.blocks.subscribe import SubscribeCommand
 from voiceblocks.blocks.update_forwarding import UpdateForwardingCommand
 from voiceblocks.blocks.voice_hangup import VoiceHangupCommand
@@ -150,6 +153,18 @@ class FakeCalls:
         """Fulfil `NumberShop`."""
         return self._answer(app, command)
 
+    async def link(self, app: Application, command: RenewLinkCommand) -> Mapping[str, Any]:
+        """Fulfil `RecordingChanges`."""
+        return self._answer(app, command)
+
+    async def revoke(self, app: Application, command: RevokeLinksCommand) -> Mapping[str, Any]:
+        """Fulfil `RecordingChanges`."""
+        return self._answer(app, command)
+
+    async def delete(self, app: Application, command: DeleteRecordingCommand) -> Mapping[str, Any]:
+        """Fulfil `RecordingChanges`."""
+        return self._answer(app, command)
+
     def _answer(self, app: Application, request: Request) -> dict[str, Any]:
         assert app.id == APP_ID
         if self.error is not None:
@@ -254,6 +269,7 @@ async def serving() -> AsyncIterator[Api]:
         queries=calls,
         account=calls,
         numbers=calls,
+        changes=calls,
         rate_limiter=limiter,
         recordings=source,
         readiness=lambda: not_ready,

@@ -76,6 +76,12 @@ MALFORMED: list[tuple[dict[str, str], str]] = [
     ({"txn_ref": ""}, "error_txn_ref_param_missing"),
     ({"action": ""}, "error_action_param_missing"),
     ({"action": "x"}, "error_action_invalid"),
+    ({"recording": ""}, "error_recording_param_missing"),
+    ({"recording": "rec-1"}, "error_recording_invalid"),
+    ({"recording": "../secret.key"}, "error_recording_invalid"),
+    ({"reason": "x" * 501}, "error_reason_invalid_length"),
+    ({"ttl": "0"}, "error_ttl_invalid"),
+    ({"once": "maybe"}, "error_once_invalid"),
     ({"from": "x"}, "error_from_invalid"),
     ({"to": "x"}, "error_to_invalid"),
     ({"page": "0"}, "error_page_invalid"),
@@ -92,6 +98,7 @@ REQUIRED = {
     "dest2": "+6598765432",
     "txn_ref": "AA-S-1-abc",
     "action": "mute",
+    "recording": "rec-" + "0f" * 16,
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 from voiceblocks.api.rate_limits import QUERY_APIS, InMemoryRateLimiter
 from voiceblocks.blocks.call import CallCommand
 from voiceblocks.blocks.conference import ConferenceCommand
+from voiceblocks.blocks.delete_recording import DeleteRecordingCommand
 from voiceblocks.blocks.dial import DialCommand
 from voiceblocks.blocks.get_active import GetActiveCommand
 from voiceblocks.blocks.get_balance import GetBalanceCommand
@@ -23,13 +24,15 @@ from voiceblocks.blocks.moderate import ModerateAction, ModerateCommand
 from voiceblocks.blocks.msg import SpeechPart, UrlPart
 from voiceblocks.blocks.query_status import QueryStatusCommand
 from voiceblocks.blocks.registry import APIS, SESSION_BLOCKS
+from voiceblocks.blocks.renew_link import RenewLinkCommand
+from voiceblocks.blocks.revoke_links import RevokeLinksCommand
 from voiceblocks.blocks.subscribe import SubscribeCommand
 from voiceblocks.blocks.transfer import TransferCommand
 from voiceblocks.blocks.unhold import UnholdCommand
 from voiceblocks.blocks.update_forwarding import UpdateForwardingCommand
 from voiceblocks.blocks.voice_hangup import VoiceHangupCommand
 from voiceblocks.errors import InvalidRequest
-from voiceblocks.ids import SessionId, TxnRef
+from voiceblocks.ids import RecordingId, SessionId, TxnRef
 
 from .conftest import APP_ID, TOKEN, Api
 
@@ -38,6 +41,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CREDENTIALS = f"app_id={APP_ID}&access_token={TOKEN}"
 DEST, OTHER = "+6591234567", "+6598765432"
 REFS = ["AA-C-1-a", "AA-C-1-b"]
+ID = "rec-" + "0f" * 16
+RECORDING = f"{ID}.mp3"
 
 REQUESTS = [
     ("ivr/start/dial", {"dest": DEST}, DialCommand(dest=DEST)),
@@ -52,6 +57,9 @@ REQUESTS = [
     ("voice/hangup", {"txn_ref": REFS[0]}, VoiceHangupCommand(txn_ref=TxnRef(REFS[0]))),
     ("voice/query_status", {"txn_ref": REFS[0]}, QueryStatusCommand(txn_ref=TxnRef(REFS[0]))),
     ("voice/get_history", {}, GetHistoryCommand()),
+    ("recording/link", {"recording": RECORDING}, RenewLinkCommand(recording=RecordingId(ID))),
+    ("recording/revoke", {"recording": ID}, RevokeLinksCommand(recording=RecordingId(ID))),
+    ("recording/delete", {"recording": ID}, DeleteRecordingCommand(recording=RecordingId(ID))),
     ("voice/get_rate", {"dest1": DEST, "dest2": OTHER}, GetRateCommand(dest1=DEST, dest2=OTHER)),
     ("user/get_balance", {}, GetBalanceCommand()),
     ("user/get_info", {}, GetInfoCommand()),

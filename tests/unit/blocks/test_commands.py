@@ -39,6 +39,7 @@ REQUIRED = MappingProxyType(
         "country": "SG",
         "number": "+6531580001",
         "duration": "3",
+        "recording": "rec-" + "0f" * 16,
     }
 )
 
@@ -58,6 +59,7 @@ MALFORMED = [
     ("beep", "0", "error_invalid_beep"),
     ("finish_key", "A", "error_invalid_finish_key"),
     ("finish_key", "##x", "error_invalid_finish_key"),
+    *(("max_silence", value, "error_invalid_max_silence") for value in ("0", "3601", "1.5")),
     ("trim", "yes", "error_invalid_trim"),
     ("max_digits", "256", "error_invalid_max_digits"),
     ("max_digits", "-1", "error_invalid_max_digits"),
@@ -95,6 +97,12 @@ MALFORMED = [
     ("on_failure", "retry", "error_on_failure_invalid"),
     ("txn_ref", "", "error_txn_ref_param_missing"),
     ("txn_ref", "x" * 49, "error_txn_ref_invalid"),
+    ("recording", "", "error_recording_param_missing"),
+    ("recording", "rec-" + "0F" * 16, "error_recording_invalid"),
+    ("reason", "x" * 501, "error_reason_invalid_length"),
+    ("ttl", "315360001", "error_ttl_invalid"),
+    ("ttl", "1h", "error_ttl_invalid"),
+    ("once", "1", "error_once_invalid"),
     ("action", "", "error_action_param_missing"),
     ("action", "ban", "error_action_invalid"),
     ("from", "yesterday", "error_from_invalid"),
@@ -120,6 +128,11 @@ MALFORMED = [
 # Given by the workflows: they need the network, the session, the account or the trunks.
 WORKFLOW_STATUSES = frozenset(
     {
+        "error_recording_access_denied",
+        "error_recording_not_ready",
+        "error_recording_on_hold",
+        "error_recording_space_low",
+        "error_recording_quota_reached",
         "error_invalid_session",
         "error_session_access_denied",
         "error_session_ended",
@@ -376,6 +389,7 @@ def test_every_file_of_a_request_is_registered() -> None:
         "msg",
         "numbers",
         "recording_shape",
+        "recordings",
         "registry",
         "ring_time",
         "rooms",

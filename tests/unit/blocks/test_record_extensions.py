@@ -16,14 +16,16 @@ def test_without_extensions_a_record_is_as_documented() -> None:
     command = read()
     assert (command.format, command.beeps, command.finish_keys) == ("mp3", True, "#")
     assert not command.trims_silence
+    assert command.max_silence_s is None
 
 
 def test_every_extension_is_read() -> None:
     """Case does not matter, and keys may come twice."""
-    command = read(format="WAV", beep="no", finish_key="*#*0", trim="silence")
+    command = read(format="WAV", beep="no", finish_key="*#*0", trim="silence", max_silence="7")
     assert (command.format, command.beeps) == ("wav", False)
     assert set(command.finish_keys) == set("*#0")
     assert command.trims_silence
+    assert command.max_silence_s == 7
 
 
 def test_no_key_at_all_may_end_it() -> None:

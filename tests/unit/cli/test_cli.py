@@ -150,12 +150,14 @@ def test_account_limits(data_dir: Path) -> None:
         "rate_limit_query": None,
         "dials_per_minute": None,
         "spend_per_day": None,
+        "recordings_quota_mb": None,
     }
     for option, value, name, shown in (
         ("--registered-number", "65 9123-4567", "registered_number", "+6591234567"),
         ("--dials-per-minute", "0", "dials_per_minute", 0),
         ("--spend-per-day", "20", "spend_per_day", "20.000"),
         ("--max-calls", "3", "max_calls", 3),
+        ("--recordings-quota-mb", "500", "recordings_quota_mb", 500),
         ("--max-numbers", "0", "max_numbers", 0),
         ("--rate-limit-ivr", "1200", "rate_limit_ivr", 1200),
         ("--rate-limit-query", "90", "rate_limit_query", 90),
@@ -330,3 +332,17 @@ def test_a_recording_in_the_making_is_not_deleted(data_dir: Path) -> None:
     files = _stored_recording(data_dir, state=RecordingState.PENDING, sha256=None, ready_us=None)
     assert "not done yet" in run("recordings", "delete", RECORDING, exit_code=1)["error"]
     assert all(path.exists() for path in files)
+
+
+def test_keep_time_of_an_application(data_dir: Path) -> None:
+    """Days, 0 for ever, or what the settings say; anything else is a sentence."""
+    account = run("account", "create", "Demo")["account_id"]
+    app = run("app", "create", account, "Mail")["app_id"]
+    for said, days in (("30", 30), ("0", 0), ("none", None)):
+        answer = run("app", "set", app, "--keep-recordings-days", said)
+        assert answer == {"app_id": app, "keep_recordings_days": days}
+    for bad in ("-1", "soon", "1.5"):
+        error = run("app", "set", app, f"--keep-recordings-days={bad}", exit_code=1)["error"]
+        assert "no number of days" in error
+    error = run("app", "set", "nobody", "--keep-recordings-days", "3", exit_code=1)["error"]
+    assert "no application" in error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from voiceblocks.audio.g711 import ulaw_decode, ulaw_encode
 from voiceblocks.testing import hearing
 from voiceblocks.testing.impairments import Impairments
 from voiceblocks.testing.phone import Phone
-from voiceblocks.testing.phone_media import HeardPacket
+from voiceblocks.testing.phone_media import HeardPacket, SentPacket
 from voiceblocks.testing.speakers import SPEAKERS, voice
 
 LIMIT_S = 10.0
@@ -123,3 +125,12 @@ async def test_delay_between_two_phones(delay_ms: int) -> None:
             for turn in range(2)
         ]
     assert [1000 * one_s for one_s in measured] == pytest.approx([delay_ms] * 2, abs=2.0)
+
+
+def test_a_phone_that_was_held_up_is_known() -> None:
+    """Only pauses after the given second count, and the longest of them."""
+    sent = [SentPacket(at, 0) for at in (1.0, 1.5, 1.52, 1.6, 1.62)]
+    speaker: Any = SimpleNamespace(sent=sent)
+    assert hearing.longest_pause_ms(speaker, 1.5) == pytest.approx(80)
+    assert hearing.longest_pause_ms(speaker, 0.0) == pytest.approx(500)
+    assert hearing.longest_pause_ms(speaker, 9.0) == 0

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.unit.database.nouns import CREATED_US, a_session, an_application, seed
+from tests.unit.workflows.roomy import ROOMY
 from voiceblocks.accounts.errors import InvalidAccessToken
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.blocks.hangup import HangupCommand
@@ -121,6 +122,7 @@ def a_submitter(
             calls=calls,
             outbox=quiet,
             rules=OutgoingRules(node="1", max_calls_per_account=8),
+            recording_rules=ROOMY,
             clock=StoppedClock(),
         )
     )

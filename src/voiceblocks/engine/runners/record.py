@@ -13,6 +13,7 @@ from voiceblocks.engine.media.handles import Tap
 from voiceblocks.engine.plan import BlockPlan
 from voiceblocks.engine.recorded_audio import recorded_audio
 from voiceblocks.engine.runners.interfaces import Outcome, RunnerCall
+from voiceblocks.engine.silence_watch import until_silent
 from voiceblocks.errors import ContractViolation
 
 
@@ -41,7 +42,7 @@ class RecordRunner:
             limit_ms=command.max_duration_s * 1000,
             shape=plan.recording_shape,
         )
-        reason, key = await self._until_over(call, tap, command.finish_keys)
+        reason, key = await self._until_over(call, tap, command)
         result = await tap.closed()
         if result.lost_worker:
             reason = EndReason.SERVER_RESTART
@@ -50,7 +51,7 @@ class RecordRunner:
         )
 
     async def _until_over(
-        self, call: RunnerCall, tap: Tap, finish_keys: str
+        self, call: RunnerCall, tap: Tap, command: RecordCommand
     ) -> tuple[EndReason, str | None]:
         """
         Wait for what ends the recording first, and close the tap at exactly that point.
@@ -58,10 +59,11 @@ class RecordRunner:
         Returns:
             Why it ended, and the key that did it.
         """
-        key_pressed = _task(self._finish_key(call, finish_keys))
+        key_pressed = _task(self._finish_key(call, command.finish_keys))
         limit_reached = _task(tap.closed())
         gone = _task(call.until_gone())
-        waiting: set[asyncio.Task[Any]] = {key_pressed, limit_reached, gone}
+        silent = _task(self._silence(tap, command.max_silence_s))
+        waiting: set[asyncio.Task[Any]] = {key_pressed, limit_reached, gone, silent}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if limit_reached.done():
@@ -72,12 +74,21 @@ class RecordRunner:
                 key = key_pressed.result()
                 tap.close(at=key.at, at_timestamp=key.timestamp)
                 return EndReason.FINISH_KEY, key.key
+            if silent.done() and not gone.done():
+                tap.close(at=silent.result())
+                return EndReason.MAX_SILENCE, None
             tap.close(at=call.gone_at)
             return call.gone_reason, None
         finally:
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
+
+    @staticmethod
+    async def _silence(tap: Tap, limit_s: int | None) -> float:
+        if limit_s is None:
+            return await asyncio.Future[float]()
+        return await until_silent(tap.spool_path, limit_s)
 
     @staticmethod
     async def _finish_key(call: RunnerCall, finish_keys: str) -> Digit:

@@ -133,6 +133,23 @@ class Bench:
                 for kept in self.kept.values():
                     kept.append_settled()
 
+    def be_late(self, ticks: int, speak: Callable[[int, float], None]) -> None:
+        """
+        The worker is held up for some ticks, and makes up for them at once.
+
+        Args:
+            ticks: How many.
+            speak: Called for each with its number and time, since peers are not held up.
+        """
+        for ahead in range(ticks):
+            speak(self.tick_number + ahead, self.now + (ahead + 1) * TICK_S)
+        self.now += ticks * TICK_S
+        for _ in range(ticks):
+            self.tick_number += 1
+            self.worker.run_tick(self.tick_number, self.now, UTC_US + round(self.now * 1e6))
+            for peer in self.peers:
+                peer.listen()
+
     def obey(self, command: Any, *fds: int) -> None:
         """Give the worker a command."""
         self.worker.obey(command, list(fds))

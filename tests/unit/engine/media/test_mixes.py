@@ -77,9 +77,13 @@ class Call:
     def run(self, ticks: int) -> None:
         """Let everybody talk."""
         for _ in range(ticks):
-            for phone in self.phones:
-                phone.speak(self.bench.tick_number, self.bench.now + 0.01)
+            self.speak(self.bench.tick_number, self.bench.now + 0.01)
             self.bench.tick()
+
+    def speak(self, tick: int, now: float) -> None:
+        """Everybody's packets of one tick."""
+        for phone in self.phones:
+            phone.speak(tick, now)
 
     def fresh(self) -> None:
         """Forget what was heard."""
@@ -432,3 +436,47 @@ def test_a_leg_that_moves_away_is_out_of_its_mix_and_sends_its_keys_to_the_end(
     events = [packet for packet in phone.peer.listen() if packet.payload_type == 101]
     assert [packet.payload[0] for packet in events] == [1] * 7 + [2] * 7
     other.close()
+
+
+def quiet_blocks(audio: np.ndarray, tone_hz: float) -> int:
+    """Blocks of 10 ms, after the tone began, in which it is 6 dB too faint."""
+    blocks = audio[: len(audio) // 80 * 80].reshape(-1, 80)
+    heard = np.array([goertzel_level_dbfs(block, tone_hz) for block in blocks])
+    is_there = heard > SENT_DBFS - 6
+    return int((~is_there[np.argmax(is_there) :]).sum())
+
+
+@pytest.mark.parametrize(
+    ("joined_after", "worker_ms", "sender_ms"),
+    [
+        *((ticks, 0, 0) for ticks in (3, 4, 5, 50, 51)),
+        (50, 30, 0),
+        (50, 200, 0),
+        (50, 0, 40),
+    ],
+    ids=str,
+)
+def test_the_bridge_makes_no_gap(call: Call, joined_after: int, worker_ms: int, sender_ms: int):
+    """
+    Not where it begins, not where its worker is held up, and not where a phone is for 40 ms.
+
+    A phone that is held up longer is heard so: 20 ms of it lie in the ear, what follows is
+    concealed and fades. Nothing of that is the bridge's.
+    """
+    bench = call.bench
+
+    def delay() -> float:
+        left_ms = 1200 + sender_ms - bench.tick_number * 10
+        return left_ms / 1000 if 0 < left_ms <= sender_ms else 0.0
+
+    call.add(TONES_HZ[3], delay_of=delay)
+    call.add(TONES_HZ[5], phase=1)
+    call.run(joined_after)
+    call.fresh()
+    call.join(1)
+    call.join(2)
+    call.run(100)
+    bench.be_late(worker_ms // 10, call.speak)
+    call.run(150)
+    for phone, tone_hz in zip(call.phones, (TONES_HZ[5], TONES_HZ[3]), strict=True):
+        assert quiet_blocks(phone.audio(), tone_hz) == 0

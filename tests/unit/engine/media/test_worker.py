@@ -16,11 +16,13 @@ from tests.unit.engine.media.harness import (
     PCMA,
     PCMU,
     Bench,
+    Peer,
     assert_in_place,
     find,
     ramp,
 )
 from voiceblocks.engine.media import messages as m
+from voiceblocks.engine.media.taps import transcode
 from voiceblocks.rtp.packet import RtpPacket
 from voiceblocks.rtp.rtcp import (
     Goodbye,
@@ -379,6 +381,68 @@ def test_a_source_can_be_stopped_replaced_looped_or_missing(bench: Bench):
     ended = [(event.source, event.completed) for event in bench.of(m.SourceEnded)]
     assert ended == [(ident, False) for ident in (1, 2, 3, 4)]
     assert ramp(1) * 8 in b"".join(packet.payload for packet in peer.listen())
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    changes=st.lists(
+        st.tuples(
+            st.integers(4, 40),
+            st.sampled_from([PCMU, PCMA]),
+            st.booleans(),
+            st.integers(0, 30),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_a_renegotiated_stream_keeps_the_time(
+    tmp_path_factory: pytest.TempPathFactory,
+    changes: list[tuple[int, m.Format, bool, int, bool]],
+):
+    """
+    A re-INVITE changes codec or address, or holds and resumes, in the middle of a recording.
+
+    Each part lies where it was spoken, within 20 ms, and the length is the time that passed.
+    """
+    bench = Bench(tmp_path_factory.mktemp("bench"))
+    peer = bench.open()
+    bench.talk(peer, LEAD_IN, first=100)
+    bench.record()
+    start = bench.now
+    spoken_at: list[tuple[int, float]] = []
+    bench.talk(peer, 10, first=110)
+    spoken_at.append((110, 0.0))
+    for number, (talks, fmt, moves, held, restarts) in enumerate(changes):
+        if held:
+            bench.obey(m.UpdateLeg(1, fmt, peer.address, None, False, False))
+            bench.tick(2 * held)
+            peer.pause(160 * held)
+        if moves:
+            stamps = peer.ssrc, peer.sequence, peer.timestamp
+            peer = Peer(peer.target, fmt)
+            bench.peers.append(peer)
+            if restarts:
+                peer.ssrc += 1 + number
+            else:
+                peer.ssrc, peer.sequence, peer.timestamp = stamps
+        peer.payload_type = fmt.payload_type
+        bench.obey(m.UpdateLeg(1, fmt, peer.address, None, True, True))
+        first = 120 + 41 * number
+        spoken_at.append((first, bench.now - start))
+        bench.talk(peer, talks, first=first)
+    ended = bench.now
+    bench.close_tap()
+    audio = bench.audio()
+    assert len(audio) == pytest.approx((ended - start) * 8000, abs=160)
+    laws = ["PCMU", *(fmt.codec for _talks, fmt, *_rest in changes)]
+    for (packet, at_s), law in zip(spoken_at, laws, strict=True):
+        wanted = transcode(ramp(packet), law, "PCMU")
+        position = audio.tobytes().find(wanted)
+        assert position >= 0, packet
+        assert position == pytest.approx(at_s * 8000, abs=160)
+    bench.close()
 
 
 def test_a_leg_on_hold_is_silent_both_ways_and_comes_back(bench: Bench):
