@@ -123,3 +123,16 @@ async def test_silence_ends_a_recording(app: Application, phone: Phone) -> None:
     assert (first.speaker, second.speaker) == (1, 2)
     assert abs(length_ms(samples) - second.to_ms - 2000) <= 30
     await app.hang_up(session)
+
+
+async def test_keys_are_silenced_where_the_application_wants_it(app: Application) -> None:
+    """A PIN that is typed as tones is not in the recording; what was said around it is."""
+    await app.server.cli("app", "set", app.app_id, silence_keys=True)
+    async with Phone(telephone_event=False) as phone:
+        call, _session = await recording(app, phone)
+        await call.media.say(joined([voice(1, 1000), keypad("4711", on_ms=100, off_ms=80)]))
+        await call.media.say(joined([silence(200), voice(2, 1000), keypad("#", on_ms=120)]))
+        told = (await app.told(ivr_block="record")).body
+        samples = decode(await app.fetch(told["record_url"]))
+    assert keys_heard(samples) == ""
+    assert [passage.speaker for passage in who_is_heard(samples)] == [1, 2]

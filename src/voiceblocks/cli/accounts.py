@@ -258,21 +258,34 @@ def create_application(account_id: str, name: str, as_json: Json = False) -> Non
 def set_application(
     app_id: Annotated[str, typer.Argument(metavar="APP_ID")],
     keep_recordings_days: Annotated[
-        str, typer.Option(help="Days that a recording is kept, 0 for ever; none: as the settings.")
-    ],
+        str | None,
+        typer.Option(help="Days that a recording is kept, 0 for ever; none: as the settings."),
+    ] = None,
+    silence_keys: Annotated[
+        bool | None,
+        typer.Option(help="Whether keys that are heard in new recordings become silence."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Change how long an application's recordings are kept; what is older goes soon."""
+    """Change how long an application's recordings are kept, and whether keys are heard in them."""
     with open_store(as_json) as store:
         changed = store.run(
             lambda c: change_account.change_application(
-                c, app_id=app_id, keep_recordings_days=keep_recordings_days
+                c,
+                app_id=app_id,
+                keep_recordings_days=keep_recordings_days,
+                silences_keys=silence_keys,
             )
         )
     days = changed.keep_recordings_days
-    facts = {"app_id": changed.id, "keep_recordings_days": days}
+    facts = {
+        "app_id": changed.id,
+        "keep_recordings_days": days,
+        "silence_keys": changed.silences_keys,
+    }
     kept = {None: "as long as the settings say", 0: "for ever"}.get(days, f"for {days} days")
-    tell(as_json, facts, f"Recordings of {changed.id} are kept {kept}")
+    keys = "silenced" if changed.silences_keys else "heard"
+    tell(as_json, facts, f"Recordings of {changed.id} are kept {kept}; keys in them are {keys}")
 
 
 @application.command("list")

@@ -115,13 +115,23 @@ def change_account(
 
 
 def change_application(
-    connection: Connection, *, app_id: str, keep_recordings_days: str
+    connection: Connection,
+    *,
+    app_id: str,
+    keep_recordings_days: str | None = None,
+    silences_keys: bool | None = None,
 ) -> Application:
-    """Change the keep time of an application's recordings; returns it as it is then."""
+    """Change what is named of an application's recordings; returns it as it is then."""
     if accounts.find_application(connection, app_id) is None:
         raise ValueError(f"There is no application {app_id}: see `voiceblocks app list`")
-    days = _read_limit(keep_recordings_days, what="days", least=0)
-    accounts.update_application(connection, app_id, keep_recordings_days=days)
+    columns: dict[str, Any] = {}
+    if keep_recordings_days is not None:
+        columns["keep_recordings_days"] = _read_limit(keep_recordings_days, what="days", least=0)
+    if silences_keys is not None:
+        columns["silences_keys"] = silences_keys
+    if not columns:
+        raise ValueError("Nothing to change: see `voiceblocks app set --help`")
+    accounts.update_application(connection, app_id, **columns)
     changed = accounts.find_application(connection, app_id)
     assert changed is not None
     return changed
