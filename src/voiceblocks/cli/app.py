@@ -11,6 +11,7 @@ from voiceblocks.cli import (
     ledger,
     maintenance,
     notifications,
+    numbers,
     phone,
     recordings,
     tariffs,
@@ -27,7 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(accounts.account, name="account")
 app.add_typer(accounts.application, name="app")
-app.add_typer(accounts.number, name="number")
+app.add_typer(numbers.app, name="number")
 app.add_typer(calls.app, name="calls")
 app.add_typer(recordings.app, name="recordings")
 app.add_typer(notifications.app, name="notifications")
