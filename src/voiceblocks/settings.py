@@ -114,6 +114,8 @@ class Settings(BaseSettings):
     "Legs that one media worker takes; `voiceblocks bench` says what this machine carries."
     max_calls_per_account: int = Field(default=8, ge=1)
     "As the original; raise it freely."
+    max_numbers_per_account: int = Field(default=10, ge=0)
+    "Numbers that an account may subscribe, unless it has a figure of its own."
     max_room_participants: int = Field(default=8, ge=2)
     "Of one conference room; as the original."
     call_dest1_sees: Literal["dest2", "account"] = "dest2"

@@ -43,8 +43,8 @@ async def load_tariffs(server: ServerProcess, folder: Path, *lines: str) -> None
 async def test_a_call_ends_when_its_credit_is_used_up(
     server: ServerProcess, phone: Phone, tmp_path: Path
 ) -> None:
-    """Three thousandths are three seconds: talked, paid, and what was said is kept."""
-    async with Application(server, credit="0.003") as app:
+    """Six thousandths are six seconds: talked, paid, and what was said is kept."""
+    async with Application(server, credit="0.006") as app:
         await load_tariffs(server, tmp_path, f"inbound,{app.number},SGD,{PER_SECOND},1")
         call, session = await ringing(app, phone)
         await app.record(session, tag="until the end")
@@ -55,9 +55,9 @@ async def test_a_call_ends_when_its_credit_is_used_up(
         told = (await app.told(ivr_block="record")).body
         assert (told["call_state"], told["call_end"]) == ("ended", "credit_used_up")
         assert (told["tag"], told["record_status"]) == ("until the end", "success")
-        assert (told["rate"], told["debit"], told["duration"]) == ("0.060", "0.003", "1")
-        # Some of the three seconds went by before the beep was over.
-        assert 500 < length_ms(decode(await app.fetch(told["record_url"]))) < 3500
+        assert (told["rate"], told["debit"], told["duration"]) == ("0.060", "0.006", "1")
+        # Some of the six seconds went by before the beep was over.
+        assert 500 < length_ms(decode(await app.fetch(told["record_url"]))) < 6500
         shown = await server.cli("account", "show", app.account_id)
         assert (shown["credit"], shown["held"]) == ("0.000", "0.000")
         refused = await phone.call(app.sip())

@@ -112,7 +112,8 @@ def test_a_block_s_page_names_its_parameters_and_statuses(path: str) -> None:
 @pytest.mark.parametrize("path", sorted(REQUESTS))
 def test_the_voice_api_s_page_names_parameters_and_statuses(path: str) -> None:
     """A section has exactly its API's parameters and statuses; the common ones stand before all."""
-    text = (DOCS / "voice-api.md").read_text(encoding="utf-8")
+    pages = [DOCS / name for name in ("voice-api.md", "account-api.md")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     common, *sections = re.split(r"^## (?=.*/)", text, flags=re.MULTILINE)
     (section,) = [section for section in sections if f"`/open/{path}`" in section]
     request = REQUESTS[path]

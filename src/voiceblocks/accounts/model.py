@@ -81,6 +81,32 @@ class Number:
     created_us: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StockNumber:
+    """A number that the operator has to let; who subscribes it has a `Number` beside it."""
+
+    number: str
+    country: str
+    "ISO 3166-1, such as `SG`."
+    country_name: str
+    state: str
+    "Such as `CA`; empty where a country has none."
+    state_name: str
+    free_from_us: int
+    "It rests until then, so that nobody gets the calls of who had it before."
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRate:
+    """What a number of a country costs for so many months."""
+
+    country: str
+    months: int
+    currency: str
+    rate: Thousandths
+
+
 @dataclass(frozen=True, slots=True)
 class NumberRoute:
     """A number with all that is needed to decide about a call to it."""

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from voiceblocks import __version__
 from voiceblocks.api.access_log import AccessLog
+from voiceblocks.api.account import number_functions, user_functions
 from voiceblocks.api.endpoint import ApiFunction, OpenEndpoint
 from voiceblocks.api.handlers import ApiHandlers
 from voiceblocks.api.ivr import block_functions, start_functions
@@ -117,6 +118,8 @@ def _functions(handlers: ApiHandlers) -> dict[str, ApiFunction]:
         **call_functions(handlers.calls),
         **moderation_functions(handlers.moderation),
         **query_functions(handlers.queries),
+        **user_functions(handlers.account),
+        **number_functions(handlers.numbers),
         **recording_functions(handlers.changes),
     }
 

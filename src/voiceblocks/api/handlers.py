@@ -12,12 +12,16 @@ from voiceblocks.blocks.command import Command
 from voiceblocks.blocks.conference import ConferenceCommand
 from voiceblocks.blocks.delete_recording import DeleteRecordingCommand
 from voiceblocks.blocks.dial import DialCommand
+from voiceblocks.blocks.get_choices import GetChoicesCommand
 from voiceblocks.blocks.get_history import GetHistoryCommand
 from voiceblocks.blocks.get_rate import GetRateCommand
+from voiceblocks.blocks.get_rates import GetRatesCommand
 from voiceblocks.blocks.moderate import ModerateCommand
 from voiceblocks.blocks.query_status import QueryStatusCommand
 from voiceblocks.blocks.renew_link import RenewLinkCommand
 from voiceblocks.blocks.revoke_links import RevokeLinksCommand
+from voiceblocks.blocks.subscribe import SubscribeCommand
+from voiceblocks.blocks.update_forwarding import UpdateForwardingCommand
 from voiceblocks.blocks.voice_hangup import VoiceHangupCommand
 
 
@@ -95,6 +99,48 @@ class CallQueries(Protocol):
 
     async def get_rate(self, app: Application, command: GetRateCommand) -> Mapping[str, Any]:
         """What a minute between two numbers costs."""
+        ...
+
+
+class AccountQueries(Protocol):
+    """Tells an application about its account; fulfilled by `workflows.query_account`."""
+
+    async def get_balance(self, app: Application) -> Mapping[str, Any]:
+        """What it has left."""
+        ...
+
+    async def get_info(self, app: Application) -> Mapping[str, Any]:
+        """Who it is."""
+        ...
+
+
+class NumberShop(Protocol):
+    """Numbers that an application has or may have; fulfilled by `workflows.offer_numbers`."""
+
+    async def get_active(self, app: Application) -> Mapping[str, Any]:
+        """The application's numbers."""
+        ...
+
+    async def get_countries(self, app: Application) -> Mapping[str, Any]:
+        """Where there are numbers."""
+        ...
+
+    async def get_choices(self, app: Application, command: GetChoicesCommand) -> Mapping[str, Any]:
+        """A page of a country's numbers."""
+        ...
+
+    async def get_rates(self, app: Application, command: GetRatesCommand) -> Mapping[str, Any]:
+        """What they cost."""
+        ...
+
+    async def subscribe(self, app: Application, command: SubscribeCommand) -> Mapping[str, Any]:
+        """Make one the application's."""
+        ...
+
+    async def update_forwarding(
+        self, app: Application, command: UpdateForwardingCommand
+    ) -> Mapping[str, Any]:
+        """Change where its calls are told."""
         ...
 
 
@@ -205,6 +251,8 @@ class ApiHandlers:
     calls: CallPlacer
     moderation: CallModeration
     queries: CallQueries
+    account: AccountQueries
+    numbers: NumberShop
     changes: RecordingChanges
     rate_limiter: RateLimiter
     recordings: RecordingSource

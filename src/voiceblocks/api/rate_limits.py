@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from limits import RateLimitItemPerMinute
@@ -17,6 +18,14 @@ QUERY_APIS: Final = frozenset(
         "voice/query_status",
         "voice/get_history",
         "voice/get_rate",
+        "user/get_balance",
+        "user/get_info",
+        "number/get_active",
+        "number/get_countries",
+        "number/get_choices",
+        "number/get_rates",
+        "number/subscribe",
+        "number/update_forwarding",
         "recording/link",
         "recording/revoke",
         "recording/delete",
@@ -40,9 +49,23 @@ class InMemoryRateLimiter:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._limit = RateLimitItemPerMinute(per_minute)
         self._query_limit = RateLimitItemPerMinute(queries_per_minute or per_minute)
+        self._own: Mapping[str, tuple[int | None, int | None]] = {}
+
+    def set_own_limits(self, limits: Mapping[str, tuple[int | None, int | None]]) -> None:
+        """
+        These applications have limits of their own from now on, all others the general ones.
+
+        Args:
+            limits: By `app_id`: for blocks and calls, and for queries; `None` is the general one.
+        """
+        self._own = limits
 
     def count(self, app_id: str, api: str) -> None:
         """Count one request; see the protocol."""
-        limit = self._query_limit if api in QUERY_APIS else self._limit
+        is_query = api in QUERY_APIS
+        limit = self._query_limit if is_query else self._limit
+        own = self._own.get(app_id, (None, None))[is_query]
+        if own is not None:
+            limit = RateLimitItemPerMinute(own)
         if not self._limiter.hit(limit, app_id, api):
             raise RateLimitExceeded(f"more than {limit.amount} a minute")

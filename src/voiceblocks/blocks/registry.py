@@ -15,8 +15,14 @@ from voiceblocks.blocks.conference import ConferenceCommand
 from voiceblocks.blocks.delete_recording import DeleteRecordingCommand
 from voiceblocks.blocks.dial import DialCommand
 from voiceblocks.blocks.gather import GatherCommand
+from voiceblocks.blocks.get_active import GetActiveCommand
+from voiceblocks.blocks.get_balance import GetBalanceCommand
+from voiceblocks.blocks.get_choices import GetChoicesCommand
+from voiceblocks.blocks.get_countries import GetCountriesCommand
 from voiceblocks.blocks.get_history import GetHistoryCommand
+from voiceblocks.blocks.get_info import GetInfoCommand
 from voiceblocks.blocks.get_rate import GetRateCommand
+from voiceblocks.blocks.get_rates import GetRatesCommand
 from voiceblocks.blocks.hangup import HangupCommand
 from voiceblocks.blocks.hold import HoldCommand
 from voiceblocks.blocks.moderate import ModerateCommand
@@ -26,8 +32,10 @@ from voiceblocks.blocks.query_status import QueryStatusCommand
 from voiceblocks.blocks.record import RecordCommand
 from voiceblocks.blocks.renew_link import RenewLinkCommand
 from voiceblocks.blocks.revoke_links import RevokeLinksCommand
+from voiceblocks.blocks.subscribe import SubscribeCommand
 from voiceblocks.blocks.transfer import TransferCommand
 from voiceblocks.blocks.unhold import UnholdCommand
+from voiceblocks.blocks.update_forwarding import UpdateForwardingCommand
 from voiceblocks.blocks.voice_hangup import VoiceHangupCommand
 
 _B_co = TypeVar("_B_co", bound=BlockRequest, covariant=True)
@@ -70,6 +78,14 @@ REQUESTS: Final = MappingProxyType[str, type[Request]](
         "voice/query_status": QueryStatusCommand,
         "voice/get_history": GetHistoryCommand,
         "voice/get_rate": GetRateCommand,
+        "user/get_balance": GetBalanceCommand,
+        "user/get_info": GetInfoCommand,
+        "number/get_active": GetActiveCommand,
+        "number/get_countries": GetCountriesCommand,
+        "number/get_choices": GetChoicesCommand,
+        "number/get_rates": GetRatesCommand,
+        "number/subscribe": SubscribeCommand,
+        "number/update_forwarding": UpdateForwardingCommand,
         "recording/link": RenewLinkCommand,
         "recording/revoke": RevokeLinksCommand,
         "recording/delete": DeleteRecordingCommand,

@@ -11,6 +11,7 @@ from voiceblocks.cli import (
     ledger,
     maintenance,
     notifications,
+    numbers,
     phone,
     recordings,
     statements,
@@ -30,7 +31,7 @@ app = typer.Typer(
 app.add_typer(accounts.account, name="account")
 app.add_typer(accounts.application, name="app")
 accounts.application.add_typer(tokens.app, name="token")
-app.add_typer(accounts.number, name="number")
+app.add_typer(numbers.app, name="number")
 app.add_typer(calls.app, name="calls")
 app.add_typer(recordings.app, name="recordings")
 app.add_typer(notifications.app, name="notifications")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from voiceblocks.accounts.model import (
     AccessToken,
@@ -18,7 +18,13 @@ from voiceblocks.accounts.model import (
     NumberRoute,
 )
 from voiceblocks.database import schema
-from voiceblocks.database.rows import insert_row, select_by_id, split, update_row
+from voiceblocks.database.rows import (
+    insert_row,
+    insert_unless_there,
+    select_by_id,
+    split,
+    update_row,
+)
 from voiceblocks.errors import ContractViolation
 from voiceblocks.money import NOTHING, Thousandths
 
@@ -254,3 +260,67 @@ def list_numbers_of_account(connection: Connection, account_id: str) -> list[Num
     """Return the numbers of all applications of an account, oldest first."""
     rows = connection.execute(_NUMBERS_OF_ACCOUNT, {"account_id": account_id}).mappings()
     return [Number(**row) for row in rows]
+
+
+_NUMBER_LOCKED = select(_numbers).where(_numbers.c.number == bindparam("number")).with_for_update()
+_UPDATE_NUMBER = _numbers.update().where(_numbers.c.number == bindparam("its_number"))
+_DELETE_NUMBER = _numbers.delete().where(_numbers.c.number == bindparam("its_number"))
+_DUE = (
+    select(_numbers, _applications.c.account_id)
+    .join(_applications, _numbers.c.app_id == _applications.c.id)
+    .where(_numbers.c.expires_us <= bindparam("now_us"))
+    .order_by(_numbers.c.expires_us, _numbers.c.number)
+)
+_COUNT_SUBSCRIBED = (
+    select(func.count())
+    .select_from(_numbers.join(_applications, _numbers.c.app_id == _applications.c.id))
+    .where(
+        _applications.c.account_id == bindparam("account_id"), _numbers.c.expires_us.is_not(None)
+    )
+)
+_OWN_LIMITS = (
+    select(_applications.c.id, _accounts.c.rate_limit_ivr, _accounts.c.rate_limit_query)
+    .join(_accounts, _applications.c.account_id == _accounts.c.id)
+    .where(_accounts.c.rate_limit_ivr.is_not(None) | _accounts.c.rate_limit_query.is_not(None))
+)
+
+
+def insert_number_once(connection: Connection, number: Number) -> bool:
+    """Insert a number; False, changing nothing, where somebody has it."""
+    return insert_unless_there(connection, _numbers, number)
+
+
+def find_number_for_update(connection: Connection, number: str) -> Number | None:
+    """Return the number, locked until the end of the transaction."""
+    row = connection.execute(_NUMBER_LOCKED, {"number": number}).mappings().first()
+    return None if row is None else Number(**row)
+
+
+def update_number(connection: Connection, number: str, **columns: Any) -> None:
+    """Set columns of a number, named as the fields of `Number`."""
+    connection.execute(_UPDATE_NUMBER.values(**columns), {"its_number": number})
+
+
+def delete_number(connection: Connection, number: str) -> None:
+    """A number is nobody's any more."""
+    connection.execute(_DELETE_NUMBER, {"its_number": number})
+
+
+def due_numbers(connection: Connection, now_us: int) -> list[tuple[Number, str]]:
+    """Return the numbers that have expired, each with its account."""
+    found = []
+    for row in connection.execute(_DUE, {"now_us": now_us}).mappings():
+        columns = dict(row)
+        account_id = columns.pop("account_id")
+        found.append((Number(**columns), account_id))
+    return found
+
+
+def count_subscribed(connection: Connection, account_id: str) -> int:
+    """Return how many numbers the account has subscribed."""
+    return int(connection.execute(_COUNT_SUBSCRIBED, {"account_id": account_id}).scalar_one())
+
+
+def own_limits(connection: Connection) -> dict[str, tuple[int | None, int | None]]:
+    """Return the request limits of the applications whose accounts have their own."""
+    return {app_id: (ivr, query) for app_id, ivr, query in connection.execute(_OWN_LIMITS)}

@@ -111,6 +111,7 @@ number_stock = Table(
     metadata,
     Column("number", String(20), primary_key=True),
     Column("country", String(2), nullable=False),
+    Column("country_name", Text, nullable=False),
     Column("state", String(8), nullable=False),
     Column("state_name", Text, nullable=False),
     # After a subscription it rests, so that nobody gets the calls of who had it before.

@@ -18,6 +18,7 @@ END_WORDS: Mapping[str, str] = MappingProxyType(
         "hangup": "hangup",
         "forced": "hangup",
         "completed": "hangup",
+        "credit_used_up": "hangup",
         "server_restart": "server_restart",
     }
 )

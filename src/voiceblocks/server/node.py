@@ -73,13 +73,17 @@ from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
 from voiceblocks.workflows.forget_attempts import ForgetAttempts
 from voiceblocks.workflows.handle_call_events import HandleCallEvents
+from voiceblocks.workflows.keep_limits import KeepLimits
+from voiceblocks.workflows.keep_numbers import KeepNumbers
 from voiceblocks.workflows.keep_trunks import KeepTrunks
 from voiceblocks.workflows.meter_calls import MeterCalls
 from voiceblocks.workflows.moderate_call import ModerateCall
+from voiceblocks.workflows.offer_numbers import OfferNumbers
 from voiceblocks.workflows.own_recordings import OwnRecordings
 from voiceblocks.workflows.place_call import PlaceCall
 from voiceblocks.workflows.prepare_prompts import PromptPreparer
 from voiceblocks.workflows.prepare_request import RequestPreparer
+from voiceblocks.workflows.query_account import QueryAccount
 from voiceblocks.workflows.query_calls import QueryCalls
 from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
 from voiceblocks.workflows.request_parts import RequestParts
@@ -197,9 +201,8 @@ class Node:
         )
         self._engine.on_registration = self._registrations.on_event
         keys = load_keys(settings.effective_secret_key_file)
-        parts = self._make_request_parts(
-            key, self._make_request_preparer(store, keys, folders.downloads)
-        )
+        requests = self._make_request_preparer(store, keys, folders.downloads)
+        parts = self._make_request_parts(key, requests)
         serve_recording = functools.partial(
             ServeRecording,
             database=self._database,
@@ -228,11 +231,21 @@ class Node:
             ),
             answer_file=answer_file,
         )
+        limiter = InMemoryRateLimiter(settings.rate_limit_ivr, settings.rate_limit_query)
+        keep_limits = KeepLimits(self._database, limiter)
+        await keep_limits.look()
         self._make_http(
             ApiHandlers(
                 blocks=SubmitBlock(parts),
                 calls=PlaceCall(parts),
                 queries=QueryCalls(self._database, self._clock),
+                account=QueryAccount(self._database),
+                numbers=OfferNumbers(
+                    database=self._database,
+                    requests=requests,
+                    clock=self._clock,
+                    max_numbers=settings.max_numbers_per_account,
+                ),
                 changes=ChangeRecording(
                     database=self._database,
                     key=key,
@@ -241,9 +254,7 @@ class Node:
                     clock=self._clock,
                 ),
                 moderation=ModerateCall(self._database, self._engine),
-                rate_limiter=InMemoryRateLimiter(
-                    settings.rate_limit_ivr, settings.rate_limit_query
-                ),
+                rate_limiter=limiter,
                 recordings=serve_recording(redirect_s=settings.link_redirect_s),
                 readiness=self._not_ready_because,
             ),
@@ -286,6 +297,8 @@ class Node:
             asyncio.create_task(left_over.run()),
             asyncio.create_task(self._stores.run()),
             asyncio.create_task(expire.run()),
+            asyncio.create_task(keep_limits.run()),
+            asyncio.create_task(KeepNumbers(self._database, self._clock).run()),
             asyncio.create_task(self._keep_trunks.run()),
             asyncio.create_task(
                 ForgetAttempts(self._database, self._clock, settings.keep_attempts_days).run()

@@ -23,12 +23,20 @@ from voiceblocks.blocks.command import Command, Request
 from voiceblocks.blocks.conference import ConferenceCommand
 from voiceblocks.blocks.delete_recording import DeleteRecordingCommand
 from voiceblocks.blocks.dial import DialCommand
+from voiceblocks.blocks.get_active import GetActiveCommand
+from voiceblocks.blocks.get_balance import GetBalanceCommand
+from voiceblocks.blocks.get_choices import GetChoicesCommand
+from voiceblocks.blocks.get_countries import GetCountriesCommand
 from voiceblocks.blocks.get_history import GetHistoryCommand
+from voiceblocks.blocks.get_info import GetInfoCommand
 from voiceblocks.blocks.get_rate import GetRateCommand
+from voiceblocks.blocks.get_rates import GetRatesCommand
 from voiceblocks.blocks.moderate import ModerateCommand
 from voiceblocks.blocks.query_status import QueryStatusCommand
 from voiceblocks.blocks.renew_link import RenewLinkCommand
 from voiceblocks.blocks.revoke_links import RevokeLinksCommand
+from voiceblocks.blocks.subscribe import SubscribeCommand
+from voiceblocks.blocks.update_forwarding import UpdateForwardingCommand
 from voiceblocks.blocks.voice_hangup import VoiceHangupCommand
 from voiceblocks.errors import RequestRefused
 from voiceblocks.ids import AccountId, AppId
@@ -109,6 +117,40 @@ class FakeCalls:
 
     async def get_rate(self, app: Application, command: GetRateCommand) -> Mapping[str, Any]:
         """Fulfil `CallQueries`."""
+        return self._answer(app, command)
+
+    async def get_balance(self, app: Application) -> Mapping[str, Any]:
+        """Fulfil `AccountQueries`."""
+        return self._answer(app, GetBalanceCommand())
+
+    async def get_info(self, app: Application) -> Mapping[str, Any]:
+        """Fulfil `AccountQueries`."""
+        return self._answer(app, GetInfoCommand())
+
+    async def get_active(self, app: Application) -> Mapping[str, Any]:
+        """Fulfil `NumberShop`."""
+        return self._answer(app, GetActiveCommand())
+
+    async def get_countries(self, app: Application) -> Mapping[str, Any]:
+        """Fulfil `NumberShop`."""
+        return self._answer(app, GetCountriesCommand())
+
+    async def get_choices(self, app: Application, command: GetChoicesCommand) -> Mapping[str, Any]:
+        """Fulfil `NumberShop`."""
+        return self._answer(app, command)
+
+    async def get_rates(self, app: Application, command: GetRatesCommand) -> Mapping[str, Any]:
+        """Fulfil `NumberShop`."""
+        return self._answer(app, command)
+
+    async def subscribe(self, app: Application, command: SubscribeCommand) -> Mapping[str, Any]:
+        """Fulfil `NumberShop`."""
+        return self._answer(app, command)
+
+    async def update_forwarding(
+        self, app: Application, command: UpdateForwardingCommand
+    ) -> Mapping[str, Any]:
+        """Fulfil `NumberShop`."""
         return self._answer(app, command)
 
     async def link(self, app: Application, command: RenewLinkCommand) -> Mapping[str, Any]:
@@ -225,6 +267,8 @@ async def serving() -> AsyncIterator[Api]:
         calls=calls,
         moderation=calls,
         queries=calls,
+        account=calls,
+        numbers=calls,
         changes=calls,
         rate_limiter=limiter,
         recordings=source,

@@ -11,8 +11,14 @@ from voiceblocks.blocks.call import CallCommand
 from voiceblocks.blocks.conference import ConferenceCommand
 from voiceblocks.blocks.delete_recording import DeleteRecordingCommand
 from voiceblocks.blocks.dial import DialCommand
+from voiceblocks.blocks.get_active import GetActiveCommand
+from voiceblocks.blocks.get_balance import GetBalanceCommand
+from voiceblocks.blocks.get_choices import GetChoicesCommand
+from voiceblocks.blocks.get_countries import GetCountriesCommand
 from voiceblocks.blocks.get_history import GetHistoryCommand
+from voiceblocks.blocks.get_info import GetInfoCommand
 from voiceblocks.blocks.get_rate import GetRateCommand
+from voiceblocks.blocks.get_rates import GetRatesCommand
 from voiceblocks.blocks.hold import HoldCommand
 from voiceblocks.blocks.moderate import ModerateAction, ModerateCommand
 from voiceblocks.blocks.msg import SpeechPart, UrlPart
@@ -20,8 +26,10 @@ from voiceblocks.blocks.query_status import QueryStatusCommand
 from voiceblocks.blocks.registry import APIS, SESSION_BLOCKS
 from voiceblocks.blocks.renew_link import RenewLinkCommand
 from voiceblocks.blocks.revoke_links import RevokeLinksCommand
+from voiceblocks.blocks.subscribe import SubscribeCommand
 from voiceblocks.blocks.transfer import TransferCommand
 from voiceblocks.blocks.unhold import UnholdCommand
+from voiceblocks.blocks.update_forwarding import UpdateForwardingCommand
 from voiceblocks.blocks.voice_hangup import VoiceHangupCommand
 from voiceblocks.errors import InvalidRequest
 from voiceblocks.ids import RecordingId, SessionId, TxnRef
@@ -53,6 +61,22 @@ REQUESTS = [
     ("recording/revoke", {"recording": ID}, RevokeLinksCommand(recording=RecordingId(ID))),
     ("recording/delete", {"recording": ID}, DeleteRecordingCommand(recording=RecordingId(ID))),
     ("voice/get_rate", {"dest1": DEST, "dest2": OTHER}, GetRateCommand(dest1=DEST, dest2=OTHER)),
+    ("user/get_balance", {}, GetBalanceCommand()),
+    ("user/get_info", {}, GetInfoCommand()),
+    ("number/get_active", {}, GetActiveCommand()),
+    ("number/get_countries", {}, GetCountriesCommand()),
+    ("number/get_choices", {"country": "sg"}, GetChoicesCommand(country="SG")),
+    ("number/get_rates", {"country": "SG"}, GetRatesCommand(country="SG")),
+    (
+        "number/subscribe",
+        {"number": DEST, "duration": "12", "auto_extend": "enabled"},
+        SubscribeCommand(number=DEST, months=12, auto_extend=True),
+    ),
+    (
+        "number/update_forwarding",
+        {"number": DEST, "forward_to": "https://a.example/"},
+        UpdateForwardingCommand(number=DEST, forward_to="https://a.example/"),
+    ),
 ]
 
 

@@ -36,6 +36,9 @@ REQUIRED = MappingProxyType(
         "dest2": "+6598765432",
         "txn_ref": "AA-S-1-abc",
         "action": "kick",
+        "country": "SG",
+        "number": "+6531580001",
+        "duration": "3",
         "recording": "rec-" + "0f" * 16,
     }
 )
@@ -109,6 +112,17 @@ MALFORMED = [
     ("page", "next", "error_page_invalid"),
     ("page_size", "0", "error_page_size_invalid"),
     ("page_size", "101", "error_page_size_invalid"),
+    ("country", "", "error_country_param_missing"),
+    ("number", "", "error_number_param_missing"),
+    ("number", "home", "error_number_invalid"),
+    ("duration", "", "error_duration_param_missing"),
+    ("duration", "2", "error_invalid_duration"),
+    ("duration", "12.0", "error_invalid_duration"),
+    ("auto_extend", "maybe", "error_auto_extend_not_available"),
+    ("forward_to", "nonsense", "error_forward_to_invalid"),
+    ("forward_to", "http://a.example/" + "x" * 4000, "error_forward_to_invalid"),
+    ("forward_sms_to", "https://a.example/sms", "error_incoming_sms_not_supported"),
+    ("mode", "fax", "error_mode_invalid"),
 ]
 
 # Given by the workflows: they need the network, the session, the account or the trunks.
@@ -140,6 +154,11 @@ WORKFLOW_STATUSES = frozenset(
         "error_insufficient_credit",
         "error_concurrent_call_limit_reached",
         "error_txn_ref_access_denied",
+        "error_state_param_missing",
+        "error_number_not_available",
+        "error_exceed_max_subscriptions",
+        "error_number_not_assigned",
+        "error_unable_to_resolve_forward_to",
     }
 )
 
@@ -205,7 +224,8 @@ _VALUES = st.one_of(
 def test_any_fields_give_a_request_or_a_declared_status(request_class: type[Request]) -> None:
     """Whatever is sent, only statuses that the parameters declare come out."""
     declared = {status for parameter in request_class.parameters for status in parameter.statuses}
-    names = st.sampled_from([parameter.name for parameter in request_class.parameters])
+    known = [parameter.name for parameter in request_class.parameters]
+    names = st.sampled_from([*known, "appVersion"])
 
     @given(st.booleans(), st.lists(st.tuples(names, _VALUES), max_size=8))
     def check(completed: bool, pairs: list[tuple[str, str]]) -> None:
@@ -364,6 +384,7 @@ def test_every_file_of_a_request_is_registered() -> None:
         "answer",
         "call_limit",
         "command",
+        "countries",
         "fields",
         "msg",
         "numbers",

@@ -59,6 +59,7 @@ from voiceblocks.workflows.note_call_events import (
     note_further_leg_ended,
 )
 from voiceblocks.workflows.place_call import PlaceCall
+from voiceblocks.workflows.request_parts import RequestParts
 
 SECOND_US = 1_000_000
 OUR_NUMBER, FREE_NUMBER, CALLER = "+6531580000", "+6531580001", "+6591234567"
@@ -97,13 +98,15 @@ class BilledCalls:
         self.clock = StoppedClock()
         nothing: Any = None
         self._placer = PlaceCall(
-            database=nothing,
-            key=nothing,
-            requests=nothing,
-            calls=nothing,
-            outbox=nothing,
-            rules=RULES,
-            clock=self.clock,
+            RequestParts(
+                database=nothing,
+                key=nothing,
+                requests=nothing,
+                calls=nothing,
+                outbox=nothing,
+                rules=RULES,
+                clock=self.clock,
+            )
         )
 
     def prepare(self, connection: Connection, credit: int, *, bonus: int = 0, **more: Any) -> None:

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Connection
 
 from tests.unit.workflows.billed_calls import FREE_NUMBER, OUR_NUMBER, SECOND_US, BilledCalls
-from voiceblocks.calls.events import Disposition
+from voiceblocks.calls.events import Disposition, Refusal
 from voiceblocks.database import charges, sessions
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.ids import SessionId
@@ -55,7 +55,7 @@ class Call:
     def comes_in(self, number: str = OUR_NUMBER) -> SessionId:
         """It rings for 5 s."""
         session_id = self.calls.comes_in(self.connection, number)
-        assert isinstance(session_id, str)
+        assert not isinstance(session_id, Refusal)
         return self._begins(SessionId(session_id))
 
     def dial(self, dest: str) -> SessionId:

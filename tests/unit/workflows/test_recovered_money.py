@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from tests.unit.workflows.billed_calls import APP, RULES, SECOND_US, URL, BilledCalls
 from voiceblocks.billing.model import EntryKind
 from voiceblocks.blocks.transfer import TransferCommand
+from voiceblocks.calls.events import Refusal
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.ids import SessionId
 from voiceblocks.workflows.accept_block import accept_block
@@ -28,7 +29,7 @@ def begun(connection: Connection, credit: int = 1000) -> tuple[BilledCalls, Sess
     calls = BilledCalls()
     calls.prepare(connection, credit)
     session_id = calls.comes_in(connection)
-    assert isinstance(session_id, str)
+    assert not isinstance(session_id, Refusal)
     calls.answered(connection, SessionId(session_id))
     return calls, SessionId(session_id)
 

@@ -141,6 +141,7 @@ def _create_tables() -> None:
         "number_stock",
         sa.Column("number", sa.String(length=20), nullable=False),
         sa.Column("country", sa.String(length=2), nullable=False),
+        sa.Column("country_name", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=8), nullable=False),
         sa.Column("state_name", sa.Text(), nullable=False),
         sa.Column("free_from_us", sa.BigInteger(), nullable=False),
