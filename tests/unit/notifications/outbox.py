@@ -25,7 +25,13 @@ def add_application(connection: Connection, app_id: str = APP) -> None:
             id=AccountId("acc_1"), name="a", currency="SGD", credit=Thousandths(0), created_us=0
         )
         accounts.insert_account(connection, account)
-    application = {"id": app_id, "account_id": "acc_1", "name": "a", "created_us": 0}
+    application = {
+        "id": app_id,
+        "account_id": "acc_1",
+        "name": "a",
+        "silences_keys": False,
+        "created_us": 0,
+    }
     connection.execute(schema.applications.insert().values(application))
 
 
