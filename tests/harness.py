@@ -24,6 +24,7 @@ import aiohttp
 
 from voiceblocks.accounts.secret_key import load_or_create
 from voiceblocks.database.unit_of_work import Database
+from voiceblocks.ipc import die_with_parent
 from voiceblocks.system_clock import SystemClock
 from voiceblocks.testing.webhook_sink import ReceivedNotification, WebhookSink
 from voiceblocks.workflows import manage_accounts
@@ -72,6 +73,8 @@ class ServerProcess:
                 sys.executable, "-m", "voiceblocks", "serve", "--json",
                 env=environment, stdout=asyncio.subprocess.PIPE, stderr=log,
                 start_new_session=True,
+                # A test run that is killed leaves no servers behind.
+                preexec_fn=die_with_parent,
             )  # fmt: skip
         assert self.process.stdout is not None
         async with asyncio.timeout(START_LIMIT_S):

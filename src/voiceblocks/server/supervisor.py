@@ -55,7 +55,8 @@ def supervise() -> int:
         code = child.wait()
         if stopping.is_set():
             return 0
-        if time.monotonic() - started > SHORT_LIFE_S:
+        # A start that fails late, on a busy machine, was no life.
+        if code != EXIT_CANNOT_START and time.monotonic() - started > SHORT_LIFE_S:
             has_lived = True
             pause_s = FIRST_PAUSE_S
         if code == 0 or (code == EXIT_CANNOT_START and not has_lived):
