@@ -175,7 +175,9 @@ _ALL = Wanted()
 
 def recent(connection: Connection, limit: int, wanted: Wanted = _ALL) -> list[Notification]:
     """Return at most `limit` notifications, newest first."""
-    statement = select(_table).order_by(_table.c.created_us.desc(), _table.c.id).limit(limit)
+    # Of one instant (the end of a call tells several), those of a session by their order.
+    newest = (_table.c.created_us.desc(), _table.c.sequence.desc(), _table.c.id)
+    statement = select(_table).order_by(*newest).limit(limit)
     if wanted.states:
         statement = statement.where(_table.c.state.in_([state.value for state in wanted.states]))
     for column, value in (
