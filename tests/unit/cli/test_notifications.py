@@ -41,6 +41,7 @@ def ask(fn: Callable[[Connection], T]) -> T:
 
 
 def find(notification_id: str) -> Notification:
+    """Return what is stored of one."""
     found = ask(lambda c: notifications.find(c, notification_id))
     assert found is not None
     return found

@@ -35,6 +35,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 def fill(connection: Connection) -> None:
+    """Insert them, all due."""
     add_application(connection)
     hosts = ["healthy.example"] * 20 + [f"dead{n}.example" for n in range(N_DEAD)]
     for n, host in enumerate(hosts):
