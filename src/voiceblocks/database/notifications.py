@@ -22,13 +22,15 @@ from voiceblocks.notifications.state import NotificationEvent, NotificationState
 
 _table = schema.notifications
 _PENDING = NotificationState.PENDING.value
-_IS_PENDING = _table.c.state == _PENDING
+# For questions about one session: the expression keeps SQLite, which has no statistics, from
+# the index by state, where it would read all that waits (20 ms beside 100,000).
+_IS_PENDING_HERE = _table.c.state.concat("") == _PENDING
 
 
 # Locked, lest it be settled (PostgreSQL) between this look and the insertion.
 _OLDER = (
     select(_table.c.id)
-    .where(_table.c.session_id == bindparam("session_id"), _IS_PENDING)
+    .where(_table.c.session_id == bindparam("session_id"), _IS_PENDING_HERE)
     .with_for_update()
 )
 
@@ -50,7 +52,7 @@ def insert(connection: Connection, notification: Notification) -> None:
 
 _ALL_PENDING = (
     select(_table.c.id, _table.c.session_id, _table.c.parameters)
-    .where(_IS_PENDING)
+    .where(_IS_PENDING_HERE)
     .with_for_update()
 )
 _PENDING_ONE = _ALL_PENDING.where(_table.c.id == bindparam("of"))
@@ -84,7 +86,9 @@ _LET_NEXT_GO = (
     .values(next_attempt_us=bindparam("now_us"))
 )
 _CALM = (
-    _table.update().where(_table.c.session_id == bindparam("of"), _IS_PENDING).values(urgent=False)
+    _table.update()
+    .where(_table.c.session_id == bindparam("of"), _IS_PENDING_HERE)
+    .values(urgent=False)
 )
 
 
