@@ -16,6 +16,7 @@ from voiceblocks.cli import (
     recordings,
     tariffs,
     trunks,
+    unseal,
     users,
 )
 
@@ -50,5 +51,6 @@ for command in (
     maintenance.backup,
     maintenance.restore,
     maintenance.upgrade,
+    unseal.unseal,
 ):
     app.command()(command)
