@@ -20,6 +20,8 @@ COMMANDS = [
     ["-m", "benchmarks.database_commits"],
     ["-m", "benchmarks.bridges_and_rooms"],
     ["-m", "benchmarks.bridge_delay"],
+    ["-m", "benchmarks.delivery"],
+    ["-m", "benchmarks.api_throughput"],
     ["-m", "benchmarks.prompt_start"],
     ["-m", "benchmarks.prompts_beside_recordings"],
 ]

@@ -6,11 +6,12 @@ The format is told in docs/sealed-recordings.md. The WAV holds G.711, as it came
 import hmac
 import struct
 import sys
+from pathlib import Path
 
 from nacl.bindings import crypto_aead_chacha20poly1305_ietf_decrypt as decrypt
 from nacl.bindings import crypto_scalarmult
 
-data, private = open(sys.argv[1], "rb").read(), bytes.fromhex(sys.argv[2])
+data, private = Path(sys.argv[1]).read_bytes(), bytes.fromhex(sys.argv[2])
 header = data[:96]
 magic, version, law = struct.unpack_from("<8sHB", header)
 assert (magic, version) == (b"VBSEALED", 1), "not a sealed recording of version 1"
@@ -23,7 +24,8 @@ while offset < len(data):
     kind, _, size, index, position = struct.unpack_from("<BBHIQ", data, offset)
     head, box = data[offset : offset + 16], data[offset + 16 : offset + 32 + size]
     payload = decrypt(box, head, index.to_bytes(12, "little"), key)  # raises where it is damaged
-    assert index > last and length is None, "boxes are out of order"
+    assert index > last, "boxes are out of order"
+    assert length is None, "boxes lie behind the end"
     last, offset = index, offset + 32 + size
     if kind == 2:
         length = position

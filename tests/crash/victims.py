@@ -55,6 +55,7 @@ async def is_recovered(app: Application, one: Victim) -> ReceivedNotification:
     assert told.body["record_status"] == "success"
     assert told.body["call_state"] == "ended"
     assert told.body["tag"] == "crash"
+    assert told.body["record_end"] == "server_restart"
     assert told.body["duration"] == "1"
     assert told.verify_signature(app.access_token)
     async with asyncio.timeout(10):

@@ -14,7 +14,9 @@ from voiceblocks.cli import (
     numbers,
     phone,
     recordings,
+    statements,
     tariffs,
+    tokens,
     trunks,
     unseal,
     users,
@@ -29,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(accounts.account, name="account")
 app.add_typer(accounts.application, name="app")
+accounts.application.add_typer(tokens.app, name="token")
 app.add_typer(numbers.app, name="number")
 app.add_typer(calls.app, name="calls")
 app.add_typer(recordings.app, name="recordings")
@@ -37,6 +40,7 @@ app.add_typer(cache.app, name="cache")
 app.add_typer(trunks.app, name="trunk")
 app.add_typer(tariffs.app, name="tariff")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(statements.app, name="export")
 app.add_typer(users.app, name="user")
 app.add_typer(phone.app, name="phone")
 
@@ -51,6 +55,7 @@ for command in (
     maintenance.backup,
     maintenance.restore,
     maintenance.upgrade,
+    statements.statement,
     unseal.unseal,
 ):
     app.command()(command)

@@ -79,6 +79,22 @@ def calls(
     return [sessions.session_from(row) for row in rows]
 
 
+def calls_of_span(
+    connection: Connection, account_id: str, from_us: int, to_us: int
+) -> list[Session]:
+    """Return an account's calls that began from `from_us` until before `to_us`, oldest first."""
+    statement = (
+        select(_sessions)
+        .where(
+            _sessions.c.account_id == account_id,
+            _sessions.c.created_us >= from_us,
+            _sessions.c.created_us < to_us,
+        )
+        .order_by(_sessions.c.created_us, _sessions.c.id)
+    )
+    return [sessions.session_from(row) for row in connection.execute(statement).mappings()]
+
+
 def recordings_of_calls(
     connection: Connection,
     account_id: str | None,

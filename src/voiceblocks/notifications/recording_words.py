@@ -38,8 +38,9 @@ class RecordingFacts:
     packets: tuple[int, int, int, int] | None
     "Expected, received, late, lost; `None` after a crash, which they do not survive."
     absent_ms: int
-    level_dbfs: float
-    silent_ms: int
+    level_dbfs: float | None
+    "`None`, as the next, where nobody here can hear it: it is sealed."
+    silent_ms: int | None
     is_one_way: bool
 
 
@@ -55,7 +56,6 @@ def record_parameters(
     """
     if facts is None:
         return [(f"{prefix}_status", "failed")]
-    silent = round(100 * facts.silent_ms / facts.duration_ms) if facts.duration_ms else 100
     told = [
         ("status", "success"),
         ("url", facts.url),
@@ -67,10 +67,11 @@ def record_parameters(
     if facts.packets is not None:
         names = ("packets_expected", "packets_received", "packets_late", "packets_lost")
         told += zip(names, map(str, facts.packets), strict=True)
-    told += [
-        ("absent_ms", str(facts.absent_ms)),
-        ("level_dbfs", f"{facts.level_dbfs:.1f}"),
-        ("silence_percent", str(min(silent, 100))),
-        ("one_way", "yes" if facts.is_one_way else "no"),
-    ]
+    told.append(("absent_ms", str(facts.absent_ms)))
+    if facts.level_dbfs is not None:
+        told.append(("level_dbfs", f"{facts.level_dbfs:.1f}"))
+    if facts.silent_ms is not None:
+        silent = round(100 * facts.silent_ms / facts.duration_ms) if facts.duration_ms else 100
+        told.append(("silence_percent", str(min(silent, 100))))
+    told.append(("one_way", "yes" if facts.is_one_way else "no"))
     return [(f"{prefix}_{name}", value) for name, value in told]

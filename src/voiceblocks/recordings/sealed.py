@@ -44,8 +44,6 @@ MAX_BOX_SAMPLES = 800
 "100 ms at 8 kHz."
 MAX_BOX_BYTES = HEAD_BYTES + MAX_BOX_SAMPLES + TAG_BYTES
 KEY_INFO = b"voiceblocks sealed recording 1"
-EXTENSION = "sealed"
-"Of a sealed recording's name in the store and in its link."
 
 _MAGIC = b"VBSEALED"
 _VERSION = 1

@@ -79,6 +79,20 @@ def read_sealed(path: Path) -> SealedFacts:
     return SealedFacts(header, extent, absent * 20)
 
 
+def read_sealed_header(path: Path) -> SealedHeader:
+    """
+    Read the header alone.
+
+    Raises:
+        StoreError: When it cannot be read, or is something else.
+    """
+    try:
+        with path.open("rb") as file:
+            return SealedHeader.parse(file.read(HEADER_BYTES))
+    except OSError as error:
+        raise StoreError(f"sealed spool {path.name} cannot be read") from error
+
+
 def _present_slots(view: memoryview, n_samples: int) -> int:
     present = bytearray()
     n_present = 0

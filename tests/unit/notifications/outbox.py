@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from voiceblocks.accounts.model import Account
+from voiceblocks.accounts.model import Account, Application
 from voiceblocks.database import accounts, notifications, schema, sessions
 from voiceblocks.ids import AccountId, AppId, SessionId, TxnRef
 from voiceblocks.money import Thousandths
@@ -25,8 +25,10 @@ def add_application(connection: Connection, app_id: str = APP) -> None:
             id=AccountId("acc_1"), name="a", currency="SGD", credit=Thousandths(0), created_us=0
         )
         accounts.insert_account(connection, account)
-    application = {"id": app_id, "account_id": "acc_1", "name": "a", "created_us": 0}
-    connection.execute(schema.applications.insert().values(application))
+    application = Application(
+        id=AppId(app_id), account_id=AccountId("acc_1"), name="a", created_us=0
+    )
+    accounts.insert_application(connection, application)
 
 
 def add_session(connection: Connection, session_id: str) -> None:

@@ -12,11 +12,13 @@ from voiceblocks.notifications.retry import (
     LASTING_PAUSES_S,
     LIVE_OFFSETS_S,
     NEVER_US,
+    RetrySchedule,
     Verdict,
     is_received,
     next_attempt_us,
     verdict_of,
 )
+from voiceblocks.settings import Settings
 
 SECOND_US = 1_000_000
 
@@ -106,3 +108,11 @@ def test_always_due_later(
         chance=chance,
     )
     assert due is None or due > first + passed
+
+
+def test_the_settings_say_the_same() -> None:
+    """The schedule that an operator finds in the settings is the one of this module."""
+    settings = Settings(_env_file=None)
+    assert RetrySchedule(settings.notify_retry_pauses_s, settings.notify_retry_jitter) == (
+        RetrySchedule()
+    )

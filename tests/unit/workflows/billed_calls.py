@@ -16,6 +16,7 @@ from tests.unit.database.nouns import CREATED_US, a_number, an_application
 from voiceblocks.accounts.model import Account
 from voiceblocks.billing.model import EntryKind, Tariff
 from voiceblocks.blocks.call import CallCommand
+from voiceblocks.blocks.command import Command
 from voiceblocks.blocks.conference import ConferenceCommand
 from voiceblocks.blocks.dial import DialCommand
 from voiceblocks.blocks.record import RecordCommand
@@ -48,6 +49,7 @@ from voiceblocks.trunks.model import Trunk
 from voiceblocks.workflows import recover_after_crash
 from voiceblocks.workflows.accept_block import AcceptedBlock, accept_block
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules, accept_incoming_call
+from voiceblocks.workflows.admit_recording import RecordingRules
 from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.hold_credit import Hold, renew_hold, renew_or_end
 from voiceblocks.workflows.keep_books import adjust
@@ -67,6 +69,9 @@ URL = "http://127.0.0.1:9/notify"
 MANY = 100_000
 APP = an_application()
 RULES = OutgoingRules(node="1", max_calls_per_account=MANY, dials_per_minute=MANY)
+RECORDING_RULES = RecordingRules(
+    free_bytes=lambda: 10**12, reserve_bytes=0, quota_bytes=0, max_call_s=14_400
+)
 TARIFFS = (
     Tariff("inbound", "", "SGD", Thousandths(20)),
     Tariff("inbound", FREE_NUMBER, "SGD", Thousandths(0)),
@@ -105,6 +110,7 @@ class BilledCalls:
                 calls=nothing,
                 outbox=nothing,
                 rules=RULES,
+                recording_rules=RECORDING_RULES,
                 clock=self.clock,
             )
         )
@@ -173,12 +179,17 @@ class BilledCalls:
     def record(self, connection: Connection, session_id: SessionId) -> AcceptedBlock:
         """The application asks for a recording."""
         command = RecordCommand(session=session_id, notify_url=URL)
-        return accept_block(connection, APP, command, RULES, self.clock.now_us)
+        return self.accept(connection, command)
 
     def transfer(self, connection: Connection, session_id: SessionId, *dests: str) -> AcceptedBlock:
         """The application transfers the call."""
         command = TransferCommand(session=session_id, dests=dests, notify_url=URL)
-        return accept_block(connection, APP, command, RULES, self.clock.now_us)
+        return self.accept(connection, command)
+
+    def accept(self, connection: Connection, command: Command) -> AcceptedBlock:
+        """The application asks for a block."""
+        now_us = self.clock.now_us
+        return accept_block(connection, APP, command, RULES, RECORDING_RULES, now_us)
 
     # What the engine tells
 

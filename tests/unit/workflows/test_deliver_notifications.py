@@ -623,7 +623,7 @@ async def test_resent(scene: Scene) -> None:
         resend_notification(
             connection,
             notification_id=made.id,
-            sign_link=lambda base, name: f"{base}/recordings/{name}?Signature=new",
+            sign_link=lambda base, name, _revision: f"{base}/recordings/{name}?Signature=new",
             now_us=scene.clock.now_us,
         )
 

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection
 
-from tests.unit.workflows.billed_calls import APP, RULES, SECOND_US, URL, BilledCalls
+from tests.unit.workflows.billed_calls import SECOND_US, URL, BilledCalls
 from voiceblocks.billing.model import EntryKind
 from voiceblocks.blocks.transfer import TransferCommand
 from voiceblocks.calls.events import Refusal
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.ids import SessionId
-from voiceblocks.workflows.accept_block import accept_block
 
 
 @pytest.fixture
@@ -77,7 +76,7 @@ def test_a_transfer_into_a_room_was_answered(database: Database) -> None:
     def happen(connection: Connection) -> None:
         calls, session_id = begun(connection)
         command = TransferCommand(session=session_id, room="club", notify_url=URL)
-        accept_block(connection, APP, command, RULES, calls.clock.now_us)
+        calls.accept(connection, command)
         calls.crash(connection)
         told = calls.told(connection, session_id)[-1]
         assert (told["call_state"], told["transfer_status"]) == ("ended", "answered")

@@ -96,6 +96,7 @@ def _length_of(path: Path) -> int | None:
     except StoreError:
         pass
     try:
-        return read_sealed(path).extent.n_samples
+        # A sealed one is empty until the worker has begun it.
+        return read_sealed(path).extent.n_samples if path.stat().st_size else 0
     except StoreError:
         return None

@@ -17,9 +17,9 @@ import numpy as np
 
 from voiceblocks.engine.media import messages as m
 from voiceblocks.engine.media.keeper import KeptRow, keep_row
-from voiceblocks.engine.media.sealing import SealedRow
 from voiceblocks.engine.media.ports import PortPool
 from voiceblocks.engine.media.ring import Arena
+from voiceblocks.engine.media.sealing import SealedRow
 from voiceblocks.engine.media.worker import Worker
 from voiceblocks.engine.media.worker_loop import TICK_S
 from voiceblocks.recordings.spool import open_spool

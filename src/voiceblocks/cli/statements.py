@@ -1,0 +1,152 @@
+"""`voiceblocks export` and `voiceblocks statement`: what bookkeepers take away."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from voiceblocks.billing.statement import Month, Statement, gained, month_of, statement_of
+from voiceblocks.cli.output import Json, tell, tell_rows
+from voiceblocks.cli.store import open_store
+from voiceblocks.database import console_lists, ledger_spans
+from voiceblocks.money import Thousandths, format_amount
+from voiceblocks.notifications.parameters import format_date
+from voiceblocks.workflows.manage_accounts import require_account
+
+app = typer.Typer(no_args_is_help=True, help="CSV for bookkeepers, on standard output.")
+
+AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT")]
+MonthOption = Annotated[str, typer.Option("--month", help="Such as 2026-11, in GMT+8.")]
+
+CALL_COLUMNS = (
+    "began", "txn_ref", "session", "direction", "from", "to", "disposition", "minutes",
+    "rate", "debit", "currency",
+)  # fmt: skip
+ENTRY_COLUMNS = ("at", "entry", "kind", "amount", "currency", "from_book", "to_book", "note")
+
+
+@app.command("calls")
+def export_calls(account: AccountId, month: MonthOption, as_json: Json = False) -> None:
+    """Write an account's call records of a month, oldest first."""
+    span = month_of_option(month)
+    with open_store(as_json) as store:
+        store.run(lambda c: require_account(c, account))
+        found = store.run(
+            lambda c: console_lists.calls_of_span(c, account, span.from_us, span.to_us)
+        )
+    rows = (
+        {
+            "began": format_date(call.created_us),
+            "txn_ref": call.txn_ref,
+            "session": call.id,
+            "direction": call.direction.value,
+            "from": call.from_number,
+            "to": call.to_number,
+            "disposition": call.disposition,
+            "minutes": call.duration_min,
+            "rate": format_amount(call.rate),
+            "debit": None if call.debit is None else format_amount(call.debit),
+            "currency": call.currency,
+        }
+        for call in found
+    )
+    _write(as_json, "calls", CALL_COLUMNS, rows)
+
+
+@app.command("ledger")
+def export_ledger(account: AccountId, month: MonthOption, as_json: Json = False) -> None:
+    """Write an account's ledger of a month, oldest first; what it paid is negative."""
+    span = month_of_option(month)
+    with open_store(as_json) as store:
+        store.run(lambda c: require_account(c, account))
+        found = store.run(
+            lambda c: list(ledger_spans.entries(c, account, span.from_us, span.to_us))
+        )
+    rows = (
+        {
+            "at": format_date(entry.created_us),
+            "entry": entry.id,
+            "kind": entry.kind.value,
+            "amount": _signed(gained(account, entry)),
+            "currency": entry.currency,
+            "from_book": entry.from_book,
+            "to_book": entry.to_book,
+            "note": entry.note,
+        }
+        for entry in found
+    )
+    _write(as_json, "entries", ENTRY_COLUMNS, rows)
+
+
+def statement(account: AccountId, month: MonthOption, as_json: Json = False) -> None:
+    """Tell what an account had, gained, paid and kept in a month."""
+    span = month_of_option(month)
+    with open_store(as_json) as store:
+        owner = store.run(lambda c: require_account(c, account))
+        opening = store.run(lambda c: ledger_spans.held_before(c, account, span.from_us))
+        within = store.run(
+            lambda c: list(ledger_spans.entries(c, account, span.from_us, span.to_us))
+        )
+    made = statement_of(account, span, opening, within)
+    if as_json:
+        tell(as_json, _facts(account, owner.currency, made), "")
+        return
+    rows: list[dict[str, Any]] = [
+        {"what": "at the beginning", "events": None, "amount": _signed(made.opening)}
+    ]
+    rows += [
+        {"what": line.kind.value, "events": line.count, "amount": _signed(line.amount)}
+        for line in made.lines
+    ]
+    rows.append({"what": "at the end", "events": None, "amount": _signed(made.closing)})
+    sys.stdout.write(f"{owner.name}, {span.name}, in {owner.currency}\n")
+    tell_rows(as_json, "statement", ("what", "events", "amount"), rows)
+
+
+def month_of_option(text: str) -> Month:
+    """Read `--month`; a wrong one is said in a sentence."""
+    try:
+        return month_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--month") from error
+
+
+def _facts(account: str, currency: str, made: Statement) -> dict[str, Any]:
+    return {
+        "account_id": account,
+        "month": made.month.name,
+        "currency": currency,
+        "opening": _signed(made.opening),
+        "lines": [
+            {"kind": line.kind.value, "events": line.count, "amount": _signed(line.amount)}
+            for line in made.lines
+        ],
+        "closing": _signed(made.closing),
+    }
+
+
+def _write(
+    as_json: bool, name: str, columns: Sequence[str], rows: Iterable[dict[str, Any]]
+) -> None:
+    if as_json:
+        tell_rows(as_json, name, columns, rows)
+        return
+    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({column: _cell(row[column]) for column in columns})
+
+
+def _cell(value: Any) -> Any:
+    """A spreadsheet would run what begins like a formula; a caller chooses what they are called."""
+    text = "" if value is None else str(value)
+    is_number = text.lstrip("+-").replace(".", "", 1).isdecimal()
+    return "'" + text if text[:1] in "=+-@\t\r" and text and not is_number else text
+
+
+def _signed(amount: int) -> str:
+    return format_amount(Thousandths(amount))

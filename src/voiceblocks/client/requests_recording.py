@@ -1,0 +1,23 @@
+"""What an application does with its recordings, each as a request."""
+
+from __future__ import annotations
+
+from voiceblocks.client.request import Request, nothing, request
+
+
+def link(recording: str, *, ttl: int | None = None, once: bool = False) -> Request[str]:
+    """A new link to a recording, good for `ttl` seconds; with `once` for one download."""
+    return request(
+        "recording/link", lambda told: str(told["record_url"]),
+        recording=recording, ttl=ttl, once="yes" if once else None,
+    )  # fmt: skip
+
+
+def revoke(recording: str, *, reason: str | None = None) -> Request[None]:
+    """Make all links to a recording worthless."""
+    return request("recording/revoke", nothing, recording=recording, reason=reason)
+
+
+def delete(recording: str, *, reason: str | None = None) -> Request[None]:
+    """Delete a recording for good."""
+    return request("recording/delete", nothing, recording=recording, reason=reason)
