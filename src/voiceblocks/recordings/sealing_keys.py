@@ -1,4 +1,4 @@
-"""X25519 keys of sealed recordings as they come in files: PEM of OpenSSL, 64 hex digits, 32 bytes."""
+"""X25519 keys of sealed recordings, from files: OpenSSL's PEM, 64 hex digits, or 32 bytes."""
 
 from __future__ import annotations
 
