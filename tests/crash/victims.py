@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from tests.crash import facts
@@ -17,7 +18,7 @@ from voiceblocks.calls.events import EndReason
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.sessions.state import SessionState
 from voiceblocks.testing import tone_code
-from voiceblocks.testing.phone import Phone, PhoneCall
+from voiceblocks.testing.phone import CallNotAnswered, Phone, PhoneCall
 from voiceblocks.testing.webhook_sink import ReceivedNotification
 
 SPOKEN_BEFORE_S = 2
@@ -94,3 +95,20 @@ async def is_settled_once(app: Application, one: Victim) -> None:
     told = [n for n in app.sink.received if n.body["ivr_block"] == "record"]
     assert len({n.event_id for n in told}) == 1
     await facts.nothing_is_left_in_the_folders(app.server)
+
+
+async def room_for_calls(app: Application) -> None:
+    """Call until a call rings: before, it is refused with 503 and may be tried again."""
+    async with asyncio.timeout(15), Phone() as phone:
+        while True:
+            call = await phone.call(app.sip())
+            await call.ringing()
+            if call.end_cause is None:
+                await app.told(call_state="ringing")
+                call.hang_up()
+                await app.told(call_state="ended")
+                return
+            with pytest.raises(CallNotAnswered, match="503"):
+                await call.answered()
+            # Between calls, as a caller tries again: the server tells nobody that it has room.
+            await asyncio.sleep(0.2)
