@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,7 @@ from tests.crash import facts
 from tests.crash.victims import is_recovered, room_for_calls, victim
 from tests.functional.calls import decode, length_ms, recording
 from tests.harness import Application, ServerProcess
+from tests.sealing import opened, samples_in, seal
 from voiceblocks.calls.events import EndReason
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.sessions.state import SessionState
@@ -109,6 +111,32 @@ async def test_the_control_process(server: ServerProcess, app: Application, phon
     await server.next_ready_line()
     await is_recovered(app, one)
     await next_call_works(app)
+
+
+async def test_a_sealed_recording_outlives_all_processes(
+    server: ServerProcess, app: Application, phone: Phone, tmp_path: Path
+) -> None:
+    """It is finished by who cannot hear it, and says itself that it has no end."""
+    await seal(app, tmp_path)
+    one = await victim(app, phone)
+    one.killed_at = time.monotonic()
+    server.kill_all()
+    await server.gone()
+    await server.start()
+    told = await is_recovered(app, one, samples_in)
+    assert not opened(await app.fetch(told.body["record_url"])).has_end
+
+
+async def test_a_sealed_recording_outlives_its_worker(
+    server: ServerProcess, app: Application, phone: Phone, tmp_path: Path
+) -> None:
+    """The only process that knew the key is gone; what it had heard is not."""
+    await seal(app, tmp_path)
+    one = await victim(app, phone)
+    one.killed_at = time.monotonic()
+    facts.kill(server.pids()["worker"][0])
+    await is_recovered(app, one, samples_in)
+    await room_for_calls(app)
 
 
 async def test_the_media_worker(server: ServerProcess, app: Application, phone: Phone) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.crash import facts
 from tests.functional.calls import decode, length_ms, recording
@@ -51,7 +54,9 @@ async def victim(app: Application, phone: Phone, number_of_seconds: int = 20) ->
     return found
 
 
-async def is_recovered(app: Application, one: Victim) -> ReceivedNotification:
+async def is_recovered(
+    app: Application, one: Victim, read: Callable[[bytes], NDArray[np.int16]] = decode
+) -> ReceivedNotification:
     """Everything that must be true of a call that died with a process of ours."""
     told = await app.told(ivr_block="record", session=one.session)
     assert told.body["record_status"] == "success"
@@ -65,7 +70,7 @@ async def is_recovered(app: Application, one: Victim) -> ReceivedNotification:
     assert one.call.end_cause == "peer_hung_up"
     # As any phone does after BYE: its old RTP port may be another call's in the new process.
     await one.call.media.stop()
-    samples = decode(await app.fetch(told.body["record_url"]))
+    samples = read(await app.fetch(told.body["record_url"]))
     heard = tone_code.decode_seconds(samples)
     whole = [second for second in heard if second.second_index < SPOKEN_BEFORE_S]
     starts_at_ms = whole[0].starts_at_ms if whole else 0.0

@@ -73,8 +73,9 @@ class RecordingFacts:
     packets: tuple[int, int, int, int] | None
     "Expected, received, late, lost; `None` after a crash, which they do not survive."
     absent_ms: int
-    level_dbfs: float
-    silent_ms: int
+    level_dbfs: float | None
+    "`None`, as the next, where nobody here can hear it: it is sealed."
+    silent_ms: int | None
     is_one_way: bool
 
 
