@@ -84,6 +84,19 @@ MALFORMED: list[tuple[dict[str, str], str]] = [
     ({"once": "maybe"}, "error_once_invalid"),
     ({"from": "x"}, "error_from_invalid"),
     ({"to": "x"}, "error_to_invalid"),
+    ({"format": "ogg"}, "error_invalid_format"),
+    ({"beep": "maybe"}, "error_invalid_beep"),
+    ({"finish_key": "x"}, "error_invalid_finish_key"),
+    ({"max_silence": "x"}, "error_invalid_max_silence"),
+    ({"trim": "x"}, "error_invalid_trim"),
+    ({"country": ""}, "error_country_param_missing"),
+    ({"country": "US"}, "error_state_param_missing"),
+    ({"number": ""}, "error_number_param_missing"),
+    ({"number": "nobody"}, "error_number_invalid"),
+    ({"duration": ""}, "error_duration_param_missing"),
+    ({"duration": "x"}, "error_invalid_duration"),
+    ({"forward_to": "nonsense"}, "error_forward_to_invalid"),
+    ({"mode": "x"}, "error_mode_invalid"),
     ({"page": "0"}, "error_page_invalid"),
     ({"page_size": "0"}, "error_page_size_invalid"),
 ]
@@ -99,6 +112,9 @@ REQUIRED = {
     "txn_ref": "AA-S-1-abc",
     "action": "mute",
     "recording": "rec-" + "0f" * 16,
+    "country": "SG",
+    "number": "+6531580000",
+    "duration": "1",
 }
 
 
