@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_TO_TEST := $(VENV)/.ready-to-test
 
-.PHONY: help demo test serve lint format bench peers clean
+.PHONY: help demo test serve lint format bench soak peers clean
 
 help:
 	@echo "make demo    one recorded phone call, from an empty folder to the MP3"
@@ -13,6 +13,7 @@ help:
 	@echo "make serve   start the server for use (HTTP 127.0.0.1:8080, SIP 127.0.0.1:5060)"
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make bench   what one call costs on this machine (several minutes)"
+	@echo "make soak    thousands of kill -9 with 20 calls each (hours; KILLS=4000 SEED=1)"
 	@echo "make clean   remove the virtual environment and caches"
 
 $(READY): pyproject.toml constraints.txt scripts/make-venv
@@ -44,6 +45,9 @@ format: $(READY_TO_TEST)
 
 bench: $(READY_TO_TEST)
 	@$(BIN)/python benchmarks/run_all.py
+
+soak: $(READY_TO_TEST)
+	@$(BIN)/python -m benchmarks.random_kills --kills $(or $(KILLS),4000) --seed $(or $(SEED),1)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections import Counter, deque
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlencode
 
 from tests.harness import Application, ServerProcess
@@ -93,8 +94,8 @@ class Options(asyncio.DatagramProtocol):
         self._sent: dict[str, float] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        # No instance of it by its class until Python 3.12.
+        self._transport = cast("asyncio.DatagramTransport", transport)
         self._host, self._port = transport.get_extra_info("sockname")
 
     def datagram_received(self, data: bytes, _addr: object) -> None:

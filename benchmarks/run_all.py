@@ -1,6 +1,6 @@
 """All benchmarks, one after the other: what this machine carries.
 
-    make bench          (about nine minutes; leave the machine alone meanwhile)
+    make bench          (about eleven minutes; leave the machine alone meanwhile)
 
 Figures worth keeping go into `RESULTS.md` with date, machine and command.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 COMMANDS = [
     ["-m", "benchmarks.media_worker", "--calls", "100", "300", "600"],
     ["-m", "benchmarks.finish_key", "--seconds", "5", "120"],
+    ["-m", "benchmarks.random_kills"],
     ["-m", "benchmarks.database_commits"],
     ["-m", "benchmarks.bridges_and_rooms"],
     ["-m", "benchmarks.bridge_delay"],

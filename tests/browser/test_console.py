@@ -166,7 +166,11 @@ async def test_a_notification_is_sent_again(
 async def test_links_are_killed_and_a_recording_deleted(
     page: Page, server: ServerProcess, app: Application, phone: Phone
 ) -> None:
-    """After "kill all links" only the new link works; after "delete" none, and the row is gone."""
+    """
+    After "kill all links" only the new link works; after "delete" none, and the row is gone.
+
+    While it is there the page says how well it came in.
+    """
     call, _session = await recording(app, phone)
     call.media.say(voice(0, 500))
     await call.media.press("#")
@@ -184,6 +188,9 @@ async def test_links_are_killed_and_a_recording_deleted(
         async with http.get(await new.input_value()) as reply:
             assert reply.status == 200
         link = await new.input_value()
+        facts = await page.locator("dl.facts").inner_text()
+        assert "Packets expected" in facts
+        assert "One way" in facts
         await page.get_by_text("Delete this recording").click()
         await page.get_by_label("Why?").fill("asked for by the caller")
         await page.get_by_role("button", name="Delete for good").click()

@@ -19,18 +19,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.crash import facts
-from tests.crash.victims import is_recovered, victim
+from tests.crash.victims import is_recovered, room_for_calls, victim
 from tests.functional.calls import decode, length_ms, recording
 from tests.harness import Application, ServerProcess
+from tests.sealing import opened, samples_in, seal
 from voiceblocks.calls.events import EndReason
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.sessions.state import SessionState
 from voiceblocks.testing import tone_code
-from voiceblocks.testing.phone import CallNotAnswered, Phone, PhoneCall
+from voiceblocks.testing.phone import Phone, PhoneCall
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -45,23 +47,6 @@ async def next_call_works(app: Application) -> None:
         assert told.body["record_status"] == "success"
         samples = decode(await app.fetch(told.body["record_url"]))
         assert [s.second_index for s in tone_code.decode_seconds(samples)] == [9]
-
-
-async def room_for_calls(app: Application) -> None:
-    """Call until a call rings: before, it is refused with 503 and may be tried again."""
-    async with asyncio.timeout(15), Phone() as phone:
-        while True:
-            call = await phone.call(app.sip())
-            await call.ringing()
-            if call.end_cause is None:
-                await app.told(call_state="ringing")
-                call.hang_up()
-                await app.told(call_state="ended")
-                return
-            with pytest.raises(CallNotAnswered, match="503"):
-                await call.answered()
-            # Between calls, as a caller tries again: the server tells nobody that it has room.
-            await asyncio.sleep(0.2)
 
 
 async def pressed_finish_key(app: Application, phone: Phone) -> tuple[PhoneCall, str]:
@@ -126,6 +111,32 @@ async def test_the_control_process(server: ServerProcess, app: Application, phon
     await server.next_ready_line()
     await is_recovered(app, one)
     await next_call_works(app)
+
+
+async def test_a_sealed_recording_outlives_all_processes(
+    server: ServerProcess, app: Application, phone: Phone, tmp_path: Path
+) -> None:
+    """It is finished by who cannot hear it, and says itself that it has no end."""
+    await seal(app, tmp_path)
+    one = await victim(app, phone)
+    one.killed_at = time.monotonic()
+    server.kill_all()
+    await server.gone()
+    await server.start()
+    told = await is_recovered(app, one, samples_in)
+    assert not opened(await app.fetch(told.body["record_url"])).has_end
+
+
+async def test_a_sealed_recording_outlives_its_worker(
+    server: ServerProcess, app: Application, phone: Phone, tmp_path: Path
+) -> None:
+    """The only process that knew the key is gone; what it had heard is not."""
+    await seal(app, tmp_path)
+    one = await victim(app, phone)
+    one.killed_at = time.monotonic()
+    facts.kill(server.pids()["worker"][0])
+    await is_recovered(app, one, samples_in)
+    await room_for_calls(app)
 
 
 async def test_the_media_worker(server: ServerProcess, app: Application, phone: Phone) -> None:

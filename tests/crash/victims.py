@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
 
 from tests.crash import facts
 from tests.functional.calls import decode, length_ms, recording
@@ -13,7 +18,7 @@ from voiceblocks.calls.events import EndReason
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.sessions.state import SessionState
 from voiceblocks.testing import tone_code
-from voiceblocks.testing.phone import Phone, PhoneCall
+from voiceblocks.testing.phone import CallNotAnswered, Phone, PhoneCall
 from voiceblocks.testing.webhook_sink import ReceivedNotification
 
 SPOKEN_BEFORE_S = 2
@@ -49,7 +54,9 @@ async def victim(app: Application, phone: Phone, number_of_seconds: int = 20) ->
     return found
 
 
-async def is_recovered(app: Application, one: Victim) -> ReceivedNotification:
+async def is_recovered(
+    app: Application, one: Victim, read: Callable[[bytes], NDArray[np.int16]] = decode
+) -> ReceivedNotification:
     """Everything that must be true of a call that died with a process of ours."""
     told = await app.told(ivr_block="record", session=one.session)
     assert told.body["record_status"] == "success"
@@ -63,7 +70,7 @@ async def is_recovered(app: Application, one: Victim) -> ReceivedNotification:
     assert one.call.end_cause == "peer_hung_up"
     # As any phone does after BYE: its old RTP port may be another call's in the new process.
     await one.call.media.stop()
-    samples = decode(await app.fetch(told.body["record_url"]))
+    samples = read(await app.fetch(told.body["record_url"]))
     heard = tone_code.decode_seconds(samples)
     whole = [second for second in heard if second.second_index < SPOKEN_BEFORE_S]
     starts_at_ms = whole[0].starts_at_ms if whole else 0.0
@@ -88,3 +95,20 @@ async def is_settled_once(app: Application, one: Victim) -> None:
     told = [n for n in app.sink.received if n.body["ivr_block"] == "record"]
     assert len({n.event_id for n in told}) == 1
     await facts.nothing_is_left_in_the_folders(app.server)
+
+
+async def room_for_calls(app: Application) -> None:
+    """Call until a call rings: before, it is refused with 503 and may be tried again."""
+    async with asyncio.timeout(15), Phone() as phone:
+        while True:
+            call = await phone.call(app.sip())
+            await call.ringing()
+            if call.end_cause is None:
+                await app.told(call_state="ringing")
+                call.hang_up()
+                await app.told(call_state="ended")
+                return
+            with pytest.raises(CallNotAnswered, match="503"):
+                await call.answered()
+            # Between calls, as a caller tries again: the server tells nobody that it has room.
+            await asyncio.sleep(0.2)

@@ -16,6 +16,19 @@ from voiceblocks.testing.phone import Phone
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+HEALTH = {
+    "packets_expected",
+    "packets_received",
+    "packets_late",
+    "packets_lost",
+    "absent_ms",
+    "level_dbfs",
+    "silence_percent",
+    "one_way",
+}
+CHANGES = ("recording/health", "recording/link", "recording/revoke", "recording/delete")
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def url(app: Application, phone: Phone) -> str:
     """The link to a recording of one second."""
@@ -36,6 +49,22 @@ async def seen(app: Application, url: str, method: str = "GET", **headers: str) 
     async with app.http.request(method, url, headers=headers) as reply:
         body = await reply.read()
         return reply.status, "" if reply.status < 300 else body.decode()
+
+
+async def test_its_health_is_what_was_told(app: Application, phone: Phone) -> None:
+    """Packets, gaps, level and silence: those of the notification, by the API at any time."""
+    call, _session = await recording(app, phone)
+    await call.media.say(tone_code.encode_seconds(0, 1))
+    await call.media.press("#")
+    told = (await app.told(ivr_block="record")).body
+    answer = await app.request("recording/health", recording=id_of(told["record_url"]))
+    assert answer.pop("status") == "success_ok"
+    assert {f"record_{name}": value for name, value in answer.items()} == {
+        name: value for name, value in told.items() if name.removeprefix("record_") in HEALTH
+    }
+    assert set(answer) == HEALTH
+    assert 40 <= int(answer["packets_received"]) <= int(answer["packets_expected"])
+    assert answer["one_way"] == "no"
 
 
 async def test_revoked_links_are_dead_and_new_ones_live(app: Application, url: str) -> None:
@@ -88,7 +117,7 @@ async def test_only_its_own_application_and_only_when_it_is_there(
 ) -> None:
     """Another application's, an unknown one, and one that is still being made."""
     async with Application(app.server) as other:
-        for path in ("recording/link", "recording/revoke", "recording/delete"):
+        for path in CHANGES:
             answer = await other.request(path, recording=id_of(url))
             assert answer == {"status": "error_recording_access_denied"}
             answer = await other.request(path, recording="rec-" + "0" * 32)
@@ -96,7 +125,7 @@ async def test_only_its_own_application_and_only_when_it_is_there(
     call, session = await recording(app, phone)
     listed = (await app.server.cli("recordings", "list"))["recordings"]
     (running,) = [row["id"] for row in listed if row["session"] == session]
-    for path in ("recording/link", "recording/revoke", "recording/delete"):
+    for path in CHANGES:
         answer = await app.request(path, recording=running)
         assert answer == {"status": "error_recording_not_ready"}
     call.hang_up()
@@ -120,7 +149,7 @@ async def test_a_held_recording_is_deleted_by_nobody(app: Application, url: str)
         while stored.exists():  # noqa: ASYNC110 (another process deletes it)
             await asyncio.sleep(0.05)
     assert await app.request("recording/delete", recording=name) == {"status": "success_ok"}
-    for path in ("recording/link", "recording/revoke"):
+    for path in ("recording/health", "recording/link", "recording/revoke"):
         assert await app.request(path, recording=name) == {"status": "error_recording_invalid"}
     shown = await app.server.cli("recordings", "show", name)
     assert shown["state"] == "deleted"

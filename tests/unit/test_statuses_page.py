@@ -60,6 +60,7 @@ OWN = {
     *("error_recording_param_missing", "error_recording_invalid", "error_recording_access_denied"),
     *("error_recording_not_ready", "error_recording_on_hold", "error_reason_invalid_length"),
     *("error_ttl_invalid", "error_once_invalid"),
+    "error_recording_sealed",
     "error_invalid_format",
     "error_invalid_beep",
     "error_invalid_finish_key",

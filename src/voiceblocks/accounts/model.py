@@ -56,6 +56,8 @@ class Application:
     name: str
     silences_keys: bool = False
     "Whether keys that are heard in its recordings become silence."
+    seal_for: bytes | None = None
+    "Public X25519 key: who has its private one, and nobody else, can hear its new recordings."
     keep_recordings_days: int | None = None
     "Days that a recording is kept, 0 for ever; `None`: what the settings say."
     revoked_us: int | None = None

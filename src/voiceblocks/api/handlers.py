@@ -18,6 +18,7 @@ from voiceblocks.blocks.get_rate import GetRateCommand
 from voiceblocks.blocks.get_rates import GetRatesCommand
 from voiceblocks.blocks.moderate import ModerateCommand
 from voiceblocks.blocks.query_status import QueryStatusCommand
+from voiceblocks.blocks.recording_health import RecordingHealthCommand
 from voiceblocks.blocks.renew_link import RenewLinkCommand
 from voiceblocks.blocks.revoke_links import RevokeLinksCommand
 from voiceblocks.blocks.subscribe import SubscribeCommand
@@ -146,6 +147,10 @@ class NumberShop(Protocol):
 
 class RecordingChanges(Protocol):
     """Acts on an application's recordings; fulfilled by `workflows.change_recording`."""
+
+    async def health(self, app: Application, command: RecordingHealthCommand) -> Mapping[str, Any]:
+        """How well a recording came in; see `recording_words.health_words`."""
+        ...
 
     async def link(self, app: Application, command: RenewLinkCommand) -> Mapping[str, Any]:
         """Make a new link; returns `record_url`."""

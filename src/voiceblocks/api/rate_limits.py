@@ -26,6 +26,7 @@ QUERY_APIS: Final = frozenset(
         "number/get_rates",
         "number/subscribe",
         "number/update_forwarding",
+        "recording/health",
         "recording/link",
         "recording/revoke",
         "recording/delete",

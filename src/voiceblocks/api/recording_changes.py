@@ -10,12 +10,16 @@ from voiceblocks.api.endpoint import ApiFunction
 from voiceblocks.api.handlers import RecordingChanges
 from voiceblocks.blocks.delete_recording import DeleteRecordingCommand
 from voiceblocks.blocks.fields import Fields
+from voiceblocks.blocks.recording_health import RecordingHealthCommand
 from voiceblocks.blocks.renew_link import RenewLinkCommand
 from voiceblocks.blocks.revoke_links import RevokeLinksCommand
 
 
 def recording_functions(changes: RecordingChanges) -> dict[str, ApiFunction]:
     """The APIs that act on recordings, by path."""
+
+    async def health(app: Application, fields: Fields) -> Mapping[str, Any]:
+        return await changes.health(app, RecordingHealthCommand.from_fields(fields))
 
     async def link(app: Application, fields: Fields) -> Mapping[str, Any]:
         return await changes.link(app, RenewLinkCommand.from_fields(fields))
@@ -26,4 +30,9 @@ def recording_functions(changes: RecordingChanges) -> dict[str, ApiFunction]:
     async def delete(app: Application, fields: Fields) -> Mapping[str, Any]:
         return await changes.delete(app, DeleteRecordingCommand.from_fields(fields))
 
-    return {"recording/link": link, "recording/revoke": revoke, "recording/delete": delete}
+    return {
+        "recording/health": health,
+        "recording/link": link,
+        "recording/revoke": revoke,
+        "recording/delete": delete,
+    }

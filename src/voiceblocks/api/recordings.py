@@ -17,8 +17,12 @@ from voiceblocks.errors import InvalidRequest, RequestRefused, StoreError
 from voiceblocks.log import get_logger
 
 # What our names are made of; no dot at the start and no slash, so no path is left.
-_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}\.(mp3|wav)\Z", re.ASCII)
-_CONTENT_TYPES: Final = {"mp3": "audio/mpeg", "wav": "audio/wav"}
+_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}\.(mp3|wav|sealed)\Z", re.ASCII)
+_CONTENT_TYPES: Final = {
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "sealed": "application/vnd.voiceblocks.sealed",
+}
 
 # Whoever has the link has the recording: it must not spread by caches and referrers.
 _PRIVATE: Final = {

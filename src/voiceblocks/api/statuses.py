@@ -98,6 +98,8 @@ STATUS_TEXTS: Final = MappingProxyType(
         "begun. Those that run are not cut short.",
         "error_recording_quota_reached": "The account's recordings take up all that they may: "
         "delete some.",
+        "error_recording_sealed": "The application's recordings are sealed, so this server cannot "
+        "hear them: no monitor, format, trim or max_silence.",
         "error_msg_invalid_length": "msg is longer than 1000 characters, markup included.",
         "error_msg_invalid_xml": "The markup of msg is not well formed.",
         "error_msg_invalid_language": "msg asks for a language that is not spoken here.",

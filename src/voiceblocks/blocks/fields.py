@@ -22,7 +22,11 @@ from voiceblocks.ids import SessionId
 TAG_MAX = 256
 NOTIFY_URL_MAX = 4000
 
-ROOM_STATUSES = ("error_recording_space_low", "error_recording_quota_reached")
+ROOM_STATUSES = (
+    "error_recording_space_low",
+    "error_recording_quota_reached",
+    "error_recording_sealed",
+)
 "What any block can be refused for that records."
 
 _T = TypeVar("_T")

@@ -30,6 +30,7 @@ from voiceblocks.blocks.monitor import MonitorCommand
 from voiceblocks.blocks.play import PlayCommand
 from voiceblocks.blocks.query_status import QueryStatusCommand
 from voiceblocks.blocks.record import RecordCommand
+from voiceblocks.blocks.recording_health import RecordingHealthCommand
 from voiceblocks.blocks.renew_link import RenewLinkCommand
 from voiceblocks.blocks.revoke_links import RevokeLinksCommand
 from voiceblocks.blocks.subscribe import SubscribeCommand
@@ -86,6 +87,7 @@ REQUESTS: Final = MappingProxyType[str, type[Request]](
         "number/get_rates": GetRatesCommand,
         "number/subscribe": SubscribeCommand,
         "number/update_forwarding": UpdateForwardingCommand,
+        "recording/health": RecordingHealthCommand,
         "recording/link": RenewLinkCommand,
         "recording/revoke": RevokeLinksCommand,
         "recording/delete": DeleteRecordingCommand,

@@ -98,6 +98,8 @@ class RecordedAudio:
     shape: RecordingShape = PLAIN
     finish_key: str | None = None
     "What ended it, if a key did: it may be heard at the end."
+    absent_ms: int | None = None
+    "For which nothing came, as far as the media worker told."
 
 
 @dataclass(frozen=True, slots=True)

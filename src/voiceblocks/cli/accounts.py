@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -265,9 +266,27 @@ def set_application(
         bool | None,
         typer.Option(help="Whether keys that are heard in new recordings become silence."),
     ] = None,
+    seal_with: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Public X25519 key (PEM or hex): nobody but who has the private one can hear new "
+            "recordings, see docs/sealed-recordings.md. none: they are not sealed.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Change how long an application's recordings are kept, and whether keys are heard in them."""
+    """Change how an application's recordings are kept, and who can hear them."""
+    key: bytes | Literal["none"] | None
+    if seal_with is None:
+        key = None
+    elif seal_with == "none":
+        key = "none"
+    else:
+        try:
+            key = Path(seal_with).read_bytes()
+        except OSError as error:
+            fail(as_json, f"{seal_with} cannot be read: {error.strerror}")
     with open_store(as_json) as store:
         changed = store.run(
             lambda c: change_account.change_application(
@@ -275,6 +294,7 @@ def set_application(
                 app_id=app_id,
                 keep_recordings_days=keep_recordings_days,
                 silences_keys=silence_keys,
+                seal_with=key,
             )
         )
     days = changed.keep_recordings_days
@@ -282,10 +302,13 @@ def set_application(
         "app_id": changed.id,
         "keep_recordings_days": days,
         "silence_keys": changed.silences_keys,
+        "seal_with": None if changed.seal_for is None else changed.seal_for.hex(),
     }
     kept = {None: "as long as the settings say", 0: "for ever"}.get(days, f"for {days} days")
     keys = "silenced" if changed.silences_keys else "heard"
-    tell(as_json, facts, f"Recordings of {changed.id} are kept {kept}; keys in them are {keys}")
+    sealed = "are not sealed" if changed.seal_for is None else "are sealed from the next one on"
+    said = f"Recordings of {changed.id} are kept {kept}; keys in them are {keys}; they {sealed}"
+    tell(as_json, facts, said)
 
 
 @application.command("list")

@@ -18,6 +18,7 @@ from voiceblocks.cli import (
     tariffs,
     tokens,
     trunks,
+    unseal,
     users,
 )
 
@@ -55,5 +56,6 @@ for command in (
     maintenance.restore,
     maintenance.upgrade,
     statements.statement,
+    unseal.unseal,
 ):
     app.command()(command)

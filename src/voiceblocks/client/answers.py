@@ -309,3 +309,36 @@ def numbers(told: Told) -> tuple[Number, ...]:
 
 def _money(text: str | None) -> Decimal | None:
     return Decimal(text) if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingHealth:
+    """How well a recording came in; `None` for what is not known of it."""
+
+    packets_expected: int | None
+    packets_received: int | None
+    packets_late: int | None
+    packets_lost: int | None
+    "Of the caller; not known after a crash."
+    absent_ms: int | None
+    level_dbfs: float | None
+    silence_percent: int | None
+    is_one_way: bool | None
+
+
+def read_health(told: Mapping[str, Any]) -> RecordingHealth:
+    """Read the answer of `recording/health`."""
+
+    def number(name: str) -> int | None:
+        return int(told[name]) if name in told else None
+
+    return RecordingHealth(
+        packets_expected=number("packets_expected"),
+        packets_received=number("packets_received"),
+        packets_late=number("packets_late"),
+        packets_lost=number("packets_lost"),
+        absent_ms=number("absent_ms"),
+        level_dbfs=float(told["level_dbfs"]) if "level_dbfs" in told else None,
+        silence_percent=number("silence_percent"),
+        is_one_way=told["one_way"] == "yes" if "one_way" in told else None,
+    )

@@ -162,6 +162,7 @@ class AsyncAccountApi(_AsyncApi):
 class RecordingApi(_Api):
     """The application's recordings."""
 
+    health = _now(requests_recording.health)
     link = _now(requests_recording.link)
     revoke = _now(requests_recording.revoke)
     delete = _now(requests_recording.delete)
@@ -170,6 +171,7 @@ class RecordingApi(_Api):
 class AsyncRecordingApi(_AsyncApi):
     """The application's recordings."""
 
+    health = _later(requests_recording.health)
     link = _later(requests_recording.link)
     revoke = _later(requests_recording.revoke)
     delete = _later(requests_recording.delete)

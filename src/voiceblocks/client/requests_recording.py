@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from voiceblocks.client.answers import RecordingHealth, read_health
 from voiceblocks.client.request import Request, nothing, request
+
+
+def health(recording: str) -> Request[RecordingHealth]:
+    """How well a recording came in."""
+    return request("recording/health", read_health, recording=recording)
 
 
 def link(recording: str, *, ttl: int | None = None, once: bool = False) -> Request[str]:

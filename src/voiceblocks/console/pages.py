@@ -12,6 +12,7 @@ from starlette.responses import Response
 from voiceblocks.console.handlers import ConsoleHandlers
 from voiceblocks.console.rendering import SECURE, page, sorry
 from voiceblocks.errors import RequestRefused, StoreError
+from voiceblocks.notifications.recording_words import health_words
 from voiceblocks.notifications.state import NotificationState
 from voiceblocks.recordings.model import Recording
 from voiceblocks.recordings.state import RecordingState
@@ -89,6 +90,7 @@ class Pages:
             visitor,
             recording=found.recording,
             call=found.session,
+            health=health_words(found.recording) if ready else [],
             link=self._link(found.recording) if ready else None,
         )
 

@@ -21,7 +21,7 @@ from voiceblocks.errors import ContractViolation
 
 def columns_of(value: Any) -> dict[str, Any]:
     """Return a dataclass's fields as columns, enumerations by their stored values."""
-    return plain({name: getattr(value, name) for name in _field_names(value.__class__)})
+    return {name: _storable(getattr(value, name)) for name in _field_names(value.__class__)}
 
 
 def plain(columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,6 +36,10 @@ def _storable(value: Any) -> Any:
     NUL (refused by PostgreSQL) and lone surrogates (by both) come from peers: a fact is
     not lost for the sake of such a character, which is replaced.
     """
+    kind = value.__class__
+    if kind is int or value is None:
+        # Most columns, and looked at for every row that is written.
+        return value
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, str) and ("\0" in value or not value.isascii()):

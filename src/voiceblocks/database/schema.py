@@ -72,6 +72,8 @@ applications = Table(
     Column("name", Text, nullable=False),
     # Whether keys become silence in its recordings.
     Column("silences_keys", Boolean, nullable=False),
+    # Public key that its recordings are sealed for.
+    Column("seal_for", LargeBinary),
     Column("keep_recordings_days", Integer),
     Column("revoked_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),

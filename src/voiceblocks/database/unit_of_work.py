@@ -240,17 +240,21 @@ class Database:
             return
 
 
+# Not `begin_nested`, which names each one anew: SQLAlchemy then compiles two statements for
+# each function, a fifth of what an accepted block cost.
+_SAVE, _UNDO, _RELEASE = "SAVEPOINT job", "ROLLBACK TO job", "RELEASE job"
+
+
 def _run_in_savepoints(connection: Connection, jobs: Sequence[_Job[Any]]) -> None:
+    # What the savepoint's own statements raise goes on: then the transaction is gone (a full
+    # disk makes SQLite roll back), and the whole batch with it.
     for job in jobs:
-        # The nested block raises what the function raised, after undoing it. Anything
-        # else comes from the savepoint itself: then the transaction is gone (a full disk
-        # makes SQLite roll back), and the whole batch with it.
+        connection.exec_driver_sql(_SAVE)
         try:
-            with connection.begin_nested():
-                job.run(connection)
-        except BaseException as error:
-            if error is not job.error:
-                raise
+            job.run(connection)
+        except BaseException:  # noqa: BLE001 - the job keeps it, for who waits
+            connection.exec_driver_sql(_UNDO)
+        connection.exec_driver_sql(_RELEASE)
 
 
 def _is_to_run_again(error: BaseException) -> bool:

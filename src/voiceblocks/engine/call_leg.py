@@ -165,9 +165,16 @@ class CallLeg(ABC):
         """Play clips again and again while the context lasts."""
         return self.media.looping(clips) if clips else nullcontext()
 
-    def record(self, name: str, *, limit_ms: int | None, direction: TapDirection = "in") -> Tap:
+    def record(
+        self,
+        name: str,
+        *,
+        limit_ms: int | None,
+        direction: TapDirection = "in",
+        seal_for: bytes | None = None,
+    ) -> Tap:
         """Record what is received (`in`) or sent (`out`) from now on."""
-        return self.media.record(name, limit_ms=limit_ms, direction=direction)
+        return self.media.record(name, limit_ms=limit_ms, direction=direction, seal_for=seal_for)
 
     async def next_digit(self) -> Digit:
         """The next digit that nobody took yet; may be cancelled without loss."""

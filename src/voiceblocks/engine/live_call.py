@@ -140,7 +140,7 @@ class LiveCall:
     def record(self, name: str, *, limit_ms: int, shape: RecordingShape) -> Tap:
         """Record the caller from now on; what was pressed before is forgotten."""
         self.forget_digits()
-        tap = self.leg.record(name, limit_ms=limit_ms)
+        tap = self.leg.record(name, limit_ms=limit_ms, seal_for=shape.seal_for)
         try:
             self.parts.handler.on_recording_started(
                 RecordingStarted(self.session_id, name, tap.spool_path, shape)

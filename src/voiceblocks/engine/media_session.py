@@ -158,9 +158,18 @@ class MediaSession:
         finally:
             playback.stop()
 
-    def record(self, name: str, *, limit_ms: int | None, direction: TapDirection = "in") -> Tap:
+    def record(
+        self,
+        name: str,
+        *,
+        limit_ms: int | None,
+        direction: TapDirection = "in",
+        seal_for: bytes | None = None,
+    ) -> Tap:
         """Start to record what is received (`in`) or sent (`out`)."""
-        return self.leg.record(name, law=self._codec, limit_ms=limit_ms, direction=direction)
+        return self.leg.record(
+            name, law=self._codec, limit_ms=limit_ms, direction=direction, seal_for=seal_for
+        )
 
     def send_digits(self, keys: str) -> None:
         """Press keys towards the far end: telephone-events where agreed, else tones."""

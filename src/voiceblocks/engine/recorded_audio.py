@@ -23,4 +23,5 @@ def recorded_audio(
         packets_lost=result.stats.packets_lost,
         shape=shape,
         finish_key=finish_key,
+        absent_ms=None if result.lost_worker else result.stats.absent_ms,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Protocol
 
 END_WORDS: Mapping[str, str] = MappingProxyType(
     {
@@ -25,6 +26,40 @@ END_WORDS: Mapping[str, str] = MappingProxyType(
 "Value of `calls.events.EndReason` -> `record_end`, `monitor_end`."
 
 
+class Health(Protocol):
+    """How well a recording came in; `None` for what was not measured."""
+
+    @property
+    def packets(self) -> tuple[int, int, int, int] | None:
+        """Expected, received, late, lost."""
+        ...
+
+    @property
+    def duration_ms(self) -> int | None:
+        """Of the file."""
+        ...
+
+    @property
+    def absent_ms(self) -> int | None:
+        """For which nothing came from the network."""
+        ...
+
+    @property
+    def silent_ms(self) -> int | None:
+        """Silence, what is absent too."""
+        ...
+
+    @property
+    def level_dbfs(self) -> float | None:
+        """Of what is not silence."""
+        ...
+
+    @property
+    def is_one_way(self) -> bool | None:
+        """Whether next to nothing came from the caller."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RecordingFacts:
     """A recording that was stored, read back and found right."""
@@ -38,8 +73,9 @@ class RecordingFacts:
     packets: tuple[int, int, int, int] | None
     "Expected, received, late, lost; `None` after a crash, which they do not survive."
     absent_ms: int
-    level_dbfs: float
-    silent_ms: int
+    level_dbfs: float | None
+    "`None`, as the next, where nobody here can hear it: it is sealed."
+    silent_ms: int | None
     is_one_way: bool
 
 
@@ -55,7 +91,6 @@ def record_parameters(
     """
     if facts is None:
         return [(f"{prefix}_status", "failed")]
-    silent = round(100 * facts.silent_ms / facts.duration_ms) if facts.duration_ms else 100
     told = [
         ("status", "success"),
         ("url", facts.url),
@@ -63,14 +98,30 @@ def record_parameters(
         ("ms", str(facts.duration_ms)),
         ("sha256", facts.sha256),
         ("end", END_WORDS[facts.end_reason]),
-    ]
-    if facts.packets is not None:
-        names = ("packets_expected", "packets_received", "packets_late", "packets_lost")
-        told += zip(names, map(str, facts.packets), strict=True)
-    told += [
-        ("absent_ms", str(facts.absent_ms)),
-        ("level_dbfs", f"{facts.level_dbfs:.1f}"),
-        ("silence_percent", str(min(silent, 100))),
-        ("one_way", "yes" if facts.is_one_way else "no"),
+        *health_words(facts),
     ]
     return [(f"{prefix}_{name}", value) for name, value in told]
+
+
+def health_words(health: Health) -> list[tuple[str, str]]:
+    """How well it came in, without what is not known: names and values, as they are told."""
+    told: list[tuple[str, str]] = []
+    if health.packets is not None:
+        names = ("packets_expected", "packets_received", "packets_late", "packets_lost")
+        told += zip(names, map(str, health.packets), strict=True)
+    if health.absent_ms is not None:
+        told.append(("absent_ms", str(health.absent_ms)))
+    if health.level_dbfs is not None:
+        told.append(("level_dbfs", f"{health.level_dbfs:.1f}"))
+    if (percent := silence_percent(health.silent_ms, health.duration_ms)) is not None:
+        told.append(("silence_percent", str(percent)))
+    if health.is_one_way is not None:
+        told.append(("one_way", "yes" if health.is_one_way else "no"))
+    return told
+
+
+def silence_percent(silent_ms: int | None, duration_ms: int | None) -> int | None:
+    """The share of silence; all of nothing is silent, and of what was never measured none is."""
+    if silent_ms is None:
+        return None
+    return min(round(100 * silent_ms / duration_ms), 100) if duration_ms else 100

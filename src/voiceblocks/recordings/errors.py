@@ -8,6 +8,8 @@ RequestRefused
   RecordingOnHold          it is held, and may not be deleted
   RecordingQuotaReached    the account's recordings take up all that they may
   RecordingSpaceLow        the disk might not take it to its end
+StoreError
+  SealedRecordingDamaged   a file is no sealed recording, or not as it was written
 ```
 
 Their texts are sentences for people; the API's statuses are in `api/statuses.py`.
@@ -15,7 +17,7 @@ Their texts are sentences for people; the API's statuses are in `api/statuses.py
 
 from __future__ import annotations
 
-from voiceblocks.errors import RequestRefused
+from voiceblocks.errors import RequestRefused, StoreError
 
 
 class UnknownRecording(RequestRefused):
@@ -40,3 +42,7 @@ class RecordingQuotaReached(RequestRefused):
 
 class RecordingSpaceLow(RequestRefused):
     """The disk might not take the recording to its end, so it is not begun."""
+
+
+class SealedRecordingDamaged(StoreError):
+    """A file is no sealed recording, is of another key, or is not as it was written."""

@@ -14,10 +14,10 @@ from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 class AudioHealth:
     """What the audio of a recording is like, as it was stored."""
 
-    level_dbfs: float
-    "Of what is not silence (`audio.level`); -120 where all of it is."
-    silent_ms: int
-    "Quieter than `audio.silence.SILENCE_DBFS`."
+    level_dbfs: float | None
+    "Of what is not silence (`audio.level`); -120 where all of it is. `None` if it is sealed."
+    silent_ms: int | None
+    "Quieter than `audio.silence.SILENCE_DBFS`; `None` if it is sealed."
     absent_ms: int
     "For which nothing came from the network, in the whole recording: it is silence there."
 

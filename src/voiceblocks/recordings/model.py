@@ -9,6 +9,9 @@ from voiceblocks.blocks.recording_shape import RecordingShape
 from voiceblocks.ids import AppId, RecordingId, SessionId
 from voiceblocks.recordings.state import RecordingState
 
+_AFTER_CRASH = "server_restart"
+"The value of `calls.events.EndReason`."
+
 
 class RecordingKind(StrEnum):
     """What was recorded; the values are stored."""
@@ -65,6 +68,19 @@ class Recording:
     uploaded_us: int | None = None
     "Since when it is in the remote store, and not on local disk any more."
     deleted_us: int | None = None
+
+    @property
+    def packets(self) -> tuple[int, int, int, int] | None:
+        """
+        Expected, received, late, lost: what the network did.
+
+        `None` while it is not known, and after a crash, which the counts do not survive.
+        """
+        expected, received = self.packets_expected, self.packets_received
+        late, lost = self.packets_late, self.packets_lost
+        if expected is None or received is None or late is None or lost is None:
+            return None
+        return None if self.end_reason == _AFTER_CRASH else (expected, received, late, lost)
 
     @property
     def shape(self) -> RecordingShape:

@@ -20,7 +20,7 @@ PROMPT_S: Final = 60
 
 _SPOOL_BYTES_PER_S: Final = 8_050
 _CHANNELS: Final = {RecordingKind.RECORD: 1, RecordingKind.MONITOR: 2}
-_FINISHED_BYTES_PER_S: Final = {"mp3": 3_000, "wav": 16_000}
+_FINISHED_BYTES_PER_S: Final = {"mp3": 3_000, "wav": 16_000, "sealed": 12_000}
 "Of one channel, by format."
 
 
@@ -34,7 +34,7 @@ def bytes_ahead(
         kind: One channel, or both.
         limit_s: The longest that it may become.
         elapsed_s: Since its block was accepted.
-        file_format: `mp3` or `wav`.
+        file_format: As in `RecordingShape`.
     """
     recorded_s = min(max(elapsed_s - PROMPT_S, 0.0), limit_s)
     next_s = min(limit_s - recorded_s, HORIZON_S)

@@ -18,7 +18,7 @@ from voiceblocks.blocks.hangup import HangupCommand
 from voiceblocks.blocks.hold import HoldCommand
 from voiceblocks.blocks.monitor import MonitorCommand
 from voiceblocks.blocks.record import RecordCommand
-from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
+from voiceblocks.blocks.recording_shape import PLAIN, SEALED, RecordingShape
 from voiceblocks.blocks.registry import kind_of
 from voiceblocks.blocks.transfer import OnFailure, TransferCommand
 from voiceblocks.blocks.unhold import UnholdCommand
@@ -74,7 +74,8 @@ def accept_block(
     Store a block that may run now.
 
     Raises:
-        InvalidRequest: If it wants to call somebody whom this account may not call.
+        InvalidRequest: If it wants to call somebody whom this account may not call, or to record
+            in a way that the application's seal does not allow.
         UnknownSession, SessionAccessDenied, SessionNotReady, SessionEnded, SessionNotOnHold:
             As they say.
         RecordingQuotaReached, RecordingSpaceLow: If it wants to record.
@@ -229,9 +230,23 @@ def _require_unmonitored(session: Session) -> None:
 
 def _shape_of(command: Command, app: Application) -> RecordingShape:
     """What a record asked for; a monitor, whose keys are those of both sides, is plain."""
+    if app.seal_for is not None:
+        _require_sealable(command)
+        return RecordingShape(SEALED, seal_for=app.seal_for)
     if not isinstance(command, RecordCommand):
         return PLAIN
     return RecordingShape(command.format, command.trims_silence, app.silences_keys)
+
+
+def _require_sealable(command: Command) -> None:
+    """Refuse what would need to hear, or to change, a recording that nobody here can hear."""
+    plain = isinstance(command, RecordCommand) and (
+        command.format == PLAIN.format
+        and not command.trims_silence
+        and command.max_silence_s is None
+    )
+    if not plain:
+        raise InvalidRequest("error_recording_sealed")
 
 
 def _pending(

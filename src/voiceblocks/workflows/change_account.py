@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import phonenumbers
 from sqlalchemy import Connection
@@ -21,14 +21,15 @@ from voiceblocks.accounts.model import Account, Application
 from voiceblocks.billing.model import EntryKind
 from voiceblocks.database import accounts, allowed_prefixes
 from voiceblocks.money import NOTHING, Thousandths, thousandths_from
+from voiceblocks.recordings.sealing_keys import read_public_key
 from voiceblocks.workflows.keep_books import adjust
 from voiceblocks.workflows.manage_accounts import no_account, require_account
 
 _PREFIX = re.compile(r"\+[1-9][0-9]{0,14}\Z")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}\Z")
 _SEPARATORS = re.compile(r"[\s().-]")
-_NONE = "none"
-"What takes a limit or the registered number away again."
+NO_VALUE = "none"
+"What takes a limit, a key or the registered number away again."
 _LIMIT_MOST = 1_000_000
 
 
@@ -120,6 +121,7 @@ def change_application(
     app_id: str,
     keep_recordings_days: str | None = None,
     silences_keys: bool | None = None,
+    seal_with: bytes | Literal["none"] | None = None,
 ) -> Application:
     """Change what is named of an application's recordings; returns it as it is then."""
     if accounts.find_application(connection, app_id) is None:
@@ -129,6 +131,8 @@ def change_application(
         columns["keep_recordings_days"] = _read_limit(keep_recordings_days, what="days", least=0)
     if silences_keys is not None:
         columns["silences_keys"] = silences_keys
+    if seal_with is not None:
+        columns["seal_for"] = None if isinstance(seal_with, str) else read_public_key(seal_with)
     if not columns:
         raise ValueError("Nothing to change: see `voiceblocks app set --help`")
     accounts.update_application(connection, app_id, **columns)
@@ -150,7 +154,7 @@ def _read_prefix(text: str) -> str:
 
 
 def _read_registered_number(text: str) -> str | None:
-    if text == _NONE:
+    if text == NO_VALUE:
         return None
     number = e164.normalise(text)
     if number is None:
@@ -159,7 +163,7 @@ def _read_registered_number(text: str) -> str | None:
 
 
 def _read_limit(text: str, *, what: str, least: int) -> int | None:
-    if text == _NONE:
+    if text == NO_VALUE:
         return None
     if not (text.isascii() and text.isdigit()) or not least <= int(text) <= _LIMIT_MOST:
         raise ValueError(
@@ -170,7 +174,7 @@ def _read_limit(text: str, *, what: str, least: int) -> int | None:
 
 
 def _read_spending(text: str) -> Thousandths | None:
-    if text == _NONE:
+    if text == NO_VALUE:
         return None
     amount = thousandths_from(text)
     if amount < 0:
@@ -179,14 +183,14 @@ def _read_spending(text: str) -> Thousandths | None:
 
 
 def _read_overdraft(text: str) -> Thousandths:
-    amount = NOTHING if text == _NONE else thousandths_from(text)
+    amount = NOTHING if text == NO_VALUE else thousandths_from(text)
     if amount < 0:
         raise ValueError("An overdraft is how far below zero calls may go: 0 or more")
     return amount
 
 
 def _read_email(text: str) -> str | None:
-    if text == _NONE:
+    if text == NO_VALUE:
         return None
     if _EMAIL.match(text) is None:
         raise ValueError(f"{text!r} is not an e-mail address, such as somebody@example.com")
@@ -202,7 +206,7 @@ def read_country(text: str) -> str:
 
 
 def _read_account_country(text: str) -> str | None:
-    return None if text == _NONE else read_country(text)
+    return None if text == NO_VALUE else read_country(text)
 
 
 _READERS: Mapping[str, Callable[[str], object]] = MappingProxyType(

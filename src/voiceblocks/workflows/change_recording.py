@@ -1,4 +1,4 @@
-"""An application deletes its recording, gets a new link to it, or kills the old ones."""
+"""An application asks how its recording is, gets a new link, kills the old ones, or deletes it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from sqlalchemy import Connection
 from voiceblocks.accounts.model import Application
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.blocks.delete_recording import DeleteRecordingCommand
+from voiceblocks.blocks.recording_health import RecordingHealthCommand
 from voiceblocks.blocks.renew_link import RenewLinkCommand
 from voiceblocks.blocks.revoke_links import RevokeLinksCommand
 from voiceblocks.clock import Clock
 from voiceblocks.database import recordings
 from voiceblocks.database.unit_of_work import Database
+from voiceblocks.notifications.recording_words import health_words
 from voiceblocks.recordings.act import Doer
 from voiceblocks.recordings.errors import RecordingAccessDenied, UnknownRecording
 from voiceblocks.workflows.delete_recording import mark_deleted
@@ -78,6 +80,23 @@ class ChangeRecording:
 
         await self._database.run(write)
         return {}
+
+    async def health(self, app: Application, command: RecordingHealthCommand) -> dict[str, str]:
+        """
+        Say how well a recording came in.
+
+        Returns:
+            See `recording_words.health_words`; without what is not known of it.
+
+        Raises:
+            UnknownRecording, RecordingAccessDenied, RecordingNotReady: As they say.
+        """
+
+        def read(connection: Connection) -> dict[str, str]:
+            _require_own(connection, app, command.recording)
+            return dict(health_words(require_ready(connection, command.recording)))
+
+        return await self._database.run(read)
 
     async def link(self, app: Application, command: RenewLinkCommand) -> dict[str, str]:
         """

@@ -90,8 +90,10 @@ def claim_notifications(
         waiting, key=lambda one: health.room(one.host, urgent=True, now_us=now_us), reverse=True
     )
     # Everybody gets a part before anybody gets more than a part; what is over waits for the
-    # next look, which follows at once.
-    share = max(1, limit // max(1, sum(1 for one in waiting if _is_due(one, now_us))))
+    # next look, which follows at once. Dead hosts, which have no room, count for nothing:
+    # else so many of them would leave the others a handful in each transaction.
+    n_served = sum(1 for one in waiting if _may_get(one, health, now_us))
+    share = max(1, limit // max(1, n_served))
     for one in by_room:
         room = min(share, limit - len(found))
         urgent = _take(connection, health, one, found, room, 0, urgent=True, now_us=now_us)
@@ -126,8 +128,12 @@ class _Taken:
     next_us: int | None
 
 
-def _is_due(one: WaitingHost, now_us: int) -> bool:
-    return any(us is not None and us <= now_us for us in (one.urgent_us, one.late_us))
+def _may_get(one: WaitingHost, health: HostHealth, now_us: int) -> bool:
+    """Whether something for this host is due, and the host has room for it."""
+    return any(
+        us is not None and us <= now_us and health.room(one.host, urgent=urgent, now_us=now_us) > 0
+        for us, urgent in ((one.urgent_us, True), (one.late_us, False))
+    )
 
 
 def _take(

@@ -19,6 +19,7 @@ from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import EncodeError, StoreError
 from voiceblocks.log import get_logger
 from voiceblocks.recordings.model import Recording, RecordingKind
+from voiceblocks.recordings.sealed_spool import read_sealed
 from voiceblocks.recordings.spool import SLOT_SAMPLES, open_spool
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.workflows.finish_recording import (
@@ -91,7 +92,11 @@ class FinishLeftOver:
     async def _finish(self, recording: Recording) -> FinishedRecording:
         name = recording.id
         if recording.kind is RecordingKind.RECORD:
-            audio = _audio(name, self._samples_in(name), recording.shape)
+            if recording.shape.is_sealed:
+                n_samples = read_sealed(self._finish_recording.spool_path(name)).extent.n_samples
+            else:
+                n_samples = self._samples_in(name)
+            audio = _audio(name, n_samples, recording.shape)
             return await self._finish_recording.once(audio)
         lengths = []
         for side in (name, heard_name(name)):

@@ -35,6 +35,7 @@ from voiceblocks.recordings.interfaces import (
 from voiceblocks.recordings.spool import HEARD_SUFFIX
 from voiceblocks.recordings.state import RecordingEvent, RecordingState, advance
 from voiceblocks.recordings.store_task import StoreTaskKind
+from voiceblocks.workflows.finish_sealed import take_sealed
 from voiceblocks.workflows.leave_store_task import leave_task
 
 _log = get_logger("recordings")
@@ -51,7 +52,7 @@ RETRY_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 @dataclass(frozen=True, slots=True)
 class FinishedRecording:
-    """A stored MP3 and the link that goes into the notification."""
+    """A stored recording and the link that goes into the notification."""
 
     object_name: str
     size_bytes: int
@@ -152,6 +153,9 @@ class FinishRecording:
         Raises:
             EncodeError, StoreError: As they say; the spool is as it was.
         """
+        if audio.shape.is_sealed:
+            path = self.spool_path(audio.name)
+            return await self._store_it(audio, await asyncio.to_thread(take_sealed, path, audio))
         encoded = await self._encoder.finish(
             audio.name,
             self.spool_path(audio.name),
@@ -182,7 +186,9 @@ class FinishRecording:
             stored = await self._store.put(object_name, encoded.path)
             await self._read_back(object_name, encoded)
         finally:
-            encoded.path.unlink(missing_ok=True)
+            # A sealed one is its own spool, and goes with the commit.
+            if not audio.shape.is_sealed:
+                encoded.path.unlink(missing_ok=True)
         return FinishedRecording(
             object_name=object_name,
             size_bytes=encoded.size_bytes,

@@ -97,7 +97,8 @@ class HandleCallEvents:
 
     def on_recording_started(self, event: RecordingStarted) -> None:
         """Encode while the call goes on, so that a long recording is ready as soon as a short."""
-        self._encoder.follow(event.name, event.spool_path, event.shape)
+        if not event.shape.is_sealed:
+            self._encoder.follow(event.name, event.spool_path, event.shape)
 
     async def on_block_finished(self, event: BlockFinished) -> None:
         """Finish what was recorded, then tell the application."""

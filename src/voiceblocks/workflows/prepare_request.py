@@ -47,6 +47,8 @@ class RequestPreparer:
             InvalidRequest: The errors of `msg` before those of the addresses, as the page
                 lists them.
         """
+        if not msg and not any(urls):
+            return ()
         rendering = asyncio.ensure_future(self._prompts.prepare(msg, account_id))
         checking = [
             asyncio.ensure_future(self._notify_urls.check(url))

@@ -33,6 +33,7 @@ from voiceblocks.errors import StoreError, VoiceblocksError
 from voiceblocks.ids import RecordingId
 from voiceblocks.log import get_logger
 from voiceblocks.recordings.model import Recording
+from voiceblocks.recordings.sealed_spool import read_sealed_header
 from voiceblocks.recordings.spool import HEARD_SUFFIX, open_spool
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.sessions.model import BlockRun, Session
@@ -207,11 +208,15 @@ class RecoverAfterCrash:
 
     def _heard_until_us(self, name: str, n_samples: int) -> int:
         """UTC of the end of a recording: a call is billed to its last placed audio."""
+        path = self._finish_recording.spool_path(name)
         try:
-            with open_spool(self._finish_recording.spool_path(name)) as spool:
+            with open_spool(path) as spool:
                 zero_us = spool.header.zero_us
         except StoreError:
-            return 0
+            try:
+                zero_us = read_sealed_header(path).zero_us
+            except StoreError:
+                return 0
         return zero_us + n_samples * 1_000_000 // SAMPLES_PER_S if zero_us else 0
 
 

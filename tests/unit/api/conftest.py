@@ -33,6 +33,7 @@ from voiceblocks.blocks.get_rate import GetRateCommand
 from voiceblocks.blocks.get_rates import GetRatesCommand
 from voiceblocks.blocks.moderate import ModerateCommand
 from voiceblocks.blocks.query_status import QueryStatusCommand
+from voiceblocks.blocks.recording_health import RecordingHealthCommand
 from voiceblocks.blocks.renew_link import RenewLinkCommand
 from voiceblocks.blocks.revoke_links import RevokeLinksCommand
 from voiceblocks.blocks.subscribe import SubscribeCommand
@@ -151,6 +152,10 @@ class FakeCalls:
         self, app: Application, command: UpdateForwardingCommand
     ) -> Mapping[str, Any]:
         """Fulfil `NumberShop`."""
+        return self._answer(app, command)
+
+    async def health(self, app: Application, command: RecordingHealthCommand) -> Mapping[str, Any]:
+        """Fulfil `RecordingChanges`."""
         return self._answer(app, command)
 
     async def link(self, app: Application, command: RenewLinkCommand) -> Mapping[str, Any]:

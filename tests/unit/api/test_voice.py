@@ -23,6 +23,7 @@ from voiceblocks.blocks.hold import HoldCommand
 from voiceblocks.blocks.moderate import ModerateAction, ModerateCommand
 from voiceblocks.blocks.msg import SpeechPart, UrlPart
 from voiceblocks.blocks.query_status import QueryStatusCommand
+from voiceblocks.blocks.recording_health import RecordingHealthCommand
 from voiceblocks.blocks.registry import APIS, SESSION_BLOCKS
 from voiceblocks.blocks.renew_link import RenewLinkCommand
 from voiceblocks.blocks.revoke_links import RevokeLinksCommand
@@ -57,6 +58,11 @@ REQUESTS = [
     ("voice/hangup", {"txn_ref": REFS[0]}, VoiceHangupCommand(txn_ref=TxnRef(REFS[0]))),
     ("voice/query_status", {"txn_ref": REFS[0]}, QueryStatusCommand(txn_ref=TxnRef(REFS[0]))),
     ("voice/get_history", {}, GetHistoryCommand()),
+    (
+        "recording/health",
+        {"recording": RECORDING},
+        RecordingHealthCommand(recording=RecordingId(ID)),
+    ),
     ("recording/link", {"recording": RECORDING}, RenewLinkCommand(recording=RecordingId(ID))),
     ("recording/revoke", {"recording": ID}, RevokeLinksCommand(recording=RecordingId(ID))),
     ("recording/delete", {"recording": ID}, DeleteRecordingCommand(recording=RecordingId(ID))),

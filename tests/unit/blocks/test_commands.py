@@ -133,6 +133,7 @@ WORKFLOW_STATUSES = frozenset(
         "error_recording_on_hold",
         "error_recording_space_low",
         "error_recording_quota_reached",
+        "error_recording_sealed",
         "error_invalid_session",
         "error_session_access_denied",
         "error_session_ended",

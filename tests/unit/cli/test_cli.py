@@ -340,13 +340,28 @@ def test_keep_time_of_an_application(data_dir: Path) -> None:
     app = run("app", "create", account, "Mail")["app_id"]
     for said, days in (("30", 30), ("0", 0), ("none", None)):
         answer = run("app", "set", app, "--keep-recordings-days", said)
-        assert answer == {"app_id": app, "keep_recordings_days": days, "silence_keys": False}
+        assert answer == {
+            "app_id": app,
+            "keep_recordings_days": days,
+            "silence_keys": False,
+            "seal_with": None,
+        }
     for bad in ("-1", "soon", "1.5"):
         error = run("app", "set", app, f"--keep-recordings-days={bad}", exit_code=1)["error"]
         assert "no number of days" in error
     assert run("app", "set", app, "--silence-keys")["silence_keys"] is True
     assert run("app", "set", app, "--keep-recordings-days", "3")["silence_keys"] is True
     assert run("app", "set", app, "--no-silence-keys")["silence_keys"] is False
+    public, private = data_dir / "public.pem", data_dir / "private.pem"
+    public.write_text("9c" * 32)
+    private.write_text("-----BEGIN PRIVATE KEY-----")
+    assert run("app", "set", app, "--seal-with", str(public))["seal_with"] == "9c" * 32
+    assert run("app", "set", app, "--keep-recordings-days", "3")["seal_with"] == "9c" * 32
+    error = run("app", "set", app, "--seal-with", str(private), exit_code=1)["error"]
+    assert "never comes to the server" in error
+    error = run("app", "set", app, "--seal-with", str(data_dir / "no.pem"), exit_code=1)["error"]
+    assert "No such file" in error
+    assert run("app", "set", app, "--seal-with", "none")["seal_with"] is None
     assert "Nothing to change" in run("app", "set", app, exit_code=1)["error"]
     error = run("app", "set", "nobody", "--keep-recordings-days", "3", exit_code=1)["error"]
     assert "no application" in error

@@ -48,6 +48,7 @@ EVERY: dict[str, Request[Any]] = {
         voice.status("AA"),
         voice.history(datetime(2026, 1, 1, tzinfo=UTC), None, 2),
         voice.rate("+651", "+652"),
+        recording.health("rec-1"),
         recording.link("rec-1", ttl=60, once=True),
         recording.revoke("rec-1", reason="asked"),
         recording.delete("rec-1", reason="asked"),

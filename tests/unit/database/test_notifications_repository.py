@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import IntegrityError
 
 from tests.unit.notifications.outbox import (
@@ -243,3 +243,29 @@ def test_two_senders_share_the_work(run: Run, database_url: str) -> None:
         assert claim(run) == ["evt_B_1"]
     engine.dispose()
     assert claim(run) == []
+
+
+def test_one_sessions_questions_read_nothing_of_others(sqlite_url: str) -> None:
+    """SQLite looks by session or id, not through all that waits for a dead host."""
+    engine = open_engine(parse_url(sqlite_url))
+    plans: list[str] = []
+
+    def explain(
+        connection: Connection, _cursor: object, statement: str, parameters: Any, *_: object
+    ) -> None:
+        if "notifications" in statement and not statement.startswith(("INSERT", "EXPLAIN")):
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.extend(row[3] for row in rows)
+
+    with engine.begin() as connection:
+        add_application(connection)
+        add_session(connection, "A")
+        event.listen(connection, "before_cursor_execute", explain)
+        first = add_notification(connection, "A")
+        notifications.act_on(connection, "A", NOW)
+        notifications.supersede(connection, "A", NOW)
+        notifications.settle(connection, first.id, S.DELIVERED, NOW)
+    engine.dispose()
+    assert plans
+    # Those that SQLite makes for the keys: of the id, and of the session with its sequence.
+    assert [one for one in plans if "notifications" in one and "autoindex" not in one] == []

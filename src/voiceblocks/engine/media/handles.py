@@ -170,6 +170,7 @@ class MediaLeg:
         law: str,
         limit_ms: int | None = None,
         direction: TapDirection = "in",
+        seal_for: bytes | None = None,
     ) -> Tap:
         """
         Record what the leg receives, or sends, from now on.
@@ -182,6 +183,7 @@ class MediaLeg:
             law: `"PCMU"` or `"PCMA"`, of the spool. The leg's own costs least.
             limit_ms: The tap ends by itself after so much wall-clock time.
             direction: "in" is what the leg receives, "out" what it sends, silence included.
+            seal_for: Public key: the recording is a sealed one, of what is received.
 
         Raises:
             CapacityExceeded: When all rows are taken.
@@ -189,14 +191,14 @@ class MediaLeg:
         """
         if self.is_closed:
             raise ContractViolation("the leg is closed")
-        tap = self._plane.begin_tap(self, name, law)
+        tap = self._plane.begin_tap(self, name, law, sealed=seal_for is not None)
         self.taps[tap.ident] = tap
         if self.is_lost:
             self._plane.flush_lost(tap)
             return tap
         limit = None if limit_ms is None else limit_ms * SAMPLES_PER_MS
         outgoing = direction == "out"
-        self.post(m.OpenTap(self.ident, tap.ident, tap.row, name, limit, outgoing))
+        self.post(m.OpenTap(self.ident, tap.ident, tap.row, name, limit, outgoing, seal_for))
         return tap
 
     def on_digit(self, callback: Callable[[m.DigitReceived], None] | None) -> None:

@@ -27,7 +27,9 @@ from queue import SimpleQueue
 from voiceblocks import ipc
 from voiceblocks.engine.media import messages as m
 from voiceblocks.engine.media.ring import SETTLED_SLOTS, Arena
+from voiceblocks.engine.media.sealing import SealedRow
 from voiceblocks.errors import StartupError, StoreError
+from voiceblocks.recordings.sealed_spool import SealedSpoolWriter
 from voiceblocks.recordings.spool import SLOT_SAMPLES, SpoolWriter
 
 PASS_INTERVAL_S = 1.0
@@ -49,6 +51,11 @@ class KeptRow:
     spool: SpoolWriter
     broken: bool = field(default=False)
     "The disk refused; what the ring still holds is tried again at the flush."
+
+    @property
+    def n_written_samples(self) -> int:
+        """Samples that the spool has."""
+        return self.spool.n_slots * SLOT_SAMPLES
 
     def append_until(self, end_slot: int) -> None:
         """Append slots up to `end_slot` as far as they are missing, and as the disk takes them."""
@@ -93,16 +100,28 @@ class KeptRow:
         return n_samples
 
 
+def keep_row(arena: Arena, row: int, name: str, path: Path) -> KeptRow | SealedRow:
+    """
+    Open the spool of a row.
+
+    Raises:
+        StoreError: When it cannot be written, or is something else.
+    """
+    if arena.is_sealed(row):
+        return SealedRow(arena, row, name, SealedSpoolWriter(path))
+    return KeptRow(arena, row, name, SpoolWriter(path, arena.law_of(row)))
+
+
 class Keeper:
     """All rows of all arenas; driven by `run`."""
 
     def __init__(self, channel: ipc.Channel[m.KeeperCommand]) -> None:
         self._channel = channel
         self._arenas: dict[int, Arena] = {}
-        self._rows: dict[tuple[int, int], KeptRow] = {}
+        self._rows: dict[tuple[int, int], KeptRow | SealedRow] = {}
         self._unopened: dict[tuple[int, int], m.KeepRow] = {}
         self._threads = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync")
-        self._synced: SimpleQueue[tuple[m.FlushRow, KeptRow, int]] = SimpleQueue()
+        self._synced: SimpleQueue[tuple[m.FlushRow, KeptRow | SealedRow, int]] = SimpleQueue()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK)
         self._syncing = False
         self._next_pass = time.monotonic() + PASS_INTERVAL_S
@@ -154,13 +173,11 @@ class Keeper:
         key = command.worker, command.row
         self._unopened.pop(key, None)
         try:
-            spool = SpoolWriter(Path(command.spool_path), command.law)
+            arena = self._arenas[command.worker]
+            self._rows[key] = keep_row(arena, command.row, command.name, Path(command.spool_path))
         except StoreError:
             # The ring holds ten seconds: it is tried again at each pass and at the flush.
             self._unopened[key] = command
-            return
-        arena = self._arenas[command.worker]
-        self._rows[key] = KeptRow(arena, command.row, command.name, spool)
 
     def _flush(self, command: m.FlushRow) -> None:
         unopened = self._unopened.pop((command.worker, command.row), None)
@@ -176,19 +193,19 @@ class Keeper:
             n_samples = kept.complete(command.n_samples)
         except StoreError:
             # What the disk has, but nothing from behind the end of the recording.
-            n_samples = kept.spool.n_slots * SLOT_SAMPLES
+            n_samples = kept.n_written_samples
             if command.n_samples is not None:
                 n_samples = min(n_samples, command.n_samples)
         self._threads.submit(self._sync_flushed, command, kept, n_samples)
 
-    def _sync_flushed(self, command: m.FlushRow, kept: KeptRow, n_samples: int) -> None:
+    def _sync_flushed(self, command: m.FlushRow, kept: KeptRow | SealedRow, n_samples: int) -> None:
         # A disk that cannot sync has been told to write all the same.
         with contextlib.suppress(OSError):
             os.fdatasync(kept.spool.fileno())
         self._synced.put((command, kept, n_samples))
         os.eventfd_write(self._wake, 1)
 
-    def _release(self, command: m.FlushRow, kept: KeptRow, n_samples: int) -> None:
+    def _release(self, command: m.FlushRow, kept: KeptRow | SealedRow, n_samples: int) -> None:
         kept.spool.close()
         kept.arena.release(kept.row)
         self._channel.send(m.RowFlushed(command.worker, command.row, command.name, n_samples))

@@ -74,6 +74,7 @@ class Columns:
         self.tap_row = np.full(capacity, -1, np.int64)
         self.tap_zero = np.zeros(capacity, np.int64)
         self.tap_end = np.zeros(capacity, np.int64)
+        self.sealed = np.zeros(capacity, bool)
         self.ear = np.zeros(capacity, bool)
         self.law = np.zeros(capacity, np.int64)
         self.due = np.full(capacity, NEVER, np.int64)
@@ -215,7 +216,9 @@ class Leg:
             and (tap is None or tap.law == self.law)
         )
         columns.law[slot] = LAWS.index(self.law)
-        columns.tap_row[slot] = -1 if tap is None else tap.row
+        is_sealed = tap is not None and tap.sealing is not None
+        columns.sealed[slot] = is_sealed
+        columns.tap_row[slot] = -1 if tap is None or is_sealed else tap.row
         columns.tap_zero[slot] = 0 if tap is None else tap.zero
         columns.tap_end[slot] = NEVER if tap is None else tap.end
 
@@ -302,6 +305,7 @@ class LegTable:
         self.columns.fast[leg.slot] = False
         self.columns.due[leg.slot] = NEVER
         self.columns.tap_row[leg.slot] = -1
+        self.columns.sealed[leg.slot] = False
         self.columns.ear[leg.slot] = False
         self.columns.out_tapped[leg.slot] = False
         self._free.append(leg.slot)

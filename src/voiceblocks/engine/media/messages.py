@@ -115,6 +115,8 @@ class OpenTap(Message, frozen=True, tag=True, array_like=True):
     limit_samples: int | None = None
     outgoing: bool = False
     "What the leg sends, instead of what it receives."
+    seal_for: bytes | None = None
+    "Public X25519 key: the row is a sealed one, whose audio only that key's owner can hear."
 
 
 class CloseTap(Message, frozen=True, tag=True, array_like=True):

@@ -262,7 +262,7 @@ class MediaPlane:
             ssrc=secrets.randbits(32), sequence=secrets.randbits(15), timestamp=secrets.randbits(32)
         )
 
-    def begin_tap(self, leg: MediaLeg, name: str, law: str) -> Tap:
+    def begin_tap(self, leg: MediaLeg, name: str, law: str, *, sealed: bool = False) -> Tap:
         """Take a row for a new tap and tell the keeper."""
         path = spool_path(self._spool_dir, name)
         if path.exists():
@@ -270,7 +270,7 @@ class MediaPlane:
         if not self._free_rows or self._arena is None:
             raise CapacityExceeded("all recording rings are in use")
         row = self._free_rows.pop()
-        self._arena.reset(row, name, law)
+        self._arena.reset(row, name, law, sealed=sealed)
         tap = Tap(leg, self.next_ident(), row, name, law, path)
         self._taps[row] = tap
         self._keep(tap)

@@ -193,6 +193,8 @@ class Reception:
             columns.late[slot] += too_late
             row = np.where(too_late, -1, row)
         self._place(row, start, samples, taken)
+        if self._columns.sealed.any():
+            self._seal(slot, position, samples, taken, too_late)
         if len(self._ears.slots):
             self._hear(slot, position, samples, taken)
         if unexpected:
@@ -223,6 +225,17 @@ class Reception:
             chosen = tapped & (samples == length)
             payloads = self._arena[index[chosen], HEADER_BYTES : HEADER_BYTES + length]
             self._taps.place_batch(row[chosen], start[chosen], payloads)
+
+    def _seal(
+        self, slot: Indexes, position: Indexes, samples: Indexes, index: Indexes, too_late: Indexes
+    ) -> None:
+        """Place the payloads of sealed taps, one by one: each is a box of its own."""
+        for taken in np.nonzero(self._columns.sealed[slot] & ~too_late)[0].tolist():
+            leg = self._legs.by_slot[int(slot[taken])]
+            if leg is not None:
+                end = HEADER_BYTES + int(samples[taken])
+                payload = bytes(self._views[int(index[taken])][HEADER_BYTES:end])
+                self._taps.place(leg, int(position[taken]), payload)
 
     def _hear(self, slot: Indexes, position: Indexes, samples: Indexes, index: Indexes) -> None:
         heard = self._columns.ear[slot]

@@ -34,6 +34,8 @@ SETTLED_SLOTS = 25
 "What is older than 500 ms does not change any more (late packets, the finishing key)."
 
 LAWS = ("PCMU", "PCMA")
+_SEALED = 2
+"With a row's law: the row holds sealed boxes (see `sealing`), not slots."
 _SILENCE = np.array([SILENCE_BYTE[law] for law in LAWS], np.uint8)
 
 _MAGIC = 0x56424152_00000001
@@ -163,7 +165,7 @@ class Arena:
         with contextlib.suppress(OSError, ValueError):
             self._mapping.madvise(_MADV_POPULATE_WRITE)
 
-    def reset(self, row: int, name: str, law: str) -> None:
+    def reset(self, row: int, name: str, law: str, *, sealed: bool = False) -> None:
         """
         Make a FREE row clean and ARMED for a new tap (80 KiB are written: some microseconds).
 
@@ -171,15 +173,16 @@ class Arena:
             row: Its index.
             name: Name of its spool; ASCII, at most `NAME_BYTES` long.
             law: `"PCMU"` or `"PCMA"`.
+            sealed: Whether it shall hold boxes.
         """
         code = LAWS.index(law)
         self.presence[row] = 0
         self.audio[row] = _SILENCE[code]
         header = self.headers[row]
-        header["law"] = code
+        header["law"] = code | _SEALED if sealed else code
         for field in ("zero_s", "zero_us", "clock", "placed", "present"):
             header[field] = 0
-        header["clean_slots"] = RING_SLOTS
+        header["clean_slots"] = 0 if sealed else RING_SLOTS
         header["n_final"] = -1
         header["name"] = name.encode("ascii")
         header["state"] = RowState.ARMED
@@ -195,6 +198,10 @@ class Arena:
     def law_of(self, row: int) -> str:
         """`"PCMU"` or `"PCMA"`."""
         return LAWS[int(self.headers[row]["law"]) & 1]
+
+    def is_sealed(self, row: int) -> bool:
+        """Whether a row holds sealed boxes."""
+        return bool(int(self.headers[row]["law"]) & _SEALED)
 
     def records(self, row: int, first_slot: int, end_slot: int) -> npt.NDArray[np.uint8]:
         """

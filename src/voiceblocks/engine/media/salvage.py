@@ -10,10 +10,11 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-from voiceblocks.engine.media.keeper import KeptRow
+from voiceblocks.engine.media.keeper import keep_row
 from voiceblocks.engine.media.ring import NAME_BYTES, Arena, RowState
 from voiceblocks.errors import StartupError, StoreError
-from voiceblocks.recordings.spool import SLOT_SAMPLES, SpoolWriter, open_spool
+from voiceblocks.recordings.sealed_spool import read_sealed
+from voiceblocks.recordings.spool import SLOT_SAMPLES, open_spool
 
 ARENA_SUFFIX = ".arena"
 SPOOL_SUFFIX = ".spool"
@@ -80,11 +81,11 @@ def _is_in_use(arena: Arena, row: int, name: str) -> bool:
 
 
 def _complete(arena: Arena, row: int, name: str, spool_dir: Path) -> int:
-    spool = SpoolWriter(spool_path(spool_dir, name), arena.law_of(row))
+    kept = keep_row(arena, row, name, spool_path(spool_dir, name))
     try:
-        return KeptRow(arena, row, name, spool).complete(None)
+        return kept.complete(None)
     finally:
-        spool.close()
+        kept.spool.close()
 
 
 def _length_of(path: Path) -> int | None:
@@ -92,5 +93,10 @@ def _length_of(path: Path) -> int | None:
         with open_spool(path) as reader:
             n_final = reader.n_final()
             return reader.n_slots() * SLOT_SAMPLES if n_final is None else n_final
+    except StoreError:
+        pass
+    try:
+        # A sealed one is empty until the worker has begun it.
+        return read_sealed(path).extent.n_samples if path.stat().st_size else 0
     except StoreError:
         return None

@@ -19,6 +19,7 @@ from voiceblocks.engine.media.legs import NEVER, Leg
 from voiceblocks.engine.media.messages import OpenTap, TapClosed, TapStats
 from voiceblocks.engine.media.ring import LAWS, RING_BYTES, RING_SLOTS, Arena, RowState
 from voiceblocks.engine.media.ring import silence_bytes as silence_of_laws
+from voiceblocks.engine.media.sealing import Sealing, end_sealed, place_sealed, start_sealing
 from voiceblocks.recordings.spool import SLOT_SAMPLES
 from voiceblocks.rtp.batch import sliding_windows
 from voiceblocks.rtp.timeline import CLOCK_HZ, MAX_AHEAD, position_of
@@ -53,6 +54,8 @@ class Tap:
     late_before: int
     outgoing: bool = False
     "Of what the leg sends."
+    sealing: Sealing | None = None
+    "Of a sealed recording, of what the leg receives."
 
 
 class Taps:
@@ -84,11 +87,12 @@ class Taps:
 
     def _index(self) -> None:
         self._changed = False
-        taps = list(self._owners)
+        # A sealed row is no ring of slots: nothing of it is cleaned, and no clock is told.
+        taps = [tap for tap in self._owners if tap.sealing is None]
         self._rows = np.array([tap.row for tap in taps], np.int64)
         self._zeros = np.array([tap.zero for tap in taps], np.int64)
         self._bytes = self._silence[[LAWS.index(tap.law) for tap in taps]][:, None]
-        self._next_close = min((tap.end for tap in taps), default=NEVER) + GRACE
+        self._next_close = min((tap.end for tap in self._owners), default=NEVER) + GRACE
 
     def open(self, leg: Leg, command: OpenTap, now: float, utc_us: int) -> None:
         """Begin to place what `leg` receives, or sends, into an ARMED row."""
@@ -120,6 +124,8 @@ class Taps:
             late_before=leg.packets_late,
             outgoing=command.outgoing,
         )
+        if command.seal_for is not None:
+            tap.sealing = start_sealing(self._arena, command.row, command.seal_for)
         self.adopt(leg, tap)
 
     def adopt(self, leg: Leg, tap: Tap) -> None:
@@ -165,6 +171,8 @@ class Taps:
         if tap.limited and position >= tap.end:
             limit_reached = True
         header = self._arena.headers[tap.row]
+        if tap.sealing is not None:
+            end_sealed(self._arena, tap.row, tap.sealing, n_samples)
         header["n_final"] = n_samples
         header["state"] = RowState.CLOSED
         del self._owners[tap]
@@ -278,7 +286,11 @@ class Taps:
             after = min(len(payload), tap.end - position)
             if first < after:
                 cut = transcode(payload[first:after], law, tap.law)
-                self._place_one(tap.row, position + first - tap.zero, cut)
+                start = position + first - tap.zero
+                if tap.sealing is not None:
+                    place_sealed(self._arena, tap.row, tap.sealing, start, cut)
+                else:
+                    self._place_one(tap.row, start, cut)
 
     def _place_one(self, row: int, start: int, payload: bytes) -> None:
         end = start + len(payload)

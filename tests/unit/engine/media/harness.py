@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from voiceblocks.engine.media import messages as m
-from voiceblocks.engine.media.keeper import KeptRow
+from voiceblocks.engine.media.keeper import KeptRow, keep_row
 from voiceblocks.engine.media.ports import PortPool
 from voiceblocks.engine.media.ring import Arena
+from voiceblocks.engine.media.sealing import SealedRow
 from voiceblocks.engine.media.worker import Worker
 from voiceblocks.engine.media.worker_loop import TICK_S
-from voiceblocks.recordings.spool import SpoolWriter, open_spool
+from voiceblocks.recordings.spool import open_spool
 from voiceblocks.rtp.packet import RtpPacket
 
 PCMU = m.Format("PCMU", 0, event_payload_type=101, comfort_noise_payload_type=13)
@@ -107,7 +108,7 @@ class Bench:
         self.worker = Worker(self.arena, 8, self._report)
         self.now = 1000.0
         self.tick_number = 0
-        self.kept: dict[int, KeptRow] = {}
+        self.kept: dict[int, KeptRow | SealedRow] = {}
         self.peers: list[Peer] = []
         self.tick()
 
@@ -189,13 +190,14 @@ class Bench:
         law: str = "PCMU",
         limit: int | None = None,
         outgoing: bool = False,
+        seal_for: bytes | None = None,
     ):
         """Open a tap; its row has the tap's number."""
         name = f"tap{tap}"
-        self.arena.reset(tap, name, law)
+        self.arena.reset(tap, name, law, sealed=seal_for is not None)
         path = self.tmp_path / f"{name}.spool"
-        self.kept[tap] = KeptRow(self.arena, tap, name, SpoolWriter(path, law))
-        self.obey(m.OpenTap(ident, tap, tap, name, limit, outgoing))
+        self.kept[tap] = keep_row(self.arena, tap, name, path)
+        self.obey(m.OpenTap(ident, tap, tap, name, limit, outgoing, seal_for))
 
     def talk(
         self,
@@ -222,12 +224,17 @@ class Bench:
     def audio(self, tap: int = 1) -> np.ndarray:
         """All samples of a tap that was closed, by way of its spool."""
         closed = next(event for event in self.of(m.TapClosed) if event.tap == tap)
+        with open_spool(self.complete(tap)) as reader:
+            assert reader.n_final() == closed.n_samples
+            return reader.payload(0, reader.n_slots())[: closed.n_samples]
+
+    def complete(self, tap: int = 1) -> Path:
+        """Complete the spool of a tap that was closed."""
+        closed = next(event for event in self.of(m.TapClosed) if event.tap == tap)
         kept = self.kept.pop(tap)
         assert kept.complete(closed.n_samples) == closed.n_samples
         kept.spool.close()
-        with open_spool(kept.spool.path) as reader:
-            assert reader.n_final() == closed.n_samples
-            return reader.payload(0, reader.n_slots())[: closed.n_samples]
+        return kept.spool.path
 
     def stats(self, tap: int = 1) -> m.TapStats:
         """What the worker said about a tap."""
