@@ -23,7 +23,7 @@ from voiceblocks.notifications.state import NotificationEvent, NotificationState
 _table = schema.notifications
 _PENDING = NotificationState.PENDING.value
 # For questions about one session: the expression keeps SQLite, which has no statistics, from
-# the index by state, where it would read all that waits (20 ms beside 100,000).
+# the index by state, where it would read all that waits (4 ms beside 20,000).
 _IS_PENDING_HERE = _table.c.state.concat("") == _PENDING
 
 
