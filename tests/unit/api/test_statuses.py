@@ -107,6 +107,6 @@ def test_record_declares_every_status_of_its_page() -> None:
     missing = {f"error_{name}_param_missing" for name in ("app_id", "access_token", "session")}
     limits = {"error_recording_space_low", "error_recording_quota_reached"}
     names = ("format", "beep", "finish_key", "max_silence", "trim")
-    extensions = {f"error_invalid_{name}" for name in names}
+    extensions = {f"error_invalid_{name}" for name in names} | {"error_recording_sealed"}
     expected = set(page.split()) | missing | limits | extensions
     assert set(statuses_of(RecordCommand)) == expected
