@@ -109,6 +109,8 @@ async def test_keys_by_info(app: Application, phone: Phone) -> None:
     ```
     """
     call, _session = await gathering(app, phone)
+    # An INFO can overtake the block that was accepted a moment ago.
+    await call.media.say(silence(200))
     for key in "42#":
         call.send_info(key)
         await call.media.say(silence(60))

@@ -272,6 +272,7 @@ async def test_who_is_told_and_when(app: Application, phone: Phone) -> None:
     call, session = await monitored(app, phone, monitor_notify_url=app.url("/recording"))
     again = await app.block("ivr/middle/monitor", session, notify_url=app.url())
     assert again == "error_monitor_in_progress"
+    await listen({0: call}, seconds=0.3)
     await app.hang_up(session, tag="bye")
     await call.ended()
     first = await app.told(call_state="ended")

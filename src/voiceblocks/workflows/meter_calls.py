@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from voiceblocks.clock import Clock
 from voiceblocks.database.unit_of_work import Database
+from voiceblocks.errors import ContractViolation
 from voiceblocks.log import get_logger
 from voiceblocks.workflows.hold_credit import STEP_US, Hold, renew_or_end
 
@@ -87,6 +88,10 @@ class MeterCalls:
             hold = await self._database.run(
                 lambda connection: renew_or_end(connection, session_id, self._clock.utc_us())
             )
+        except ContractViolation:
+            # The database is closed: this node is ending, and nobody follows its calls.
+            self.forget(session_id)
+            return
         except Exception:  # noqa: BLE001 (a database that is away comes back; the call goes on)
             _log.exception("hold_not_renewed", session=session_id)
             if self._timers.get(session_id) is timer:
