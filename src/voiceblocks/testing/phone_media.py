@@ -266,7 +266,8 @@ class PhoneMedia(asyncio.DatagramProtocol):
                 packets, done = self._events.popleft()
                 event = (packets, timestamp)
                 # The first packet of an event tells of the packet time before it was sent.
-                done.set_result(self._loop.time() - step_s)
+                if not done.done():
+                    done.set_result(self._loop.time() - step_s)
             if event is not None:
                 packets, event_timestamp = event
                 scheduled = packets.pop(0)
