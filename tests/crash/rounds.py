@@ -90,7 +90,7 @@ class Talk:
 
     async def act(self, after_s: float) -> None:
         """Do what it does when it is time."""
-        await asyncio.sleep(after_s)
+        await asyncio.sleep(after_s)  # the instant is the test
         if self.habit == "press":
             self.ended_at = await self.call.media.press("#")
         elif self.habit == "leave" and self.call.is_up:
@@ -174,12 +174,12 @@ class Crowd:
             if chance.random() < 0.5:
                 wait_s = chance.uniform(0, left_s)
                 left_s -= wait_s
-                await asyncio.sleep(wait_s)
+                await asyncio.sleep(wait_s)  # likewise: a kill at any moment
                 self._kill(writer)
-        await asyncio.sleep(left_s)
+        await asyncio.sleep(left_s)  # likewise
         killed_at = await self._kill_and_restart(target)
         if target != "worker" and chance.random() < 0.5:
-            await asyncio.sleep(chance.uniform(0, RECOVERS_S))
+            await asyncio.sleep(chance.uniform(0, RECOVERS_S))  # somewhere in the recovery
             await self._kill_and_restart(target)
         return killed_at
 

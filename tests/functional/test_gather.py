@@ -97,6 +97,19 @@ async def test_keys_until_the_finish_key(app: Application, phone: Phone) -> None
         await call.ended()
 
 
+async def test_keys_from_before_the_block_are_forgotten(app: Application, phone: Phone) -> None:
+    """A `#` between two blocks answers neither; a key right after the acceptance counts."""
+    call, session = await gathering(app, phone)
+    await typed(call, "1#")
+    assert (await app.told(ivr_block="gather")).body["digits"] == "1"
+    await typed(call, "99#")
+    await gather(app, session)
+    for key in "72#":
+        call.send_info(key)
+        await call.media.say(silence(60))
+    assert (await app.told(ivr_block="gather")).body["digits"] == "72"
+
+
 async def test_keys_by_info(app: Application, phone: Phone) -> None:
     """
     A phone that sends its keys in the signalling is understood, `#` included.
@@ -109,8 +122,6 @@ async def test_keys_by_info(app: Application, phone: Phone) -> None:
     ```
     """
     call, _session = await gathering(app, phone)
-    # An INFO can overtake the block that was accepted a moment ago.
-    await call.media.say(silence(200))
     for key in "42#":
         call.send_info(key)
         await call.media.say(silence(60))

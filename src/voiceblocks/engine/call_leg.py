@@ -176,6 +176,11 @@ class CallLeg(ABC):
         """Record what is received (`in`) or sent (`out`) from now on."""
         return self.media.record(name, limit_ms=limit_ms, direction=direction, seal_for=seal_for)
 
+    def forget_digits(self) -> None:
+        """Drop what was pressed so far."""
+        if self._media is not None:
+            self._media.digits.forget()
+
     async def next_digit(self) -> Digit:
         """The next digit that nobody took yet; may be cancelled without loss."""
         return await self.media.digits.next()

@@ -91,6 +91,9 @@ class LiveCall:
         command = plan.command
         longest_s = command.max_duration_s if isinstance(command, RecordCommand) else 0
         self._clocks.block_started(plan.run_id, longest_s)
+        # Here and not when the block begins to run: the answer to the request is on its way
+        # already, and a key that comes after it is this block's.
+        self.leg.forget_digits()
         self._superseded.set()
         self._superseded = asyncio.Event()
         self._block = self._loop.create_task(self._run_block(plan, self._block, self._superseded))
@@ -139,7 +142,7 @@ class LiveCall:
 
     def record(self, name: str, *, limit_ms: int, shape: RecordingShape) -> Tap:
         """Record the caller from now on; what was pressed before is forgotten."""
-        self.forget_digits()
+        self.leg.forget_digits()
         tap = self.leg.record(name, limit_ms=limit_ms, seal_for=shape.seal_for)
         try:
             self.parts.handler.on_recording_started(
@@ -161,10 +164,6 @@ class LiveCall:
     async def sleep(self, duration_s: float) -> None:
         """Let time pass; raises `CallGone` if the leg ends first."""
         await self.unless_gone(asyncio.sleep(duration_s))
-
-    def forget_digits(self) -> None:
-        """Drop what was pressed so far."""
-        self.leg.media.digits.forget()
 
     async def next_digit(self) -> Digit:
         """The next digit that nobody took yet."""

@@ -94,7 +94,7 @@ async def test_calls_that_are_left_at_any_instant_leave_nothing(tmp_path: Path) 
             async with asyncio.timeout(10):
                 wanted = TRANSFERS + 2 * ROOMS + len(txn_refs)
                 while len(_ends(app)) < wanted:  # noqa: ASYNC110
-                    await asyncio.sleep(0.1)
+                    await asyncio.sleep(0.1)  # notifications that many calls wait for
             await settled(app, SETTLED_LIMIT_S, transactions=True)
             assert set(Counter(_ends(app)).values()) == {1}
             assert len(_ends(app)) == wanted

@@ -56,7 +56,7 @@ async def says(expected: str, heard: object, call: PhoneCall) -> None:
     try:
         async with asyncio.timeout(LIMIT_S):
             while len(heard(call)) < len(expected):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # several ways of hearing, no common event
     except TimeoutError:
         pass
     await asyncio.sleep(0.4)  # silence is asserted: no key comes twice

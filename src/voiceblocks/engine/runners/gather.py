@@ -34,7 +34,6 @@ class GatherRunner:
         command = plan.command
         if not isinstance(command, GatherCommand):
             raise ContractViolation(f"not a gather plan: {command.block}")
-        call.forget_digits()
         typed: list[str] = []
         keys = _Keys(call)
         reason = EndReason.TIMEOUT

@@ -63,10 +63,6 @@ class RunnerCall(Protocol):
         """Record from now on and forget earlier digits; the tap is the runner's to close."""
         ...
 
-    def forget_digits(self) -> None:
-        """Drop what was pressed so far."""
-        ...
-
     async def next_digit(self) -> Digit:
         """The next digit that nobody took yet; may be cancelled without loss."""
         ...

@@ -55,9 +55,6 @@ class FakeCall:
         self._alarms.append((self.now + duration_s, alarm))
         await self.unless_gone(alarm)
 
-    def forget_digits(self) -> None:
-        self.digits.forget()
-
     async def next_digit(self) -> Digit:
         return await self.digits.next()
 
@@ -205,16 +202,6 @@ async def test_what_ends_an_entry(
     assert (outcome.digits, outcome.reason) == (digits, reason)
     assert call.now == pytest.approx(over_at)
     assert call.plays == [pytest.approx(prompt) for prompt in prompts]
-
-
-async def test_keys_from_before_the_block_are_forgotten() -> None:
-    """A `#` after the last digit of the block before does not answer this one."""
-    call = FakeCall()
-    await call.press("99#")
-    running = started(call, a_plan())
-    await call.advance(4)
-    await call.press("1#")
-    assert (await running).digits == "1"
 
 
 async def test_unlimited_is_a_thousand() -> None:
