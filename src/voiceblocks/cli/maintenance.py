@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from voiceblocks.database.migrate import upgrade as upgrade_schema
 from voiceblocks.errors import VoiceblocksError
 from voiceblocks.server import backup as backups
 from voiceblocks.server.doctor import Finding, Verdict, examine, firewall_lines
+from voiceblocks.server.folders import is_locked
 from voiceblocks.settings import Settings, explain
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR")]
@@ -40,7 +40,7 @@ def doctor(as_json: Json = False) -> None:
     if _is_current(settings):
         with open_store(as_json) as store:
             urls = [n.notify_url for n in store.run(accounts.list_numbers) if n.notify_url]
-    findings = examine(settings, urls, is_running=is_server_running(settings.root))
+    findings = examine(settings, urls, is_running=is_locked(settings.root))
     lines = firewall_lines(settings)
     bad = sum(one.verdict is Verdict.BAD for one in findings)
     if as_json:
@@ -106,18 +106,6 @@ def upgrade(as_json: Json = False) -> None:
         SchemaState.CURRENT: "The database was of this version already",
     }
     tell(as_json, {"was": before.value}, sentences[before])
-
-
-def is_server_running(root: Path) -> bool:
-    """Whether a node holds the data folder."""
-    try:
-        with (root / "lock").open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _settings(as_json: bool) -> Settings:

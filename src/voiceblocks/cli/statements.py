@@ -12,7 +12,7 @@ import typer
 from voiceblocks.billing.statement import Month, Statement, gained, month_of, statement_of
 from voiceblocks.cli.output import Json, tell, tell_rows
 from voiceblocks.cli.store import open_store
-from voiceblocks.database import console_lists, ledger_spans
+from voiceblocks.database import call_history, ledger_spans
 from voiceblocks.money import Thousandths, format_amount
 from voiceblocks.notifications.parameters import format_date
 from voiceblocks.workflows.manage_accounts import require_account
@@ -35,9 +35,7 @@ def export_calls(account: AccountId, month: MonthOption, as_json: Json = False) 
     span = month_of_option(month)
     with open_store(as_json) as store:
         store.run(lambda c: require_account(c, account))
-        found = store.run(
-            lambda c: console_lists.calls_of_span(c, account, span.from_us, span.to_us)
-        )
+        found = store.run(lambda c: call_history.of_account(c, account, span.from_us, span.to_us))
     rows = (
         {
             "began": format_date(call.created_us),

@@ -209,6 +209,19 @@ def newest_token(connection: Connection, app_id: str, now_us: int) -> AccessToke
     return None if row is None else AccessToken(**row)
 
 
+_TOKENS_OF_APPLICATION = (
+    select(_tokens)
+    .where(_tokens.c.app_id == bindparam("app_id"))
+    .order_by(_tokens.c.created_us, _tokens.c.lookup)
+)
+
+
+def list_tokens(connection: Connection, app_id: str) -> list[AccessToken]:
+    """Return all tokens that an application ever had, oldest first; never the tokens themselves."""
+    rows = connection.execute(_TOKENS_OF_APPLICATION, {"app_id": app_id}).mappings()
+    return [AccessToken(**row) for row in rows]
+
+
 def revoke_token(connection: Connection, lookup: bytes, at_us: int) -> bool:
     """Revoke a token; False where there is none or it was revoked before."""
     parameters = {"by_lookup": lookup, "revoked_us": at_us}

@@ -54,3 +54,21 @@ def page(
     return [
         sessions.session_from(row) for row in connection.execute(_BY_IDS, {"ids": ids}).mappings()
     ]
+
+
+_OF_ACCOUNT = (
+    select(_sessions)
+    .where(
+        _sessions.c.account_id == bindparam("account_id"),
+        _sessions.c.created_us >= bindparam("from_us"),
+        _sessions.c.created_us < bindparam("to_us"),
+    )
+    .order_by(_sessions.c.created_us, _sessions.c.id)
+)
+
+
+def of_account(connection: Connection, account_id: str, from_us: int, to_us: int) -> list[Session]:
+    """Return an account's calls that began from `from_us` until before `to_us`, oldest first."""
+    values = {"account_id": account_id, "from_us": from_us, "to_us": to_us}
+    rows = connection.execute(_OF_ACCOUNT, values).mappings()
+    return [sessions.session_from(row) for row in rows]

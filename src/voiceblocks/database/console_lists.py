@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, or_, select
 
 from voiceblocks.database import notifications, recordings, schema, sessions
+from voiceblocks.database.rows import split
 from voiceblocks.notifications.model import Notification
 from voiceblocks.notifications.state import NotificationState
 from voiceblocks.recordings.model import Recording
@@ -79,22 +80,6 @@ def calls(
     return [sessions.session_from(row) for row in rows]
 
 
-def calls_of_span(
-    connection: Connection, account_id: str, from_us: int, to_us: int
-) -> list[Session]:
-    """Return an account's calls that began from `from_us` until before `to_us`, oldest first."""
-    statement = (
-        select(_sessions)
-        .where(
-            _sessions.c.account_id == account_id,
-            _sessions.c.created_us >= from_us,
-            _sessions.c.created_us < to_us,
-        )
-        .order_by(_sessions.c.created_us, _sessions.c.id)
-    )
-    return [sessions.session_from(row) for row in connection.execute(statement).mappings()]
-
-
 def recordings_of_calls(
     connection: Connection,
     account_id: str | None,
@@ -105,7 +90,7 @@ def recordings_of_calls(
 ) -> list[RecordingOfCall]:
     """Return recordings that can be heard or are on their way (or one, whatever its state)."""
     statement = (
-        select(_recordings.c.id, _recordings.c.session_id)
+        select(_recordings, _sessions)
         .join(_sessions, _sessions.c.id == _recordings.c.session_id)
         .where(*_of_account(account_id))
     )
@@ -114,12 +99,14 @@ def recordings_of_calls(
         statement = statement.where(_recordings.c.state.not_in(hidden))
     else:
         statement = statement.where(_recordings.c.id == recording_id)
-    found = connection.execute(_page(statement, _recordings, after, limit)).all()
     pairs = (
-        (recordings.find(connection, row.id), sessions.find(connection, row.session_id))
-        for row in found
+        split(row, _recordings, _sessions)
+        for row in connection.execute(_page(statement, _recordings, after, limit))
     )
-    return [RecordingOfCall(one, call) for one, call in pairs if one and call]
+    return [
+        RecordingOfCall(recordings.recording_from(one), sessions.session_from(call))
+        for one, call in pairs
+    ]
 
 
 def notifications_of_calls(

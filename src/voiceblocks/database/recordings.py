@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Connection,
-    RowMapping,
     Select,
     bindparam,
     cast,
@@ -144,17 +143,18 @@ def list_unfinished(connection: Connection, node: str) -> list[Recording]:
 def _list(
     connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]
 ) -> list[Recording]:
-    return [_recording(row) for row in connection.execute(statement, parameters).mappings()]
+    return [recording_from(row) for row in connection.execute(statement, parameters).mappings()]
 
 
 def _first(
     connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]
 ) -> Recording | None:
     row = connection.execute(statement, parameters).mappings().first()
-    return None if row is None else _recording(row)
+    return None if row is None else recording_from(row)
 
 
-def _recording(row: RowMapping) -> Recording:
+def recording_from(row: RowMapping | dict[str, Any]) -> Recording:
+    """Make a recording of its row."""
     columns = dict(row)
     columns["state"] = RecordingState(columns["state"])
     columns["kind"] = RecordingKind(columns["kind"])

@@ -147,7 +147,7 @@ def _first(
     return None if row is None else session_from(row)
 
 
-def session_from(row: RowMapping) -> Session:
+def session_from(row: RowMapping | dict[str, Any]) -> Session:
     """Make a session of its row."""
     columns = dict(row)
     columns["state"] = SessionState(columns["state"])

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from voiceblocks import ids
 from voiceblocks.accounts.model import AccessToken, Application
 from voiceblocks.accounts.tokens import SecretKey
-from voiceblocks.database import access_tokens, accounts
+from voiceblocks.database import accounts
 
 _DAY_US = 86_400_000_000
 _NAME_BYTES = 4
@@ -43,7 +43,7 @@ def add_token(
 
 def list_tokens(connection: Connection, app_id: str) -> list[AccessToken]:
     """Return the application's tokens, oldest first."""
-    return access_tokens.list_of_application(connection, _require(connection, app_id).id)
+    return accounts.list_tokens(connection, _require(connection, app_id).id)
 
 
 def revoke_token(connection: Connection, *, app_id: str, name: str, now_us: int) -> None:
