@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Connection,
+    RowMapping,
     Select,
     bindparam,
     cast,
