@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from voiceblocks.cli.output import Json, Most, fail, tell, tell_rows
+from voiceblocks.cli.output import Json, Most, fail, moment, tell, tell_rows
 from voiceblocks.cli.store import open_store
 from voiceblocks.database import ledger
 from voiceblocks.money import format_amount
@@ -30,9 +29,7 @@ def list_entries(
         found = store.run(lambda c: ledger.list_of_account(c, account_id, most))
     rows = (
         {
-            "at": datetime.fromtimestamp(entry.created_us / 1e6, UTC).strftime(
-                "%Y-%m-%d %H:%M:%SZ"
-            ),
+            "at": moment(entry.created_us),
             "transaction": entry.transaction_id,
             "kind": entry.kind.value,
             "from": entry.from_book,
@@ -54,7 +51,3 @@ def check(as_json: Json = False) -> None:
         if wrong:
             fail(as_json, "; ".join(wrong))
     tell(as_json, {"books": "balanced"}, "The books balance")
-
-
-def _time(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

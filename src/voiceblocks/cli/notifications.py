@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from voiceblocks.cli.output import Json, Most, fail, tell, tell_rows
+from voiceblocks.cli.output import Json, Most, fail, moment, tell, tell_rows
 from voiceblocks.cli.store import open_store
 from voiceblocks.database import notification_attempts, notifications, stopped_urls
 from voiceblocks.notifications.model import Notification, host_of
@@ -64,7 +64,7 @@ def show(notification_id: str, as_json: Json = False) -> None:
     rows = (
         {
             "number": one.number,
-            "started": _time(one.started_us),
+            "started": moment(one.started_us),
             "latency_ms": one.latency_ms,
             "http_status": one.http_status,
             "error": one.error,
@@ -127,7 +127,7 @@ def stopped(as_json: Json = False) -> None:
             "id": one.id[:12],
             "app": one.app_id,
             "host": host_of(one.url),
-            "stopped": _time(one.stopped_us),
+            "stopped": moment(one.stopped_us),
         }
         for one in found
     )
@@ -168,9 +168,5 @@ def _row(one: Notification) -> dict[str, Any]:
         "host": one.host,
         "state": one.state.value,
         "attempts": one.attempt_count,
-        "created": _time(one.created_us),
+        "created": moment(one.created_us),
     }
-
-
-def _time(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -49,3 +50,8 @@ def fail(as_json: bool, sentence: str) -> NoReturn:
     else:
         sys.stderr.write(f"voiceblocks: {sentence}\n")
     raise typer.Exit(1)
+
+
+def moment(at_us: int) -> str:
+    """A time as people and scripts read it: UTC, to the second."""
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from voiceblocks.accounts.model import AccessToken
-from voiceblocks.cli.output import Json, tell, tell_rows
+from voiceblocks.cli.output import Json, moment, tell, tell_rows
 from voiceblocks.cli.store import open_store
 from voiceblocks.system_clock import SystemClock
 from voiceblocks.workflows import rotate_tokens
@@ -47,8 +46,8 @@ def list_tokens(app_id: AppId, as_json: Json = False) -> None:
     rows = (
         {
             "token": rotate_tokens.name_of(one),
-            "made": _day(one.created_us),
-            "expires": None if one.expires_us is None else _day(one.expires_us),
+            "made": moment(one.created_us),
+            "expires": None if one.expires_us is None else moment(one.expires_us),
             "state": _state(one, now_us),
         }
         for one in found
@@ -72,7 +71,3 @@ def _state(token: AccessToken, now_us: int) -> str:
     if token.revoked_us is not None:
         return "revoked"
     return "good" if token.is_valid(now_us) else "expired"
-
-
-def _day(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import getpass
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from voiceblocks.cli.output import Json, fail, tell, tell_rows
+from voiceblocks.cli.output import Json, fail, moment, tell, tell_rows
 from voiceblocks.cli.store import open_store
 from voiceblocks.database import trunks
 from voiceblocks.database.trunk_registrations import list_all
@@ -134,8 +133,8 @@ def _registration(one: TrunkRegistration, now_us: int) -> dict[str, Any]:
         "node": one.node,
         "state": "lapsed" if has_lapsed else one.state.value,
         "reason": one.reason,
-        "since": _time(one.changed_us),
-        "until": None if one.until_us is None else _time(one.until_us),
+        "since": moment(one.changed_us),
+        "until": None if one.until_us is None else moment(one.until_us),
     }
 
 
@@ -153,10 +152,6 @@ def _in_words(trunk: Trunk, registrations: list[dict[str, Any]]) -> str:
             text += f": {one['reason']}"
         words.append(text if len(registrations) == 1 else f"node {one['node']} {text}")
     return "; ".join(words)
-
-
-def _time(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _password(as_json: bool, username: str | None, file: Path | None) -> str | None:
