@@ -45,6 +45,9 @@ class Health:
     "Trunk names with the state of our registration."
 
 
+HealthFunction = Callable[[], Health]
+
+
 class RecordingSource(Protocol):
     """`workflows.serve_recording.ServeRecording`."""
 
@@ -60,7 +63,7 @@ class ConsoleHandlers:
     sign_in: SignIn
     show: ShowToPeople
     act: ActForPeople
-    health: Callable[[], Health]
+    health: HealthFunction
     sign_link: Callable[[str, int], str]
     "`(object_name, link_revision)` of a recording to a signed link."
     recordings: RecordingSource

@@ -12,15 +12,10 @@ import functools
 import json
 import os
 from collections.abc import Callable
-from pathlib import Path
-
-from prometheus_client import CollectorRegistry, Gauge
 
 from voiceblocks.accounts.secret_key import load_keys, load_or_create
 from voiceblocks.accounts.tokens import SecretKey
-from voiceblocks.adapters.audio_download import AudioDownloader
 from voiceblocks.adapters.fallback_speech import SpeechMetrics
-from voiceblocks.adapters.notify_url_check import NotifyUrlCheck
 from voiceblocks.adapters.recording_copies import open_recording_copies
 from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.adapters.sip_resolver import SipResolver
@@ -30,14 +25,12 @@ from voiceblocks.api.handlers import ApiHandlers
 from voiceblocks.api.http_server import HttpServer
 from voiceblocks.api.metrics import ApiMetrics
 from voiceblocks.api.rate_limits import InMemoryRateLimiter
-from voiceblocks.api.recordings import answer_file
 from voiceblocks.calls.events import EndReason
 from voiceblocks.console.app import create_console
 from voiceblocks.console.handlers import ConsoleHandlers
 from voiceblocks.database.migrate import upgrade
 from voiceblocks.database.unit_of_work import Database
-from voiceblocks.engine.call_clocks import CallLimits
-from voiceblocks.engine.call_engine import CallEngine, EngineConfig
+from voiceblocks.engine.call_engine import CallEngine
 from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.engine.media.salvage import salvage
 from voiceblocks.engine.metrics import EngineMetrics
@@ -46,14 +39,16 @@ from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.errors import VoiceblocksError
 from voiceblocks.log import get_logger
 from voiceblocks.notifications.retry import RetrySchedule
-from voiceblocks.recordings.interfaces import RecordingStore
-from voiceblocks.recordings.store_task import StoreTaskKind
 from voiceblocks.server.addresses import check_addresses
-from voiceblocks.server.cache_limits import download_cache_limits, prompt_cache_limits
+from voiceblocks.server.cache_limits import prompt_cache_limits
 from voiceblocks.server.cached_audio import audio_purges
-from voiceblocks.server.folders import free_bytes, lock_folder, make_folders
+from voiceblocks.server.console import console_handlers
+from voiceblocks.server.folders import lock_folder, make_folders
 from voiceblocks.server.health import health_of
+from voiceblocks.server.metrics import node_registry
 from voiceblocks.server.outgoing_http import guarded_http
+from voiceblocks.server.requests import request_preparer
+from voiceblocks.server.rules import engine_config, outgoing_rules, recording_rules
 from voiceblocks.server.speech import speech_setup
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
@@ -61,9 +56,6 @@ from voiceblocks.system_clock import SystemClock
 from voiceblocks.trunks.model import Trunk, TrunkRoute
 from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
-from voiceblocks.workflows.act_for_people import ActForPeople
-from voiceblocks.workflows.admit_recording import MB, RecordingRules
-from voiceblocks.workflows.authorise_outgoing_call import OutgoingRules
 from voiceblocks.workflows.change_recording import ChangeRecording
 from voiceblocks.workflows.delete_recording import EraseRecording
 from voiceblocks.workflows.deliver_notifications import DeliveryLimits, NotificationDelivery
@@ -79,9 +71,7 @@ from voiceblocks.workflows.keep_trunks import KeepTrunks
 from voiceblocks.workflows.meter_calls import MeterCalls
 from voiceblocks.workflows.moderate_call import ModerateCall
 from voiceblocks.workflows.offer_numbers import OfferNumbers
-from voiceblocks.workflows.own_recordings import OwnRecordings
 from voiceblocks.workflows.place_call import PlaceCall
-from voiceblocks.workflows.prepare_prompts import PromptPreparer
 from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.query_account import QueryAccount
 from voiceblocks.workflows.query_calls import QueryCalls
@@ -89,8 +79,6 @@ from voiceblocks.workflows.recover_after_crash import RecoverAfterCrash
 from voiceblocks.workflows.request_parts import RequestParts
 from voiceblocks.workflows.serve_recording import LinkSigner, ServeRecording
 from voiceblocks.workflows.settle_stores import SettleStores
-from voiceblocks.workflows.show_to_people import ShowToPeople
-from voiceblocks.workflows.sign_in import SignIn
 from voiceblocks.workflows.sign_notifications import newest_token
 from voiceblocks.workflows.submit_block import SubmitBlock
 
@@ -201,7 +189,17 @@ class Node:
         )
         self._engine.on_registration = self._registrations.on_event
         keys = load_keys(settings.effective_secret_key_file)
-        requests = self._make_request_preparer(store, keys, folders.downloads)
+        requests = request_preparer(
+            settings,
+            database=self._database,
+            http=self._http,
+            render=self._render,
+            store=store,
+            keys=keys,
+            public_url=self._public_url,
+            downloads=folders.downloads,
+            clock=self._clock,
+        )
         parts = self._make_request_parts(key, requests)
         serve_recording = functools.partial(
             ServeRecording,
@@ -210,9 +208,12 @@ class Node:
             keys=keys,
             clock=self._clock,
         )
-        console = ConsoleHandlers(
-            sign_in=SignIn(self._database, self._clock),
-            show=ShowToPeople(self._database),
+        console = console_handlers(
+            database=self._database,
+            clock=self._clock,
+            delivery=self._delivery,
+            sign_link=sign_link,
+            recordings=serve_recording(redirect_s=0),
             health=health_of(
                 self._engine,
                 self._plane,
@@ -220,16 +221,6 @@ class Node:
                 folders.root,
                 self._not_ready_because,
             ),
-            sign_link=sign_link,
-            # Its pages may play only what comes from here.
-            recordings=serve_recording(redirect_s=0),
-            act=ActForPeople(
-                self._database,
-                self._clock,
-                sign_link=sign_link.with_base,
-                wake_delivery=self._delivery.wake,
-            ),
-            answer_file=answer_file,
         )
         limiter = InMemoryRateLimiter(settings.rate_limit_ivr, settings.rate_limit_query)
         keep_limits = KeepLimits(self._database, limiter)
@@ -355,20 +346,8 @@ class Node:
         open_route: Callable[[Trunk], TrunkRoute],
     ) -> CallEngine:
         settings = self._settings
-        host, port = parse_listen(settings.sip_listen)
         return CallEngine(
-            EngineConfig(
-                sip_host=host,
-                sip_port=port,
-                sip_public_address=settings.sip_public_address,
-                media_address=settings.media_address,
-                limits=CallLimits(
-                    answer_timeout_s=settings.answer_timeout_s,
-                    idle_timeout_s=settings.idle_timeout_s,
-                    max_call_s=settings.max_call_s,
-                ),
-                max_room_participants=settings.max_room_participants,
-            ),
+            engine_config(settings),
             plane=self._plane,
             handler=HandleCallEvents(
                 database=self._database,
@@ -385,29 +364,6 @@ class Node:
             open_route=open_route,
         )
 
-    def _make_request_preparer(
-        self, store: RecordingStore, keys: tuple[SecretKey, ...], downloads: Path
-    ) -> RequestPreparer:
-        audio = OwnRecordings(
-            AudioDownloader(
-                self._http,
-                downloads,
-                self._clock,
-                limits=download_cache_limits(self._settings),
-            ),
-            database=self._database,
-            store=store,
-            keys=keys,
-            public_url=self._public_url,
-            purges=audio_purges(self._render, downloads),
-            clock=self._clock,
-        )
-        return RequestPreparer(
-            PromptPreparer(self._render, audio),
-            self._render,
-            NotifyUrlCheck(self._http, self._clock),
-        )
-
     def _make_request_parts(self, key: SecretKey, requests: RequestPreparer) -> RequestParts:
         return RequestParts(
             database=self._database,
@@ -415,43 +371,18 @@ class Node:
             requests=requests,
             calls=self._engine,
             outbox=self._delivery,
-            rules=self._outgoing_rules(),
-            recording_rules=self._recording_rules(),
+            rules=outgoing_rules(self._settings),
+            recording_rules=recording_rules(self._settings, self._recording_folders),
             clock=self._clock,
-        )
-
-    def _recording_rules(self) -> RecordingRules:
-        settings = self._settings
-        return RecordingRules(
-            free_bytes=functools.partial(free_bytes, self._recording_folders),
-            reserve_bytes=settings.disk_reserve_mb * MB,
-            quota_bytes=settings.recordings_quota_mb * MB,
-            max_call_s=settings.max_call_s,
-        )
-
-    def _outgoing_rules(self) -> OutgoingRules:
-        settings = self._settings
-        return OutgoingRules(
-            node=settings.node,
-            max_calls_per_account=settings.max_calls_per_account,
-            dials_per_minute=settings.dials_per_minute,
-            dest1_sees_dest2=settings.call_dest1_sees == "dest2",
         )
 
     def _make_http(self, handlers: ApiHandlers, console: ConsoleHandlers) -> None:
         settings = self._settings
-        registry = CollectorRegistry()
-        registry.register(EngineMetrics(self._engine, self._plane, self._registrations))
-        registry.register(SpeechMetrics(self._render.speech))
-        waiting = Gauge(
-            "voiceblocks_store_tasks",
-            "Recordings that a store has still to take or to let go.",
-            ["task"],
-            registry=registry,
+        registry = node_registry(
+            EngineMetrics(self._engine, self._plane, self._registrations),
+            SpeechMetrics(self._render.speech),
+            stores=self._stores,
         )
-        for kind in StoreTaskKind:
-            count = functools.partial(self._stores.n_waiting, kind)
-            waiting.labels(kind.value).set_function(count)
         self._public = HttpServer(
             create_app(handlers, metrics=ApiMetrics(registry)),
             *parse_listen(settings.http_listen),
