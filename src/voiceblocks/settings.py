@@ -38,6 +38,14 @@ def parse_listen(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach what listens on `host`."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def explain(error: ValidationError) -> list[str]:
     """One sentence for each setting that is wrong."""
     sentences = []
@@ -241,10 +249,7 @@ class Settings(BaseSettings):
         if self.allow_private_targets is not None:
             return self.allow_private_targets
         host, _port = parse_listen(self.http_listen)
-        is_loopback = host == "localhost" or (
-            _is_address(host) and ipaddress.ip_address(host).is_loopback
-        )
-        return LOOPBACK if is_loopback else ()
+        return LOOPBACK if is_loopback(host) else ()
 
 
 def _name_server(text: str) -> tuple[str, int]:

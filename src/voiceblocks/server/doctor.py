@@ -25,7 +25,7 @@ from voiceblocks.database.migrate import SchemaState, check_schema
 from voiceblocks.errors import InvalidRequest, StartupError
 from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.outgoing_http import guarded_http
-from voiceblocks.settings import LOOPBACK, Settings, parse_listen
+from voiceblocks.settings import LOOPBACK, Settings, is_loopback, parse_listen
 from voiceblocks.system_clock import SystemClock
 
 _LEAST_FREE_BYTES: Final = 1_000_000_000
@@ -81,7 +81,7 @@ def firewall_lines(settings: Settings) -> list[str]:
         str(one) for one in settings.accept_calls_from if one not in LOOPBACK and one.version == 4
     )
     host, port = parse_listen(settings.sip_listen)
-    if not _is_loopback(host):
+    if not is_loopback(host):
         whom = f"ip saddr {{ {sources} }} " if sources else ""
         ports = settings.rtp_port_range
         lines += [
@@ -90,7 +90,7 @@ def firewall_lines(settings: Settings) -> list[str]:
             f"nft add rule inet filter input udp dport {ports.start}-{ports.stop - 1} accept",
         ]
     host, port = parse_listen(settings.http_listen)
-    if not _is_loopback(host):
+    if not is_loopback(host):
         lines.append(f"nft add rule inet filter input tcp dport {port} accept")
     return lines
 
@@ -113,7 +113,7 @@ def _ports(settings: Settings, is_running: bool) -> Iterator[Finding]:
             what = f"{value} cannot be listened on ({taken}): stop what has it, or set another"
             yield Finding(name, Verdict.BAD, what)
     host, _port = parse_listen(settings.admin_listen)
-    if not _is_loopback(host):
+    if not is_loopback(host):
         yield Finding(
             "ADMIN_LISTEN",
             Verdict.LOOK,
@@ -138,7 +138,7 @@ def _addresses(settings: Settings) -> Finding:
     except StartupError as error:
         return Finding("addresses", Verdict.BAD, str(error))
     host, _port = parse_listen(settings.sip_listen)
-    if not _is_loopback(host) and not settings.media_address:
+    if not is_loopback(host) and not settings.media_address:
         return Finding(
             "addresses",
             Verdict.LOOK,
@@ -150,7 +150,7 @@ def _addresses(settings: Settings) -> Finding:
 
 def _sources(settings: Settings) -> Iterator[Finding]:
     host, _port = parse_listen(settings.sip_listen)
-    if _is_loopback(host):
+    if is_loopback(host):
         says = "SIP listens on loopback: only programs of this machine can call"
         yield Finding("who may call", Verdict.LOOK, says)
     elif any(network.prefixlen == 0 for network in settings.accept_calls_from):
@@ -253,7 +253,3 @@ async def _check_url(check: NotifyUrlCheck, url: str) -> Finding:
     except InvalidRequest as error:
         return Finding("notify URL", Verdict.BAD, f"{shown}: {error}")
     return Finding("notify URL", Verdict.WELL, f"{shown} can be told")
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or host.startswith("127.") or host == "::1"
