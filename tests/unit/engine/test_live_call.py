@@ -45,6 +45,7 @@ class FakeLeg:
         self.prompt_over = asyncio.Event()
         self.playing = 0
         self.released = False
+        self.pressed = ""
 
     async def connect(self) -> None:
         self.state, self.disposition = LegState.UP, Disposition.ANSWERED
@@ -71,6 +72,9 @@ class FakeLeg:
 
     def forget(self) -> None:
         """Nothing."""
+
+    def forget_digits(self) -> None:
+        self.pressed = ""
 
 
 class Ear:
@@ -148,6 +152,19 @@ async def test_the_first_block_that_needs_it_answers_the_call() -> None:
         ("BlockFinished", "two"),
     ]
     call.end(EndReason.HANGUP)
+
+
+async def test_keys_are_a_block_s_from_its_acceptance_on() -> None:
+    """What was pressed before is forgotten at once; what comes before its task runs is kept."""
+    call, leg, _ear = a_call()
+    leg.pressed = "9"
+    call.start_block(a_plan(PLAY, "one", PROMPT))
+    assert leg.pressed == ""
+    leg.pressed = "1"
+    await settle()
+    assert leg.pressed == "1"
+    call.end(EndReason.HANGUP)
+    await call.over()
 
 
 async def test_a_hold_lasts_until_the_unhold() -> None:
