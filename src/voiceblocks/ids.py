@@ -6,9 +6,10 @@ API node can see whose call it is: `S-1-k3f…`, `AA-S-1-7h2…`.
 
 from __future__ import annotations
 
-import secrets
 import string
 from typing import NewType
+
+from voiceblocks import randomness
 
 AccountId = NewType("AccountId", str)
 AppId = NewType("AppId", str)
@@ -26,8 +27,9 @@ _LOWER = string.ascii_lowercase + string.digits
 
 
 def random_text(length: int, alphabet: str = _LOWER) -> str:
-    """Return `length` characters from the operating system's randomness."""
-    return "".join(secrets.choice(alphabet) for _ in range(length))
+    """Return `length` characters from the operating system's randomness (see `randomness`)."""
+    choice = randomness.source().choice
+    return "".join(choice(alphabet) for _ in range(length))
 
 
 def new_account_id() -> AccountId:
@@ -92,7 +94,7 @@ def new_block_run_id() -> BlockRunId:
 
 def new_recording_id() -> RecordingId:
     """A recording: 128 bits of randomness as hex, since it is part of a link (decision 7)."""
-    return RecordingId("rec-" + secrets.token_hex(16))
+    return RecordingId("rec-" + randomness.hex_text(32))
 
 
 def new_act_id() -> str:
