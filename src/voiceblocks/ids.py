@@ -6,9 +6,10 @@ API node can see whose call it is: `S-1-k3f…`, `AA-S-1-7h2…`.
 
 from __future__ import annotations
 
-import secrets
 import string
 from typing import NewType
+
+from voiceblocks import randomness
 
 AccountId = NewType("AccountId", str)
 AppId = NewType("AppId", str)
@@ -26,8 +27,16 @@ _LOWER = string.ascii_lowercase + string.digits
 
 
 def random_text(length: int, alphabet: str = _LOWER) -> str:
-    """Return `length` characters from the operating system's randomness."""
-    return "".join(secrets.choice(alphabet) for _ in range(length))
+    """Return `length` characters, each as likely as any other (see `randomness`)."""
+    n = len(alphabet)
+    # Bytes from here on would make the first characters of the alphabet likelier than the last.
+    too_large = 256 - 256 % n
+    text = ""
+    while len(text) < length:
+        # One system call for all of them, not one each; an eighth is thrown away at most.
+        drawn = randomness.source().randbytes(2 * length)
+        text += "".join([alphabet[byte % n] for byte in drawn if byte < too_large])
+    return text[:length]
 
 
 def new_account_id() -> AccountId:
@@ -92,7 +101,7 @@ def new_block_run_id() -> BlockRunId:
 
 def new_recording_id() -> RecordingId:
     """A recording: 128 bits of randomness as hex, since it is part of a link (decision 7)."""
-    return RecordingId("rec-" + secrets.token_hex(16))
+    return RecordingId("rec-" + randomness.hex_text(32))
 
 
 def new_act_id() -> str:

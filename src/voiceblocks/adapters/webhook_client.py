@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from voiceblocks.adapters.address_guard import (
     AnswerRefused,
@@ -29,20 +29,27 @@ ERROR_WORDS: dict[type[OutgoingHttpError], str] = {
 
 
 class WebhookClient:
-    """Fulfils `notifications.interfaces.WebhookSender` with the guarded client."""
+    """
+    Fulfils `notifications.interfaces.WebhookSender` with the guarded client.
 
-    def __init__(self, http: GuardedHttp) -> None:
+    Args:
+        http: Makes the requests.
+        now_s: Monotonic seconds.
+    """
+
+    def __init__(self, http: GuardedHttp, now_s: Callable[[], float] = time.monotonic) -> None:
         self._http = http
+        self._now_s = now_s
 
     async def send(
         self, url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float
     ) -> WebhookResult:
         """POST `body`; every failure to get an answer is a result, not an exception."""
-        begun_s = time.monotonic()
+        begun_s = self._now_s()
         try:
             answer = await self._http.post(url, body, headers, timeout_s)
         except OutgoingHttpError as error:
-            latency_ms = int((time.monotonic() - begun_s) * 1000)
+            latency_ms = int((self._now_s() - begun_s) * 1000)
             return WebhookResult(latency_ms, error=f"{ERROR_WORDS[type(error)]}: {error}")
         # PostgreSQL stores no NUL.
         text = answer.body_start.decode("utf-8", "replace").replace("\0", "")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from voiceblocks.engine.local_address import advertised_host
 from voiceblocks.engine.sip_stream import SipStream
 from voiceblocks.errors import LocalSipError, StartupError
 from voiceblocks.log import get_logger
+from voiceblocks.randomness import hex_text
 from voiceblocks.sip.events import Event
 from voiceblocks.sip.flow import Flow
 from voiceblocks.sip.source_guard import SourceGuard
@@ -66,7 +66,7 @@ class SipEndpoint:
             UserAgentConfig(
                 contact_user=user, contact_host_port=self._contact, opens_connections=True
             ),
-            random_text=_token,
+            random_text=hex_text,
             guard=guard,
         )
         self._udp: asyncio.DatagramTransport | None = None
@@ -317,7 +317,3 @@ def _enlarge_buffers(sock: Any) -> None:
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
-
-
-def _token(length: int) -> str:
-    return secrets.token_hex((length + 1) // 2)[:length]

@@ -230,7 +230,9 @@ class Node:
             lines=self._browser_lines,
             public_url=self._public_url,
         )
-        limiter = InMemoryRateLimiter(settings.rate_limit_ivr, settings.rate_limit_query)
+        limiter = InMemoryRateLimiter(
+            settings.rate_limit_ivr, settings.rate_limit_query, clock=self._clock
+        )
         keep_limits = KeepLimits(self._database, limiter)
         await keep_limits.look()
         self._make_http(

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from voiceblocks.clock import Clock
 from voiceblocks.engine.sip_endpoint import SipEndpoint
 from voiceblocks.errors import RemoteSipError
 from voiceblocks.sdp.negotiation import EVENT_PAYLOAD_TYPE, LocalMedia
@@ -68,6 +69,8 @@ class Phone:
         codecs: What it takes from an offer.
         telephone_event: Whether it takes RFC 4733 digits; without them keys are tones in the
             audio (`keypad`), or INFO.
+        clock: Of this machine if omitted.
+        new_media: Makes the media of a call, as `PhoneMedia` does.
     """
 
     def __init__(
@@ -80,8 +83,11 @@ class Phone:
         digest: DigestServer | None = None,
         codecs: tuple[str, ...] = ("PCMU", "PCMA"),
         telephone_event: bool = True,
+        clock: Clock | None = None,
+        new_media: Callable[..., PhoneMedia] = PhoneMedia,
     ) -> None:
         self.number = number
+        self._new_media = new_media
         self.telephone_event = telephone_event
         self.answering: Behaviour = answering or Answer()
         self.digest = digest
@@ -99,7 +105,7 @@ class Phone:
         self.endpoint = _Endpoint(
             host=host,
             port=port,
-            clock=SystemClock(),
+            clock=clock or SystemClock(),
             guard=None,
             user="phone",
             on_event=self._on_event,
@@ -168,7 +174,7 @@ class Phone:
             else self.endpoint.flow_to(host, port)
         )
         event_type = EVENT_PAYLOAD_TYPE if self.telephone_event else None
-        media = PhoneMedia(
+        media = self._new_media(
             codec=codecs[0],
             event_payload_type=event_type,
             ptime_ms=ptime_ms,
@@ -281,7 +287,7 @@ class Phone:
 
     def _take(self, event: InviteReceived) -> None:
         # The call exists at once, so that a CANCEL right behind the INVITE finds it.
-        media = PhoneMedia(codec=self.codecs[0], event_payload_type=None)
+        media = self._new_media(codec=self.codecs[0], event_payload_type=None)
         host, port = media.reserve(self._host)
         local = LocalMedia(
             host, port, 1, 0, codecs=self.codecs, telephone_event=self.telephone_event

@@ -42,21 +42,26 @@ class EncodeLoop:
         """Work off slices, looking for messages between any two of them."""
         self._channel.send(Ready())
         while True:
-            due = self._schedule.next_due()
+            due = self.next_due()
             wait_s = None if due is None else max(0.0, due - time.monotonic())
             while readable(self._channel, wait_s):
                 received = self._channel.receive()
                 if received is None:
                     return
-                self._take(received[0])
+                self.take(received[0], time.monotonic())
                 wait_s = 0.0
-            self._step(time.monotonic())
+            self.step(time.monotonic())
 
-    def _take(self, message: ToChild) -> None:
+    def next_due(self) -> float | None:
+        """When there is something to do (0.0: now), or `None`."""
+        return self._schedule.next_due()
+
+    def take(self, message: ToChild, now: float) -> None:
+        """Take a message of the control process."""
         if isinstance(message, Follow):
             if message.name not in self._recordings:
                 self._open(message)
-                self._schedule.follow(message.name, time.monotonic())
+                self._schedule.follow(message.name, now)
         elif isinstance(message, Finish):
             recording = self._recordings.get(message.name) or self._open(message)
             self._jobs[message.name] = message.job
@@ -80,7 +85,8 @@ class EncodeLoop:
             recording.discard()
             recording.close()
 
-    def _step(self, now: float) -> None:
+    def step(self, now: float) -> None:
+        """Work off one slice, if one is due."""
         name = self._schedule.next_finish(now)
         if name is not None:
             self._step_finish(name)

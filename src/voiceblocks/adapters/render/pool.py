@@ -78,6 +78,7 @@ class RenderPool:
             this pool alone: part files in it are deleted at the start.
         cache_limits: What is unused longest goes, but nothing that is in use.
         speech: Who speaks; espeak-ng alone if omitted.
+        lane: Makes a lane, as `Lane` does.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class RenderPool:
         *,
         cache_limits: CacheLimits | None = None,
         speech: SpeechSetup | None = None,
+        lane: Callable[..., Lane] = Lane,
     ) -> None:
         speech = speech or SpeechSetup()
         self._cache = ClipCache(cache_dir)
@@ -94,17 +96,17 @@ class RenderPool:
         self._finishing: dict[str, tuple[Finish, asyncio.Future[Answer]]] = {}
         self._numbers = itertools.count(1)
         self._maker = ClipMaker(self._cache, self._numbers)
-        self._encode = Lane(
+        self._encode = lane(
             "encode", work_dir, at_once=_FINISHES_AT_ONCE, told_at_start=self._tell_followed
         )
-        self._speech = Lane("speech", cache_dir)
-        self._files = Lane("files", cache_dir)
+        self._speech = lane("speech", cache_dir)
+        self._files = lane("files", cache_dir)
         self._keeper = CacheKeeper(
             self._cache, self._files, self._numbers, cache_limits or CacheLimits()
         )
         self._piper: Lane | None = None
         if speech.voices_dir is not None and has_voices(speech.voices_dir):
-            self._piper = Lane("piper", cache_dir, arguments=[str(speech.voices_dir)])
+            self._piper = lane("piper", cache_dir, arguments=[str(speech.voices_dir)])
         self.speech = FallbackSpeech(self._engines(speech, work_dir), speech.order)
         "Who speaks; for metrics."
 

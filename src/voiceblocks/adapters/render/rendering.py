@@ -74,20 +74,22 @@ class RenderLoop:
 
     def run(self) -> None:
         """Answer each job in turn."""
-        self._channel.send(self._ready())
+        self._channel.send(self.ready())
         while (received := self._channel.receive()) is not None:
             message = received[0]
             if isinstance(message, Render | SweepCache):
-                self._channel.send(self._answer(message))
+                self._channel.send(self.answer(message))
 
-    def _ready(self) -> Ready:
+    def ready(self) -> Ready:
+        """What it says of itself first."""
         if self._engine is None:
             return Ready()
         if isinstance(self._engine, PiperEngine):
             return Ready(self._engine.version, self._engine.voices, self._engine.complaints)
         return Ready(self._engine.version)
 
-    def _answer(self, job: Render | SweepCache) -> Rendered | Failed:
+    def answer(self, job: Render | SweepCache) -> Rendered | Failed:
+        """Do a job; raises nothing."""
         try:
             if isinstance(job, SweepCache):
                 limits = CacheLimits(job.max_bytes, job.max_age_s)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from voiceblocks import ipc
 from voiceblocks.engine.media import messages as m
@@ -223,3 +223,32 @@ class WorkerLink(Child):
         if self.is_up and now - self.heard_at > HUNG_AFTER_S:
             self.heard_at = now
             self.kill()
+
+
+class Children(Protocol):
+    """Makes what the plane starts; processes, except in a simulation."""
+
+    def worker(self, index: int, arguments: Sequence[str], capacity: int) -> WorkerLink:
+        """A worker that is not started yet."""
+        ...
+
+    def keeper(
+        self, on_message: Callable[[Any, list[int]], None], on_up: Callable[[], None]
+    ) -> Child:
+        """The keeper, not started yet."""
+        ...
+
+
+class ChildProcesses:
+    """Fulfils `Children` with processes."""
+
+    def worker(self, index: int, arguments: Sequence[str], capacity: int) -> WorkerLink:
+        """See `Children.worker`."""
+        return WorkerLink(index, arguments, capacity)
+
+    def keeper(
+        self, on_message: Callable[[Any, list[int]], None], on_up: Callable[[], None]
+    ) -> Child:
+        """See `Children.keeper`."""
+        module = "voiceblocks.engine.media.keeper"
+        return Child(module, [], m.KeeperEvent, on_message, lambda: None, on_up)

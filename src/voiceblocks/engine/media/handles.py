@@ -79,6 +79,10 @@ class MediaLeg:
         self._on_silent: Callable[[float], None] | None = None
         self._on_lost: Callable[[], None] | None = None
 
+    def now(self) -> float:
+        """Monotonic seconds, on the clock of its plane."""
+        return self._plane.clock.monotonic()
+
     def post(self, command: m.WorkerCommand) -> None:
         """Send a command to the leg's worker, in order, also while the leg moves."""
         if self.is_lost:

@@ -6,8 +6,6 @@ noise and garbage come here. Nothing that arrives raises.
 
 from __future__ import annotations
 
-import ctypes
-import socket
 from collections.abc import Callable
 
 from voiceblocks.engine.media.ears import Ears
@@ -27,13 +25,6 @@ MAX_PACKET_SAMPLES = 1440
 DOUBT_S = 5.0
 """So long the host that SDP named may take a leg back from a stranger who was faster. Then the
 kernel drops what others send, as it does at once where the source is the expected one."""
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def disconnect(sock: socket.socket) -> None:
-    """Let a connected UDP socket hear everybody again, on its port (AF_UNSPEC, connect(2))."""
-    _libc.connect(sock.fileno(), bytes(16), 16)
 
 
 class Inspector:

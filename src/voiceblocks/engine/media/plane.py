@@ -10,20 +10,27 @@ import asyncio
 import contextlib
 import itertools
 import resource
-import secrets
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voiceblocks import randomness
+from voiceblocks.clock import Clock
 from voiceblocks.engine.media import messages as m
-from voiceblocks.engine.media.children import STOP_TIMEOUT_S, Child, WorkerLink, close_fds
+from voiceblocks.engine.media.children import (
+    STOP_TIMEOUT_S,
+    ChildProcesses,
+    Children,
+    WorkerLink,
+    close_fds,
+)
 from voiceblocks.engine.media.handles import MediaLeg, Tap
 from voiceblocks.engine.media.mixes import Mix, worker_for
-from voiceblocks.engine.media.ports import PortPool
+from voiceblocks.engine.media.ports import Bind, PortPool, bound_udp
 from voiceblocks.engine.media.ring import Arena, rows_for
 from voiceblocks.engine.media.salvage import ARENA_SUFFIX, spool_path
 from voiceblocks.errors import CapacityExceeded, ContractViolation, StartupError
+from voiceblocks.system_clock import SystemClock
 
 WATCH_INTERVAL_S = 2.0
 
@@ -68,6 +75,9 @@ class MediaPlane:
         ports: RTP ports; an empty range means any free ones.
         capacity_per_worker: Most legs in one worker.
         cname: Our RTCP canonical name.
+        children: Makes worker and keeper; processes if omitted.
+        bind: Opens the sockets of legs.
+        clock: Of this machine if omitted.
     """
 
     def __init__(
@@ -79,7 +89,13 @@ class MediaPlane:
         ports: range,
         capacity_per_worker: int,
         cname: str,
+        children: Children | None = None,
+        bind: Bind = bound_udp,
+        clock: Clock | None = None,
     ) -> None:
+        children = children or ChildProcesses()
+        self.clock = clock or SystemClock()
+        self._bind = bind
         self.cname = cname
         self._spool_dir = spool_dir
         self._arena_path = ring_dir / f"taps{ARENA_SUFFIX}"
@@ -93,16 +109,9 @@ class MediaPlane:
         self._idents = itertools.count(1)
         arguments = [str(self._arena_path), str(capacity_per_worker)]
         self._workers = [
-            WorkerLink(index, arguments, capacity_per_worker) for index in range(workers)
+            children.worker(index, arguments, capacity_per_worker) for index in range(workers)
         ]
-        self._keeper = Child(
-            "voiceblocks.engine.media.keeper",
-            [],
-            m.KeeperEvent,
-            self._on_keeper_event,
-            lambda: None,
-            self._on_keeper_up,
-        )
+        self._keeper = children.keeper(self._on_keeper_event, self._on_keeper_up)
 
     async def start(self) -> None:
         """
@@ -127,9 +136,9 @@ class MediaPlane:
 
     async def _watch(self) -> None:
         while True:
-            due = time.monotonic() + WATCH_INTERVAL_S
+            due = self.clock.monotonic() + WATCH_INTERVAL_S
             await asyncio.sleep(WATCH_INTERVAL_S)
-            now = time.monotonic()
+            now = self.clock.monotonic()
             # After a stall of our own, reports may wait unread.
             if now - due < WATCH_INTERVAL_S:
                 for link in self._workers:
@@ -188,8 +197,8 @@ class MediaPlane:
         link = self._choose(beside)
         pool = self._pools.get(host)
         if pool is None:
-            pool = self._pools[host] = PortPool(self._ports, host)
-        pair, port = pool.acquire(time.monotonic())
+            pool = self._pools[host] = PortPool(self._ports, host, self._bind)
+        pair, port = pool.acquire(self.clock.monotonic())
         leg = MediaLeg(self, link, self.next_ident(), pair, (host, port))
         link.legs[leg.ident] = leg
         if format is not None:
@@ -258,9 +267,8 @@ class MediaPlane:
 
     def new_stream(self) -> m.StreamState:
         """Random starts of an RTP stream (RFC 3550 section 5.1)."""
-        return m.StreamState(
-            ssrc=secrets.randbits(32), sequence=secrets.randbits(15), timestamp=secrets.randbits(32)
-        )
+        bits = randomness.source().getrandbits
+        return m.StreamState(ssrc=bits(32), sequence=bits(15), timestamp=bits(32))
 
     def begin_tap(self, leg: MediaLeg, name: str, law: str, *, sealed: bool = False) -> Tap:
         """Take a row for a new tap and tell the keeper."""
@@ -322,7 +330,7 @@ class MediaPlane:
 
     def release(self, leg: MediaLeg) -> None:
         """A leg was closed: its ports rest, and it goes when its last tap is flushed."""
-        self._pools[leg.address[0]].release(leg.pair, time.monotonic())
+        self._pools[leg.address[0]].release(leg.pair, self.clock.monotonic())
         if not leg.taps and not leg.is_moving:
             # The worker may still report the end of a source; nobody waits for it.
             for playback in leg.playbacks.values():

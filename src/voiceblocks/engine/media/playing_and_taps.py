@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +73,7 @@ class Tap:
             at_timestamp: End exactly at this RTP timestamp of `DigitReceived` instead.
         """
         if not self._result.done():
-            instant = time.monotonic() if at is None else at
+            instant = self.leg.now() if at is None else at
             self.leg.post(m.CloseTap(self.leg.ident, self.ident, instant, at_timestamp))
 
     async def closed(self) -> TapResult:

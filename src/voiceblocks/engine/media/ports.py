@@ -6,10 +6,11 @@ not hear it.
 
 from __future__ import annotations
 
-import secrets
 import socket
 from collections import deque
+from collections.abc import Callable
 
+from voiceblocks import randomness
 from voiceblocks.errors import CapacityExceeded
 
 QUARANTINE_S = 5.0
@@ -22,6 +23,28 @@ _EPHEMERAL_ATTEMPTS = 200
 Pair = tuple[socket.socket, socket.socket]
 
 
+def bound_udp(host: str, port: int) -> socket.socket:
+    """
+    A non-blocking UDP socket at an IPv4 address.
+
+    Raises:
+        OSError: When it is taken.
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        sock.setblocking(False)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+Bind = Callable[[str, int], socket.socket]
+"Opens a socket, as `bound_udp` does."
+
+
 class PortPool:
     """
     Hands out bound, non-blocking pairs of one local address.
@@ -29,14 +52,16 @@ class PortPool:
     Args:
         ports: Range to take pairs from; an empty one means any free ports (for tests).
         host: IPv4 address to bind to.
+        bind: Opens the sockets.
     """
 
-    def __init__(self, ports: range, host: str) -> None:
+    def __init__(self, ports: range, host: str, bind: Bind = bound_udp) -> None:
         self._host = host
+        self._open = bind
         self._even = deque(port for port in ports if port % 2 == 0 and port + 1 in ports)
         if self._even:
             # After a restart the old peers still send to the ports that were used last.
-            self._even.rotate(secrets.randbelow(len(self._even)))
+            self._even.rotate(randomness.source().randrange(len(self._even)))
         self._any = not ports
         self._quarantine: deque[tuple[float, Pair]] = deque()
 
@@ -67,7 +92,7 @@ class PortPool:
 
     def _acquire_any(self) -> tuple[Pair, int]:
         for _attempt in range(_EPHEMERAL_ATTEMPTS):
-            with _bound(self._host, 0) as probe:
+            with self._open(self._host, 0) as probe:
                 port: int = probe.getsockname()[1]
             # Bound by number: Linux takes a port of its own choice away from a UDP socket
             # when that is disconnected, as the worker does to hear other sources again.
@@ -78,11 +103,11 @@ class PortPool:
 
     def _bind(self, port: int) -> Pair | None:
         try:
-            rtp = _bound(self._host, port)
+            rtp = self._open(self._host, port)
         except OSError:
             return None
         try:
-            return rtp, _bound(self._host, port + 1)
+            return rtp, self._open(self._host, port + 1)
         except OSError:
             rtp.close()
             return None
@@ -100,18 +125,6 @@ class PortPool:
         """Close what is in quarantine."""
         while self._quarantine:
             _close(self._quarantine.popleft()[1])
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        sock.setblocking(False)
-        sock.bind((host, port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 def _close(pair: Pair) -> None:

@@ -15,8 +15,9 @@ from collections.abc import Callable
 import numpy as np
 
 from voiceblocks.engine.media.ears import Ears
-from voiceblocks.engine.media.inspector import Inspector, disconnect
+from voiceblocks.engine.media.inspector import Inspector
 from voiceblocks.engine.media.legs import Leg, LegTable
+from voiceblocks.engine.media.sockets import Sockets
 from voiceblocks.engine.media.taps import Indexes, Taps
 from voiceblocks.rtp.batch import header_words, new_arena
 from voiceblocks.rtp.packet import HEADER_BYTES
@@ -52,18 +53,19 @@ class Reception:
         taps: Where audio goes.
         ears: Where audio goes that is heard in here.
         inspector: Judges what the fast path does not take.
-        epoll: Where sockets are registered; the worker adds its channel too.
+        sockets: Beneath it.
     """
 
     def __init__(
-        self, legs: LegTable, taps: Taps, ears: Ears, inspector: Inspector, epoll: select.epoll
+        self, legs: LegTable, taps: Taps, ears: Ears, inspector: Inspector, sockets: Sockets
     ) -> None:
         self._legs = legs
         self._columns = legs.columns
         self._taps = taps
         self._ears = ears
         self._inspector = inspector
-        self._epoll = epoll
+        self._sockets = sockets
+        self._epoll = sockets.poller()
         self._arena = new_arena(MAX_BATCH)
         self._views = [memoryview(row.data) for row in self._arena]
         self._fast: dict[int, tuple[Receiver, int]] = {}
@@ -97,10 +99,14 @@ class Reception:
         self._careful.pop(fd, None)
         self._epoll.unregister(fd)
 
+    def close(self) -> None:
+        """Look at no socket any more."""
+        self._epoll.close()
+
     def relearn(self, leg: Leg) -> None:
         """Hear everybody again: the source lock was opened."""
         if leg.connected:
-            disconnect(leg.rtp)
+            self._sockets.disconnect(leg.rtp)
         leg.connected = leg.drained = False
         self._be_careful(leg)
 

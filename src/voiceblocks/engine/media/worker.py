@@ -13,8 +13,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import select
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +29,7 @@ from voiceblocks.engine.media.moving import dump_leg, load_leg
 from voiceblocks.engine.media.receive import Reception
 from voiceblocks.engine.media.reports import Reporter
 from voiceblocks.engine.media.ring import Arena
+from voiceblocks.engine.media.sockets import KernelSockets, Sockets
 from voiceblocks.engine.media.sources import ClipCache, Source
 from voiceblocks.engine.media.taps import Taps
 from voiceblocks.engine.media.tones import ToneListener
@@ -50,12 +49,19 @@ class Worker:
         arena: Rows for recordings.
         capacity: Most legs at a time.
         report: Sends an event (with descriptors) to the control process.
+        sockets: Where its sockets come from; the kernel's if omitted.
     """
 
-    def __init__(self, arena: Arena, capacity: int, report: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        arena: Arena,
+        capacity: int,
+        report: Callable[..., None],
+        sockets: Sockets | None = None,
+    ) -> None:
         self._report = report
+        self._sockets = sockets or KernelSockets()
         self._legs = LegTable(capacity)
-        self._epoll = select.epoll()
         self._clips = ClipCache()
         self._taps = Taps(arena, report)
         self._ears = ears = Ears(self._legs.columns)
@@ -63,7 +69,7 @@ class Worker:
         self._mixer = Mixer(self._legs, ears, report, self._tones.listens)
         self._transmitter = Transmitter(self._legs, report, self._mixer, self._taps)
         inspector = Inspector(self._legs, self._taps, ears, report, self._transmitter.retarget)
-        self._reception = Reception(self._legs, self._taps, ears, inspector, self._epoll)
+        self._reception = Reception(self._legs, self._taps, ears, inspector, self._sockets)
         self._reporter = Reporter(self._legs, report, self._relearn)
         self._tick = 0
         self._now = 0.0
@@ -129,7 +135,7 @@ class Worker:
         """End all legs."""
         for ident in list(self._legs.by_ident):
             self._close_leg(m.CloseLeg(ident), [])
-        self._epoll.close()
+        self._reception.close()
 
     def _relearn(self, leg: Leg) -> None:
         self._reception.relearn(leg)
@@ -155,7 +161,7 @@ class Worker:
         self._legs.remove(leg)
 
     def _open_leg(self, command: m.OpenLeg, fds: list[int]) -> None:
-        rtp, rtcp = (socket.socket(fileno=fd) for fd in fds)
+        rtp, rtcp = (self._sockets.adopt(fd) for fd in fds)
         leg = self._legs.add(
             command.leg, rtp, rtcp, command.format, SourceLock(command.remote), command.cname
         )
@@ -273,7 +279,7 @@ class Worker:
         leg.rtcp.close()
 
     def _attach_leg(self, command: m.AttachLeg, fds: list[int]) -> None:
-        rtp, rtcp = (socket.socket(fileno=fd) for fd in fds)
+        rtp, rtcp = (self._sockets.adopt(fd) for fd in fds)
         leg, state, source = load_leg(
             command.leg, command.state, rtp, rtcp, self._legs, self._clips
         )
