@@ -119,7 +119,7 @@ async def test_a_newcomer_finds_the_recording_of_their_call(
     await page.get_by_role("link", name=re.compile("^S-1-")).click()
     await expect(page.locator("#story")).to_contain_text("record ended: finish_key")
     call.hang_up()
-    await expect(page.locator("p.why")).to_contain_text("other side hung up")
+    await expect(page.locator("p.why")).to_contain_text("caller hung up")
 
 
 async def test_an_account_sees_its_own_calls_alone(
