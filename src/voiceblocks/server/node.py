@@ -222,7 +222,9 @@ class Node:
                 self._not_ready_because,
             ),
         )
-        limiter = InMemoryRateLimiter(settings.rate_limit_ivr, settings.rate_limit_query)
+        limiter = InMemoryRateLimiter(
+            settings.rate_limit_ivr, settings.rate_limit_query, clock=self._clock
+        )
         keep_limits = KeepLimits(self._database, limiter)
         await keep_limits.look()
         self._make_http(

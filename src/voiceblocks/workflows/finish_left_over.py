@@ -62,7 +62,7 @@ class FinishLeftOver:
 
     async def once(self) -> int:
         """Try everything that is left over; returns how many recordings are ready now."""
-        left = await self._database.run(
+        left = await self._database.read(
             lambda connection: recordings.list_in_state(connection, RecordingState.FINISHING)
         )
         done = 0
