@@ -20,6 +20,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from voiceblocks.blocks.recording_shape import RecordingShape
 from voiceblocks.calls.events import EndReason, RecordedAudio
 from voiceblocks.database import recordings
 from voiceblocks.engine.media.salvage import spool_path
@@ -121,9 +122,9 @@ class FinishRecording:
             return None
         return await self._try(self.once, audio)
 
-    def follow_stereo(self, name: str, caller: Path, heard: Path) -> None:
+    def follow_stereo(self, name: str, caller: Path, heard: Path, shape: RecordingShape) -> None:
         """Begin to encode both sides of a call while it goes on."""
-        self._encoder.follow_stereo(name, caller, heard)
+        self._encoder.follow_stereo(name, caller, heard, shape)
 
     async def stereo(self, audio: RecordedAudio) -> FinishedRecording | None:
         """Encode and store both sides of a call; `None` as for one side."""
@@ -185,6 +186,7 @@ class FinishRecording:
             self.spool_path(audio.name),
             self.spool_path(heard_name(audio.name)),
             audio.n_samples,
+            audio.shape,
         )
         return await self._store_it(audio, encoded)
 

@@ -163,9 +163,11 @@ class RenderPool:
         """See `RecordingEncoder.follow`."""
         self._follow(Follow(name=name, spool_path=str(spool_path), shape=shape))
 
-    def follow_stereo(self, name: str, left: Path, right: Path) -> None:
+    def follow_stereo(
+        self, name: str, left: Path, right: Path, shape: RecordingShape = PLAIN
+    ) -> None:
         """See `RecordingEncoder.follow_stereo`."""
-        self._follow(Follow(name=name, spool_path=str(left), heard_path=str(right)))
+        self._follow(Follow(name=name, spool_path=str(left), heard_path=str(right), shape=shape))
 
     async def finish(
         self,
@@ -195,7 +197,7 @@ class RenderPool:
         )
 
     async def finish_stereo(
-        self, name: str, left: Path, right: Path, n_samples: int
+        self, name: str, left: Path, right: Path, n_samples: int, shape: RecordingShape = PLAIN
     ) -> EncodedRecording:
         """
         See `RecordingEncoder.finish_stereo`.
@@ -210,6 +212,7 @@ class RenderPool:
                 spool_path=str(left),
                 n_samples=n_samples,
                 heard_path=str(right),
+                shape=shape,
             )
         )
 
