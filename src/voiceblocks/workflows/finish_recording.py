@@ -98,6 +98,9 @@ class FinishRecording:
         self._spool_dir = spool_dir
         self._sign_link = sign_link
         self._retry_pauses_s = tuple(retry_pauses_s)
+        self.n_ready = 0
+        self.n_given_up = 0
+        "Left to `finish_left_over`, after the application was told that there is none."
 
     def spool_path(self, name: str) -> Path:
         """Where the spool of a recording lies."""
@@ -136,16 +139,21 @@ class FinishRecording:
     ) -> FinishedRecording | None:
         for pause_s in self._retry_pauses_s:
             try:
-                return await once(audio)
+                return self._counted(await once(audio))
             except (EncodeError, StoreError) as error:
                 _log.warning("recording_tried_again", name=audio.name, error=str(error))
             await asyncio.sleep(pause_s)
         try:
-            return await once(audio)
+            return self._counted(await once(audio))
         except (EncodeError, StoreError) as error:
+            self.n_given_up += 1
             kept = str(self.spool_path(audio.name))
             _log.error("recording_not_finished", name=audio.name, kept_spool=kept, error=str(error))
             return None
+
+    def _counted(self, finished: FinishedRecording) -> FinishedRecording:
+        self.n_ready += 1
+        return finished
 
     async def once(self, audio: RecordedAudio) -> FinishedRecording:
         """

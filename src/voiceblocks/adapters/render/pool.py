@@ -116,6 +116,16 @@ class RenderPool:
         lanes = self._encode, self._speech, self._files
         return lanes if self._piper is None else (*lanes, self._piper)
 
+    @property
+    def n_followed(self) -> int:
+        """Recordings that are encoded while they grow."""
+        return len(self._followed)
+
+    @property
+    def n_finishing(self) -> int:
+        """Recordings whose end somebody waits for."""
+        return len(self._finishing)
+
     def _engines(self, speech: SpeechSetup, work_dir: Path) -> list[SpeechEngine]:
         engines: list[SpeechEngine] = [EspeakSpeech(self._speech, self._maker)]
         if self._piper is not None:
