@@ -154,14 +154,14 @@ async def test_the_microphone_and_every_key(
 
 
 async def test_its_filters_keep_the_telephone_band_and_nothing_else(
-    page: Page, server: ServerProcess, browser: Browser
+    page: Page, server: ServerProcess, app: Application, browser: Browser
 ) -> None:
     """
     From 44.1 and 48 kHz to 8 kHz and back tones stay as loud, and nothing folds over or mirrors.
 
     Where the phone cannot work the page says why: no JavaScript, no https.
     """
-    await sign_in(page, server, "listener", operator=True)
+    await sign_in(page, server, "listener", account=app.account_id)
     await page.goto(f"http://{server.admin}/console/phone")
     for rate_hz in (44_100, 48_000):
         for hz, gain_db in ((300, 0), (1000, 0), (3300, 0), (4600, -55), (7000, -55)):
@@ -212,8 +212,8 @@ _SAY = """async ([rate, hz]) => {
     return said;
 }"""
 
-# Half of full scale near 1500 Hz, in the middle of a bin, from the line; the level of it, and of the loudest thing above
-# 4 kHz, in the first stretch that has no gap, else in the last.
+# Half of full scale near 1500 Hz, in the middle of a bin, from the line; the level of it, and of
+# the loudest thing above 4 kHz, in the first stretch that has no gap, else in the last.
 _PLAY = """async (rate) => {
     const context = new AudioContext({ sampleRate: rate });
     await context.audioWorklet.addModule("/console/static/phone_audio.js");
