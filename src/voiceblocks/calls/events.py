@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
+from voiceblocks.calls.cause import CallEndCause
 
 
 class EndReason(StrEnum):
@@ -144,6 +145,9 @@ class CallEnded:
     session_id: str
     at_us: int
     disposition: Disposition
+    cause: CallEndCause | None = None
+    sip_status: int | None = None
+    "The answer that refused an INVITE of ours."
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,7 @@ class MonitorStarted:
     caller_spool: Path
     heard_spool: Path
     "What the caller hears: prompts and whoever they talk to."
+    shape: RecordingShape = PLAIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,8 @@ sessions = Table(
     Column("debit", BigInteger),
     Column("duration_min", Integer),
     Column("disposition", String(12)),
+    Column("end_cause", String(20)),
+    Column("end_status", Integer),
     Column("dialog", Text),
     Column("created_us", BigInteger, nullable=False),
     Column("answered_us", BigInteger),
@@ -384,6 +386,20 @@ charges = Table(
     Column("created_us", BigInteger, nullable=False),
     # What an account spent in a day.
     Index(None, "account_id", "created_us"),
+)
+
+# What happened in a call beyond what other tables tell: events of about a second, packed by
+# `stories.packing`.
+story_batches = Table(
+    "story_batches",
+    metadata,
+    Column("session_id", String(48), ForeignKey("sessions.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("written_us", BigInteger, nullable=False),
+    Column("n_events", Integer, nullable=False),
+    Column("events", LargeBinary, nullable=False),
+    # Old ones are forgotten.
+    Index(None, "written_us"),
 )
 
 # Double entry: a row moves an amount from one book to another, so the books balance by what a

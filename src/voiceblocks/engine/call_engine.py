@@ -13,10 +13,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import AcceptedCall, CallHandler, EndReason, IncomingCall, Refusal
 from voiceblocks.clock import Clock
 from voiceblocks.engine.call_clocks import CallLimits
 from voiceblocks.engine.call_leg import CallLeg
+from voiceblocks.engine.end_causes import cause_of
 from voiceblocks.engine.goodbye import Goodbyes
 from voiceblocks.engine.incoming_leg import IncomingLeg
 from voiceblocks.engine.live_call import LiveCall
@@ -302,7 +304,7 @@ class CallEngine:
             case _, InfoReceived():
                 leg.on_info(event.content_type, event.body)
             case _, LegCancelled() | LegEnded():
-                leg.on_ended()
+                leg.on_ended(cause_of(event))
             case _:
                 pass
 
@@ -339,7 +341,7 @@ class CallEngine:
         self._take(event, decision.session_id, trunk)
         leg = self._parts.legs[event.leg]
         if event.leg in self._cancelled:
-            leg.on_ended()
+            leg.on_ended(CallEndCause.FAR_CANCELLED)
             return
         self._endpoint.try_run(lambda ua, now: ua.ring(event.leg, now))
 

@@ -10,7 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from enum import Enum, auto
+from typing import Final
 
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import Disposition, EndReason
 from voiceblocks.engine import goodbye
 from voiceblocks.engine.digits import Digit
@@ -30,6 +32,14 @@ from voiceblocks.trunks.model import DtmfMode
 _log = get_logger("leg")
 
 _INFO_DIGIT_MS = 160
+
+_CAUSES: Final = {
+    EndReason.FORCED: CallEndCause.FORCED,
+    EndReason.CREDIT_USED_UP: CallEndCause.CREDIT_USED_UP,
+    EndReason.SERVER_RESTART: CallEndCause.SERVER_STOPPED,
+    EndReason.COMPLETED: CallEndCause.APPLICATION,
+}
+"What a reason says by itself; of another, whoever ends the leg says the cause."
 
 SipCommand = Callable[[UserAgent, float, int], object]
 "Of the SIP core, with the time and the leg's handle."
@@ -108,7 +118,7 @@ class CallLeg(ABC):
             self.media.accept_answer(answer)
         except RemoteSipError as error:
             _log.info("late_answer_unusable", session=self._name, reason=error.reason)
-            self.end(EndReason.HANGUP)
+            self.end(EndReason.HANGUP, cause=CallEndCause.NO_COMMON_AUDIO)
 
     def on_offer(self, offer: bytes | None) -> None:
         """A re-INVITE or UPDATE; without SDP it asks for our offer."""
@@ -128,27 +138,35 @@ class CallLeg(ABC):
         if key is not None and self._media is not None:
             self._media.digits.put(Digit(key, self._parts.clock.monotonic(), None))
 
-    def on_ended(self) -> None:
+    def on_ended(self, cause: CallEndCause) -> None:
         """BYE, CANCEL, a lost ACK, an expired session: the core has said what is due."""
-        self._leave(EndReason.HANGUP, Disposition.CANCELLED)
+        self._leave(EndReason.HANGUP, Disposition.CANCELLED, cause)
 
     # Commands
 
-    def end(self, reason: EndReason, *, status: int | None = None) -> None:
+    def end(
+        self,
+        reason: EndReason,
+        *,
+        status: int | None = None,
+        cause: CallEndCause | None = None,
+    ) -> None:
         """
         End the leg from our side.
 
         Args:
             reason: Why.
             status: The SIP answer if an incoming leg still rings; by `reason` if omitted.
+            cause: What is told of it; by `reason` if omitted.
         """
         if self.state is LegState.GONE:
             return
+        cause = cause or _CAUSES.get(reason, CallEndCause.FAULT)
         if self.state is LegState.RINGING:
-            self._leave(reason, self._give_up_ringing(reason, status))
+            self._leave(reason, self._give_up_ringing(reason, status), cause)
         else:
             self._try(lambda ua, now, handle: ua.hang_up(handle, now))
-            self._leave(reason, Disposition.ANSWERED)
+            self._leave(reason, Disposition.ANSWERED, cause)
 
     async def play(self, clips: Sequence[Clip]) -> None:
         """Play clips to their end; stops where it is cancelled. `CallGone` if the leg ends."""
@@ -227,19 +245,25 @@ class CallLeg(ABC):
         self.disposition = Disposition.ANSWERED
         return True
 
-    def _leave(self, reason: EndReason, unanswered: Disposition) -> None:
+    def _leave(
+        self,
+        reason: EndReason,
+        unanswered: Disposition,
+        cause: CallEndCause,
+        sip_status: int | None = None,
+    ) -> None:
         if self.state is LegState.GONE:
             return
         if self.state is LegState.RINGING:
             self.disposition = unanswered
         self.state = LegState.GONE
         clock = self._parts.clock
-        self.ending.come(reason, clock.monotonic(), clock.utc_us())
+        self.ending.come(reason, clock.monotonic(), clock.utc_us(), cause, sip_status)
         self.on_gone()
 
     def _watch(self, media: MediaSession) -> None:
         self._media = media
-        media.on_lost = lambda: self.end(EndReason.SERVER_RESTART)
+        media.on_lost = lambda: self.end(EndReason.SERVER_RESTART, cause=CallEndCause.MEDIA_LOST)
         media.on_silent = self._probe
 
     def _probe(self, silent_s: float) -> None:

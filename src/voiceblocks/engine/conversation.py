@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import Disposition, EndReason
 from voiceblocks.engine.bridge import Bridge
 from voiceblocks.engine.further_legs import FurtherLegs
@@ -49,7 +50,18 @@ async def _in_room(call: ConnectableCall, key: RoomKey) -> Outcome:
     finally:
         call.seat = None
         seat.leave()
-    return Outcome(EndReason.HANGUP, reached=Disposition.ANSWERED, ends_call=True)
+    return _over(CallEndCause.REMOVED)
+
+
+def _over(cause: CallEndCause) -> Outcome:
+    """A conversation that came about is over, and the call with it."""
+    return Outcome(EndReason.HANGUP, reached=Disposition.ANSWERED, ends_call=True, ends_by=cause)
+
+
+def _left_by(leg: OutgoingLeg) -> CallEndCause:
+    """How the call hears that the other side is gone."""
+    hung_up = leg.ending.cause is CallEndCause.FAR_HUNG_UP
+    return CallEndCause.OTHER_HUNG_UP if hung_up else CallEndCause.OTHER_LOST
 
 
 class _Ringing:
@@ -69,11 +81,13 @@ class _Ringing:
         self._opening: asyncio.Task[Bridge] | None = None
 
     async def converse(self) -> Outcome:
-        winner, was_joined = None, True
+        winner, was_joined, cause = None, True, CallEndCause.MAX_DURATION
         try:
             winner = await self._ring()
             if winner is not None:
                 await self._talk(winner)
+                if winner.ending.has_come:
+                    cause = _left_by(winner)
         except CallGone:
             """The caller left while it rang."""
         except NOT_JOINED:
@@ -89,7 +103,7 @@ class _Ringing:
             return Outcome(EndReason.COMPLETED, reached=Disposition.FAILED)
         if winner is None:
             return Outcome(EndReason.COMPLETED, reached=self._legs.reached)
-        return Outcome(EndReason.HANGUP, reached=Disposition.ANSWERED, ends_call=True)
+        return _over(cause)
 
     async def _ring(self) -> OutgoingLeg | None:
         for leg in self._legs.legs:

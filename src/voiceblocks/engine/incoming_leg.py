@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import Disposition, EndReason
 from voiceblocks.engine.call_leg import CallLeg, LegState
 from voiceblocks.engine.media_session import MediaSession
@@ -57,10 +58,10 @@ class IncomingLeg(CallLeg):
         try:
             sdp = await self.media.open()
         except CapacityExceeded:
-            self._refuse(503, [("Retry-After", "10")])
+            self._refuse(503, CallEndCause.NO_MEDIA, [("Retry-After", "10")])
             raise CallGone from None
         except RemoteSipError as error:
-            self._refuse(error.status_hint)
+            self._refuse(error.status_hint, CallEndCause.NO_COMMON_AUDIO)
             raise CallGone from None
         if self.ending.has_come:
             raise CallGone
@@ -69,7 +70,7 @@ class IncomingLeg(CallLeg):
             if self._parts.endpoint.run(lambda ua, now: ua.answer(handle, sdp, now)):
                 self.on_answer_sent()
         except LocalSipError:
-            self._leave(EndReason.HANGUP, Disposition.CANCELLED)
+            self._leave(EndReason.HANGUP, Disposition.CANCELLED, CallEndCause.FAR_GONE)
         if not self._answer_sent.is_set():
             # It waits for a PRACK, or never left.
             await self.ending.unless(self._answer_sent.wait())
@@ -87,7 +88,7 @@ class IncomingLeg(CallLeg):
         """ACK came, with the SDP answer where our 200 carried the offer."""
         if answer is None and self.media.awaits_first_answer:
             _log.info("late_answer_missing", session=self._name)
-            self.end(EndReason.HANGUP)
+            self.end(EndReason.HANGUP, cause=CallEndCause.NO_COMMON_AUDIO)
             return
         super().on_confirmed(answer)
         if self.state is not LegState.GONE:
@@ -102,7 +103,9 @@ class IncomingLeg(CallLeg):
         self._try(lambda ua, now, handle: ua.refuse(handle, answer, now))
         return Disposition.REJECTED if declined else Disposition.NO_ANSWER
 
-    def _refuse(self, status: int, headers: Sequence[tuple[str, str]] = ()) -> None:
+    def _refuse(
+        self, status: int, cause: CallEndCause, headers: Sequence[tuple[str, str]] = ()
+    ) -> None:
         """The application wanted the call, but it cannot be answered."""
         self._try(lambda ua, now, handle: ua.refuse(handle, status, now, headers=headers))
-        self._leave(EndReason.HANGUP, Disposition.FAILED)
+        self._leave(EndReason.HANGUP, Disposition.FAILED, cause)

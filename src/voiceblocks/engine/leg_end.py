@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import EndReason
 from voiceblocks.engine.runners.interfaces import CallGone
 
@@ -23,15 +24,27 @@ class LegEnd:
         "Monotonic seconds; only meaningful once it came."
         self.at_us = 0
         "UTC microseconds; 0 before it came."
+        self.cause: CallEndCause | None = None
+        "Who or what ended it."
+        self.sip_status: int | None = None
+        "The answer that refused an INVITE of ours."
 
     @property
     def has_come(self) -> bool:
         """Whether the leg has ended."""
         return self._come.is_set()
 
-    def come(self, reason: EndReason, at: float, at_us: int) -> None:
+    def come(
+        self,
+        reason: EndReason,
+        at: float,
+        at_us: int,
+        cause: CallEndCause | None = None,
+        sip_status: int | None = None,
+    ) -> None:
         """The leg has ended."""
         self.reason, self.at, self.at_us = reason, at, at_us
+        self.cause, self.sip_status = cause, sip_status
         self._come.set()
 
     async def wait(self) -> None:

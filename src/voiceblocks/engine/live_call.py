@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from voiceblocks.blocks.record import RecordCommand
 from voiceblocks.blocks.recording_shape import RecordingShape
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import (
     BlockFinished,
     CallAnswered,
@@ -79,7 +80,7 @@ class LiveCall:
         self._is_over = asyncio.Event()
         self._clocks = CallClocks(
             limits,
-            on_patience_over=lambda: self.end(EndReason.HANGUP),
+            on_patience_over=lambda: self.end(EndReason.HANGUP, cause=CallEndCause.NO_BLOCK),
             on_too_old=self._too_old,
         )
         leg.on_gone = self._leg_gone
@@ -112,9 +113,15 @@ class LiveCall:
         """While a block for this call is being prepared, nobody is hung up for lack of one."""
         return self._clocks.hold()
 
-    def end(self, reason: EndReason, *, status: int | None = None) -> None:
+    def end(
+        self,
+        reason: EndReason,
+        *,
+        status: int | None = None,
+        cause: CallEndCause | None = None,
+    ) -> None:
         """End the call; see `CallLeg.end`."""
-        self.leg.end(reason, status=status)
+        self.leg.end(reason, status=status, cause=cause)
 
     async def over(self) -> None:
         """Wait until the leg has ended and everything about the call is told and released."""
@@ -129,7 +136,8 @@ class LiveCall:
         await self.leg.connect()
         if self._max_duration_s is not None and not self.has_gone:
             self._duration = self._loop.call_later(
-                self._max_duration_s, lambda: self.end(EndReason.HANGUP)
+                self._max_duration_s,
+                lambda: self.end(EndReason.HANGUP, cause=CallEndCause.MAX_DURATION),
             )
         await self.parts.handler.on_call_answered(
             CallAnswered(self.session_id, self.parts.clock.utc_us(), self.leg.dialog)
@@ -152,9 +160,9 @@ class LiveCall:
             _log.exception("recording_not_followed", session=self.session_id)
         return tap
 
-    def monitor(self, name: str) -> None:
+    def monitor(self, name: str, shape: RecordingShape) -> None:
         """Record the whole call from now on, to its end."""
-        monitor = Monitor(self.leg, name)
+        monitor = Monitor(self.leg, name, shape)
         self._monitors.append(monitor)
         try:
             self.parts.handler.on_monitor_started(monitor.started(self.session_id))
@@ -218,7 +226,7 @@ class LiveCall:
         self._running_superseded = superseded
         outcome = await self._outcome_of(plan)
         if outcome.ends_call or plan.hangs_up_after or plan.command.block == "hangup":
-            self.end(EndReason.COMPLETED)
+            self.end(EndReason.COMPLETED, cause=outcome.ends_by)
         if self.has_gone:
             await self.leg.release()
         self._clocks.block_finishing(plan.run_id)
@@ -281,8 +289,17 @@ class LiveCall:
                         BlockFinished(self.session_id, run_id, EndReason.COMPLETED, ended_us)
                     )
                 )
+            ending = self.leg.ending
             await self.tell(
-                handler.on_call_ended(CallEnded(self.session_id, ended_us, self.leg.disposition))
+                handler.on_call_ended(
+                    CallEnded(
+                        self.session_id,
+                        ended_us,
+                        self.leg.disposition,
+                        ending.cause,
+                        ending.sip_status,
+                    )
+                )
             )
             for monitor in self._monitors:
                 await self.tell(self._tell_monitor(monitor, ended_us))
@@ -295,4 +312,4 @@ class LiveCall:
 
     def _too_old(self) -> None:
         _log.warning("call_reached_max_call_s", session=self.session_id)
-        self.end(EndReason.HANGUP)
+        self.end(EndReason.HANGUP, cause=CallEndCause.MAX_CALL)

@@ -13,8 +13,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from voiceblocks import e164
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import Disposition, EndReason
 from voiceblocks.engine.call_leg import CallLeg, LegState
+from voiceblocks.engine.end_causes import cause_of_failure
 from voiceblocks.engine.media.handles import MediaLeg
 from voiceblocks.engine.parts import EngineParts
 from voiceblocks.engine.plan import OutgoingLegPlan
@@ -117,12 +119,12 @@ class OutgoingLeg(CallLeg):
                 await self.ending.unless(self._try_trunks())
         except TimeoutError:
             # An answer may have come in the same instant: it counts.
-            self._give_up(Disposition.NO_ANSWER)
+            self._give_up(Disposition.NO_ANSWER, CallEndCause.NOBODY_PICKED_UP)
         except CallGone:
             raise
         except BaseException as error:
             if isinstance(error, Exception):
-                self._give_up(Disposition.FAILED)
+                self._give_up(Disposition.FAILED, CallEndCause.FAULT)
             self.end(EndReason.HANGUP)
             raise
         if self.state is not LegState.UP:
@@ -159,12 +161,15 @@ class OutgoingLeg(CallLeg):
 
     async def _try_trunks(self) -> None:
         outcome = SipOutcome(Disposition.FAILED.value, try_next=True)
+        cause: CallEndCause = CallEndCause.NO_TRUNK
+        status: int | None = None
         attempts = _Attempts(self.plan.routes, self._attempts_by)
         while (attempt := await attempts.next()) is not None:
             final = await self._place(attempt, attempts)
             if isinstance(final, Answered):
                 return
             outcome = outcome_of(final.status, rang=self._rang)
+            cause, status = cause_of_failure(final)
             _log.info(
                 "dial_failed",
                 session=self._name,
@@ -177,7 +182,7 @@ class OutgoingLeg(CallLeg):
                 attempts.put_first(redirected)
             elif self._rang or not outcome.try_next:
                 break
-        self._leave(EndReason.HANGUP, Disposition(outcome.disposition))
+        self._leave(EndReason.HANGUP, Disposition(outcome.disposition), cause, status)
 
     def _redirected(self, attempt: _Attempt, final: CallFailed) -> list[_Attempt]:
         """Where a 3xx sends us, as far as we follow it."""
@@ -286,10 +291,10 @@ class OutgoingLeg(CallLeg):
         await self.release()
         self._media = None
 
-    def _give_up(self, disposition: Disposition) -> None:
+    def _give_up(self, disposition: Disposition, cause: CallEndCause) -> None:
         if self.state is LegState.RINGING:
             self._try(lambda ua, now, handle: ua.hang_up(handle, now))
-            self._leave(EndReason.HANGUP, disposition)
+            self._leave(EndReason.HANGUP, disposition, cause)
 
     def _give_up_ringing(self, reason: EndReason, status: int | None) -> Disposition:
         self._try(lambda ua, now, handle: ua.hang_up(handle, now))

@@ -94,6 +94,10 @@ class Session:
     "Started minutes; `None` until it is settled."
     disposition: str | None
     "Value of `calls.events.Disposition`; `None` until the call has ended."
+    end_cause: str | None = None
+    "Value of `calls.cause.CallEndCause`; `None` before the end, and where nobody noted it."
+    end_status: int | None = None
+    "The SIP status that refused a call of ours."
     dialog: str | None
     "What the engine needs for a BYE after a restart; opaque. `None` until answered."
     created_us: int

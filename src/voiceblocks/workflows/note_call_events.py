@@ -116,8 +116,14 @@ def note_call_ended(connection: Connection, event: CallEnded) -> None:
         return
     for run in _open_runs(connection, session):
         session = _finish_run(connection, session, run, EndReason.HANGUP, event.at_us, None)
+    sessions.update(
+        connection,
+        session.id,
+        disposition=event.disposition.value,
+        end_cause=None if event.cause is None else event.cause.value,
+        end_status=event.sip_status,
+    )
     if session.state is SessionState.ENDED:
-        sessions.update(connection, session.id, disposition=event.disposition.value)
         return
     ended = end_session(
         connection, session, ended_us=event.at_us, disposition=event.disposition.value

@@ -18,6 +18,7 @@ from voiceblocks.blocks.call import CallCommand
 from voiceblocks.blocks.command import BlockRequest
 from voiceblocks.blocks.conference import ConferenceCommand
 from voiceblocks.blocks.dial import DialCommand
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import BlockFinished, CallEnded, Disposition, EndReason
 from voiceblocks.database import accounts, further_legs, sessions
 from voiceblocks.engine.plan import BlockPlan, CallPlan, OutgoingLegPlan, RoomKey, TransferPlan
@@ -318,7 +319,10 @@ class PlaceCall:
                 ),
                 None,
             )
-            note_call_ended(connection, CallEnded(session_id, now_us, Disposition.FAILED))
+            note_call_ended(
+                connection,
+                CallEnded(session_id, now_us, Disposition.FAILED, CallEndCause.NODE_FULL),
+            )
 
         await write_down(self._database, settle)
         self._outbox.wake()

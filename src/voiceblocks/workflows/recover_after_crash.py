@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import (
     BlockFinished,
     CallEnded,
@@ -265,7 +266,9 @@ def _write(
         )
     answered = left.session.answered_us is not None
     disposition = Disposition.ANSWERED if answered else Disposition.FAILED
-    note_call_ended(connection, CallEnded(session_id, ended_us, disposition))
+    note_call_ended(
+        connection, CallEnded(session_id, ended_us, disposition, CallEndCause.SERVER_DIED)
+    )
 
 
 def _reached(left: _LeftBehind, run: BlockRun) -> Disposition | None:

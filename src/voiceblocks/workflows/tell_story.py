@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from voiceblocks.calls.events import EndReason
-from voiceblocks.calls.why import LastBlock, why_it_ended
+from voiceblocks.calls.cause import CallEndCause
+from voiceblocks.calls.events import Disposition, EndReason
+from voiceblocks.calls.why import CallEnd, LastBlock, why_it_ended
 from voiceblocks.database import charges, further_legs, notifications, recordings, sessions
 from voiceblocks.money import format_amount
 from voiceblocks.notifications.model import Notification
@@ -85,13 +86,23 @@ def tell_story(
             for charge in charges.list_of_session(connection, session.id)
         ),
     ]
-    why = why_it_ended(
-        session.disposition,
-        _last_block(session, runs, told),
-        incoming=session.direction is Direction.INBOUND,
-    )
+    why = why_it_ended(_end_of(session, runs, told))
     ordered = tuple(sorted(moments, key=lambda moment: moment.at_us))
     return Story(session, why, ordered, legs, runs, recorded, told)
+
+
+def _end_of(
+    session: Session, runs: tuple[BlockRun, ...], told: tuple[Notification, ...]
+) -> CallEnd | None:
+    if session.disposition is None:
+        return None
+    return CallEnd(
+        Disposition(session.disposition),
+        incoming=session.direction is Direction.INBOUND,
+        cause=None if session.end_cause is None else CallEndCause(session.end_cause),
+        sip_status=session.end_status,
+        last=_last_block(session, runs, told),
+    )
 
 
 def _last_block(
@@ -108,6 +119,7 @@ def _last_block(
         reason=reason,
         ended_with_it=abs(ended_us - finished_us) < _SAME_MOMENT_US,
         was_told=last_told is None or last_told.state not in _NOT_TAKEN,
+        is_last=run.notify_url is None,
     )
 
 

@@ -29,7 +29,7 @@ def test_enumerations_are_stored_by_value() -> None:
 
 def test_columns_of_a_session_are_all_its_fields() -> None:
     """Nothing is left out."""
-    assert len(columns_of(a_session())) == 32
+    assert len(columns_of(a_session())) == 34
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import Disposition, EndReason
 from voiceblocks.engine.call_leg import LegState
 from voiceblocks.engine.digits import Digit, DigitInbox
@@ -57,7 +58,7 @@ class FakeLeg:
 
     def leaves(self) -> None:
         """BYE."""
-        self._leave(EndReason.HANGUP)
+        self._leave(EndReason.HANGUP, CallEndCause.FAR_HUNG_UP)
 
     # What the engine does
 
@@ -72,9 +73,9 @@ class FakeLeg:
         if self.state is not LegState.GONE:
             self._leave(reason)
 
-    def _leave(self, reason: EndReason) -> None:
+    def _leave(self, reason: EndReason, cause: CallEndCause | None = None) -> None:
         self.state = LegState.GONE
-        self.ending.come(reason, 1.0, 1_000_000)
+        self.ending.come(reason, 1.0, 1_000_000, cause)
 
     async def release(self) -> None:
         self.released += 1

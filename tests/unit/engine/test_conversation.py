@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.unit.engine.fake_legs import FakeCall, FakeLeg, a_number, settle
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import Disposition, EndReason
 from voiceblocks.engine import further_legs
 from voiceblocks.engine.conversation import converse
@@ -51,6 +52,11 @@ def ring(monkeypatch: pytest.MonkeyPatch) -> Ring:
     return begin
 
 
+def over_by(cause: CallEndCause) -> Outcome:
+    """A conversation that came about, and was over so."""
+    return Outcome(EndReason.HANGUP, reached=Disposition.ANSWERED, ends_call=True, ends_by=cause)
+
+
 async def test_the_first_to_answer_is_connected_and_the_others_are_cancelled(ring: Ring) -> None:
     """Each leg's end is told once, the answer before it, and everything is given back."""
     call, legs, over = ring(3)
@@ -61,7 +67,7 @@ async def test_the_first_to_answer_is_connected_and_the_others_are_cancelled(rin
     assert call.plane.mixes[0].members == ["caller", "leg_1"]
     legs[1].leaves()
     outcome = await over
-    assert outcome == Outcome(EndReason.HANGUP, reached=Disposition.ANSWERED, ends_call=True)
+    assert outcome == over_by(CallEndCause.OTHER_HUNG_UP)
     assert call.ear.told() == [
         ("FurtherLegAnswered", "leg_1", "dialog leg_1"),
         ("FurtherLegEnded", "leg_0", "busy"),
@@ -189,7 +195,7 @@ async def test_the_longest_talk_ends_the_call(ring: Ring) -> None:
     await settle()
     legs[0].answers()
     outcome = await over
-    assert outcome == Outcome(EndReason.HANGUP, reached=Disposition.ANSWERED, ends_call=True)
+    assert outcome == over_by(CallEndCause.MAX_DURATION)
     assert legs[0].ending.has_come
 
 

@@ -13,6 +13,7 @@ from voiceblocks.blocks.hangup import HangupCommand
 from voiceblocks.blocks.hold import HoldCommand
 from voiceblocks.blocks.play import PlayCommand
 from voiceblocks.blocks.unhold import UnholdCommand
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import (
     BlockFinished,
     CallAnswered,
@@ -61,10 +62,16 @@ class FakeLeg:
     def looping(self, _clips: Sequence[Clip]) -> Any:
         return nullcontext()
 
-    def end(self, reason: EndReason, *, status: int | None = None) -> None:
+    def end(
+        self,
+        reason: EndReason,
+        *,
+        status: int | None = None,
+        cause: CallEndCause | None = None,
+    ) -> None:
         if self.state is not LegState.GONE:
             self.state = LegState.GONE
-            self.ending.come(reason, 1.0, 1_000_000)
+            self.ending.come(reason, 1.0, 1_000_000, cause)
             self.on_gone()
 
     async def release(self) -> None:

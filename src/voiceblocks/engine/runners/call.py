@@ -5,6 +5,9 @@ Both call a number and connect whoever answers: with a second number, or with a 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.engine.conversation import converse
 from voiceblocks.engine.plan import BlockPlan
 from voiceblocks.engine.runners.interfaces import CallGone, ConnectableCall, Outcome
@@ -27,4 +30,6 @@ class CallRunner:
         except CallGone:
             return Outcome(call.gone_reason, reached=call.leg.disposition)
         outcome = await converse(call, plan.transfer)
-        return Outcome(outcome.reason, reached=outcome.reached, ends_call=True)
+        return replace(
+            outcome, ends_call=True, ends_by=outcome.ends_by or CallEndCause.NOT_CONNECTED
+        )

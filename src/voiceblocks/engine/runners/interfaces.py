@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from voiceblocks.blocks.recording_shape import RecordingShape
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import Disposition, EndReason, RecordedAudio
 from voiceblocks.engine.digits import Digit
 from voiceblocks.engine.media.handles import Tap
@@ -36,6 +37,8 @@ class Outcome:
     "How the far end of a dial or transfer was reached."
     ends_call: bool = False
     "Whether the call is hung up because of it."
+    ends_by: CallEndCause | None = None
+    "What is told of that; the application's wish if omitted."
 
 
 class RunnerCall(Protocol):
@@ -135,7 +138,7 @@ class ConnectableCall(RunnerCall, Protocol):
         """
         ...
 
-    def monitor(self, name: str) -> None:
+    def monitor(self, name: str, shape: RecordingShape) -> None:
         """
         Record the whole call from now on, to its end.
 

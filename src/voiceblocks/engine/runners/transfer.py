@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from voiceblocks.blocks.transfer import OnFailure, TransferCommand
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import Disposition
 from voiceblocks.engine.conversation import converse
 from voiceblocks.engine.plan import BlockPlan
@@ -26,5 +29,5 @@ class TransferRunner:
         outcome = await converse(call, plan.transfer)
         failed = outcome.reached is not Disposition.ANSWERED
         if failed and command.on_failure is OnFailure.HANGUP:
-            return Outcome(outcome.reason, reached=outcome.reached, ends_call=True)
+            return replace(outcome, ends_call=True, ends_by=CallEndCause.NOT_CONNECTED)
         return outcome
