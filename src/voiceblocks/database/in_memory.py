@@ -57,6 +57,10 @@ class InMemoryDatabase(Database):
         await asyncio.sleep(0)
         return self.run_sync(fn)
 
+    async def read(self, fn: Callable[[Connection], T]) -> T:
+        """See `Database.read`; here it is as `run`."""
+        return await self.run(fn)
+
     def run_sync(self, fn: Callable[[Connection], T]) -> T:
         """The same, at once."""
         with self._connection.begin():

@@ -76,7 +76,7 @@ def _let_anyio_run_in_step() -> None:
         return await original(func, *args, **options)
 
     run_sync.runs_in_step = True  # type: ignore[attr-defined]
-    anyio.to_thread.run_sync = run_sync
+    anyio.to_thread.run_sync = run_sync  # type: ignore[assignment]
 
 
 def _is_coroutine_function(handler: object) -> bool:

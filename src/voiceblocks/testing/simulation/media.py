@@ -19,13 +19,17 @@ from voiceblocks.engine.media.children import Child, WorkerLink
 from voiceblocks.engine.media.keeper import PASS_INTERVAL_S, KeptRow, keep_row
 from voiceblocks.engine.media.ring import Arena
 from voiceblocks.engine.media.sealing import SealedRow
-from voiceblocks.engine.media.worker import Worker
-from voiceblocks.engine.media.worker_loop import TICK_S
+from voiceblocks.testing.simulation.cruise import LEAST_TICKS, CruisingWorker
 from voiceblocks.testing.simulation.network import SimulatedNetwork
-from voiceblocks.testing.simulation.virtual_loop import START_S, VirtualLoop
+from voiceblocks.testing.simulation.phone_media import SimulatedMedia
+from voiceblocks.testing.simulation.virtual_loop import START_S, TICK_S, VirtualLoop, time_of
 
 _AT_ONCE = (m.StartSource, m.StopSource)
 "As the worker's own loop does: what plays begins and stops between two ticks."
+
+
+_APART = 0.001
+"In ticks: so near to a timer the tick itself is done, together with it."
 
 
 class Sender(Protocol):
@@ -42,10 +46,14 @@ class MediaClock:
 
     Args:
         loop: Whose time it is.
+        cruises: Whether plain stretches are done at once (`cruise`); nobody can tell.
     """
 
-    def __init__(self, loop: VirtualLoop) -> None:
+    def __init__(self, loop: VirtualLoop, *, cruises: bool = True) -> None:
         self._loop = loop
+        self._cruises = cruises
+        self.skipped = 0
+        "Ticks that were done as parts of a stretch."
         self._workers: list[InProcessWorker] = []
         self._senders: dict[Sender, None] = {}
         self._tick = 0
@@ -82,9 +90,25 @@ class MediaClock:
             self._timer.cancel()
             self._timer = None
 
+    @property
+    def now_s(self) -> float:
+        """Virtual seconds of the last tick."""
+        return time_of(self._tick)
+
     def _arm(self) -> None:
-        at_s = START_S + (self._tick + 1) * TICK_S
-        self._timer = self._loop.call_at(at_s, self._on_time)
+        self._timer = self._loop.call_last_at(time_of(self._tick + 1), self._on_time)
+
+    def _cruise(self) -> None:
+        """Do what comes before anything else can happen, as far as it is plain."""
+        loop = self._loop
+        if not self._cruises or not loop.is_quiet or len(self._workers) != 1:
+            return
+        until_s = loop.next_timer_s
+        if until_s is not None:
+            n_most = math.floor((until_s - time_of(self._tick)) / TICK_S - _APART)
+            done = self._workers[0].cruise(tuple(self._senders), self._tick, n_most)
+            self._tick += done
+            self.skipped += done
 
     def _on_time(self) -> None:
         self._timer = None
@@ -92,11 +116,12 @@ class MediaClock:
         for sender in tuple(self._senders):
             sender.tick(tick)
         busy = bool(self._senders)
-        now, utc_us = self._loop.time(), self._loop.utc_us()
+        now, utc_us = time_of(tick), self._loop.utc_us()
         for worker in self._workers:
             worker.run_tick(tick, now, utc_us)
             busy = busy or worker.is_busy
         if busy and self._timer is None:
+            self._cruise()
             self._arm()
 
 
@@ -124,7 +149,7 @@ class InProcessWorker(WorkerLink):
         self._clock = clock
         self._network = network
         self._arena: Arena | None = None
-        self._worker: Worker | None = None
+        self._worker: CruisingWorker | None = None
         self._commands: deque[tuple[m.WorkerCommand, list[int]]] = deque()
         self._loop = asyncio.get_running_loop()
 
@@ -136,7 +161,7 @@ class InProcessWorker(WorkerLink):
     async def start(self) -> None:
         """Make the worker."""
         self._arena = Arena.open(Path(self._arguments[0]))
-        self._worker = Worker(self._arena, self.capacity, self._report, self._network)
+        self._worker = CruisingWorker(self._arena, self.capacity, self._report, self._network)
         self._clock.add_worker(self)
         self._on_up()
 
@@ -157,6 +182,13 @@ class InProcessWorker(WorkerLink):
         self._worker.run_tick(tick, now, utc_us)
         while self._commands:
             self._worker.obey(*self._commands.popleft())
+
+    def cruise(self, senders: Sequence[Sender], tick: int, n_most: int) -> int:
+        """See `CruisingWorker.cruise`."""
+        phones = [sender for sender in senders if isinstance(sender, SimulatedMedia)]
+        if self._worker is None or self._commands or n_most < LEAST_TICKS:
+            return 0
+        return self._worker.cruise(phones, tick, n_most) if len(phones) == len(senders) else 0
 
     @property
     def is_busy(self) -> bool:

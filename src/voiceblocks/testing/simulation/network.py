@@ -54,6 +54,15 @@ class SimulatedNetwork:
         """Keep a digest of every RTP and RTCP datagram from now on."""
         self._rtp_digest = hashlib.sha256()
 
+    @property
+    def watches_rtp(self) -> bool:
+        """Whether `watch_rtp` was called."""
+        return self._rtp_digest is not None
+
+    def note_rtp(self, data: bytes, source: Address, target: Address) -> None:
+        """Put a datagram into the digest."""
+        self._rtp_digest.update(repr((source, target)).encode() + data)
+
     def rtp_digest(self) -> str:
         """Of all that was sent since `watch_rtp`, with its addresses, in order; hex."""
         return "" if self._rtp_digest is None else str(self._rtp_digest.hexdigest())
@@ -61,7 +70,7 @@ class SimulatedNetwork:
     def send(self, data: bytes, source: Address, target: Address) -> None:
         """Deliver a datagram; where nobody listens it is lost."""
         if self._rtp_digest is not None:
-            self._rtp_digest.update(repr((source, target)).encode() + data)
+            self.note_rtp(data, source, target)
         take = self._takers.get(target)
         if take is not None:
             take(data, source)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from fastapi import FastAPI
 from sqlalchemy import Connection
 
 from voiceblocks.accounts.model import Application
@@ -38,7 +37,7 @@ from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.errors import SynthesisError
 from voiceblocks.sip.source_guard import SourceGuard
-from voiceblocks.testing.simulation.http import InProcessHttp
+from voiceblocks.testing.simulation.http import ASGIApp, InProcessHttp
 from voiceblocks.testing.simulation.lanes import InProcessLane, StandInVoice
 from voiceblocks.testing.simulation.media import InProcessChildren, MediaClock
 from voiceblocks.testing.simulation.network import SimulatedNetwork
@@ -102,6 +101,8 @@ class Options:
     "Prefixes that it may call: every country."
     keep_rtp_digest: bool = False
     "Whether every RTP packet goes into `Voice.transcript`."
+    cruises: bool = True
+    "Whether stretches of plain audio are done at once; it makes no difference but of time."
 
 
 class _NoRateLimit:
@@ -215,7 +216,7 @@ class SimulatedNode:
             open_route=functools.partial(route_of, key=self._key),
         )
 
-    def _make_app(self, folder: Path) -> FastAPI:
+    def _make_app(self, folder: Path) -> ASGIApp:
         downloads, loop, keys = folder / "downloads", self._loop, (self._key,)
         audio = OwnRecordings(
             AudioDownloader(self.http, downloads, loop),

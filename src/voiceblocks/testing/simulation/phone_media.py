@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +23,23 @@ from voiceblocks.testing.phone_media import (
     SentPacket,
     is_beep,
 )
-from voiceblocks.testing.simulation.media import MediaClock
 from voiceblocks.testing.simulation.network import Address, SimulatedNetwork
-from voiceblocks.testing.simulation.virtual_loop import VirtualLoop
+from voiceblocks.testing.simulation.virtual_loop import VirtualLoop, time_of
+
+if TYPE_CHECKING:
+    from voiceblocks.testing.simulation.media import MediaClock
 
 _HEADER = struct.Struct(">BBHII")
 _HEADER_BYTES = 12
 _VERSION = 0x80
 _TICKS_MS = 10
 _NO_IMPAIRMENTS = Impairments()
+_FAR = 1 << 30
+
+
+def rtp_packet(second: int, sequence: int, timestamp: int, ssrc: int, payload: bytes) -> bytes:
+    """A packet of version 2; `second` is its payload type, with the marker."""
+    return _HEADER.pack(_VERSION, second, sequence, timestamp, ssrc) + payload
 
 
 class SimulatedMedia(PhoneMedia):
@@ -39,21 +47,17 @@ class SimulatedMedia(PhoneMedia):
     One RTP stream each way.
 
     Args:
-        loop: Its time.
         clock: Says when to send.
         network: Carries it.
         options: As for `PhoneMedia`.
     """
 
-    def __init__(
-        self, *, loop: VirtualLoop, clock: MediaClock, network: SimulatedNetwork, **options: Any
-    ) -> None:
+    def __init__(self, *, clock: MediaClock, network: SimulatedNetwork, **options: Any) -> None:
         self._arrived: list[tuple[float, bytes]] = []
         self._decoded: list[HeardPacket] = []
         self._n_decoded = 0
         self._left: list[tuple[float, int]] = []
         super().__init__(**options)
-        self._virtual = loop
         self._clock = clock
         self._network = network
         self._address: Address | None = None
@@ -61,6 +65,8 @@ class SimulatedMedia(PhoneMedia):
         self._step_ticks = self._ptime_ms // _TICKS_MS
         self._tones: dict[bytes, bool] = {}
         self._learn_codec()
+        self.spoken_payload = b""
+        "What the last stretch said."
         self.payload = bytearray()
         "All audio that was heard, as it came, in the codec that was agreed last."
         self.on_audio: Callable[[], None] | None = None
@@ -136,6 +142,93 @@ class SimulatedMedia(PhoneMedia):
         if (tick - self._first_tick) % self._step_ticks == 0:
             self._send_next()
 
+    # For a stretch of ticks (`cruise`)
+
+    @property
+    def address(self) -> Address | None:
+        """Where it is."""
+        return self._address
+
+    @property
+    def remote(self) -> Address | None:
+        """Where it sends to."""
+        return self._remote
+
+    @property
+    def payload_type(self) -> int:
+        """Of the audio that it sends."""
+        return self._type
+
+    @property
+    def watch(self) -> Callable[[bytes, Address, Address], None] | None:
+        """Who wants to see each packet."""
+        return self._network.note_rtp if self._network.watches_rtp else None
+
+    @property
+    def next_packet(self) -> tuple[int, int, int, int]:
+        """Sequence number, timestamp, SSRC and samples of the packet that it sends next."""
+        sequence = (self._impairments.first_sequence + self._sent_packets) & 0xFFFF
+        return sequence, self._timestamp, self._ssrc, self._ptime_ms * SAMPLES_PER_MS
+
+    def hears(self, payload_type: int) -> bool:
+        """Whether it takes that for audio."""
+        return payload_type == self._type
+
+    def room(self, tick: int) -> int:
+        """For how many ticks from now it will do nothing but speak on, or be silent."""
+        is_plain = (
+            self._first_tick is not None
+            and self.sends
+            and self.on_audio is None
+            and self.speaker is None
+            and self.listener is None
+            and self.talking.is_set()
+            and not (self._events or self._pressing or self._beep_run or len(self._background))
+            and self._impairments == _NO_IMPAIRMENTS
+        )
+        if not is_plain:
+            return 0
+        if not self._to_say:
+            return _FAR
+        saying = self._to_say[0]
+        if not saying.began.done():
+            return 0
+        # The last packets are told to whoever waits for them.
+        whole = (len(saying.samples) - self._said) // (self._ptime_ms * SAMPLES_PER_MS)
+        return (whole - 1) * self._step_ticks
+
+    def ticks_of(self, tick: int, count: int) -> range:
+        """At which of the next `count` ticks it sends."""
+        assert self._first_tick is not None
+        step = self._step_ticks
+        first = tick + 1 + (self._first_tick - tick - 1) % step
+        return range(first, tick + count + 1, step)
+
+    def speak(self, ticks: range) -> list[bytes]:
+        """Send at these ticks: the packets, which nobody was given yet."""
+        count = self._ptime_ms * SAMPLES_PER_MS
+        if self._to_say:
+            samples = self._to_say[0].samples[self._said : self._said + count * len(ticks)]
+            self.spoken_payload = self._codec.encode(samples).tobytes()
+            self._said += len(samples)
+        else:
+            self.spoken_payload = self._silence * len(ticks)
+        packets = []
+        for index, tick in enumerate(ticks):
+            sequence, timestamp, ssrc, _count = self.next_packet
+            payload = self.spoken_payload[index * count : (index + 1) * count]
+            packets.append(rtp_packet(self._type, sequence, timestamp, ssrc, payload))
+            self._left.append((time_of(tick), timestamp))
+            self._sent_packets += 1
+            self._timestamp = (timestamp + count) % 2**32
+        return packets
+
+    def hear_silence(self, times: list[float], packets: list[bytes]) -> None:
+        """Take packets of silence."""
+        self._arrived += zip(times, packets, strict=True)
+        for data in packets:
+            self.payload += data[_HEADER_BYTES:]
+
     # Sending
 
     def _learn_codec(self) -> None:
@@ -145,13 +238,13 @@ class SimulatedMedia(PhoneMedia):
         self._tones = {}
 
     def _send_audio(self, count: int, timestamp: int) -> None:
-        if self._to_say or len(self._background):
+        if self._to_say or len(self._background) or self.speaker is not None:
             payload = self._said_payload(count, timestamp)
         elif self._impairments.suppress_silence:
             return
         else:
             payload = self._silence
-        self._left.append((self._virtual.time(), timestamp))
+        self._left.append((self._clock.now_s, timestamp))
         self._emit(payload, self._type, timestamp, marker=False)
 
     def _said_payload(self, count: int, timestamp: int) -> bytes:
@@ -165,7 +258,7 @@ class SimulatedMedia(PhoneMedia):
         sequence = (self._impairments.first_sequence + self._sent_packets) & 0xFFFF
         self._sent_packets += 1
         second = payload_type | 0x80 if marker else payload_type
-        self._put(_HEADER.pack(_VERSION, second, sequence, timestamp, self._ssrc) + payload)
+        self._put(rtp_packet(second, sequence, timestamp, self._ssrc, payload))
 
     def _put(self, data: bytes) -> None:
         if self.sends and self._address is not None and self._remote is not None:
@@ -176,13 +269,15 @@ class SimulatedMedia(PhoneMedia):
     def _take(self, data: bytes, source: Address) -> None:
         # Plain audio: version 2, nothing between the header and the payload.
         if len(data) > _HEADER_BYTES and data[0] == _VERSION and data[1] & 0x7F == self._type:
-            now = self._virtual.time()
+            now = self._clock.now_s
             payload = data[_HEADER_BYTES:]
             self._arrived.append((now, data))
             self.payload += payload
             self._hear(payload, now)
             if self.on_audio is not None:
                 self.on_audio()
+            if self.listener is not None:
+                self.listener(self.heard[-1])
         else:
             self.datagram_received(data, source)
 
@@ -204,6 +299,6 @@ def media_maker(
 
     def make(**options: Any) -> PhoneMedia:
         assert asyncio.get_running_loop() is loop
-        return SimulatedMedia(loop=loop, clock=clock, network=network, **options)
+        return SimulatedMedia(clock=clock, network=network, **options)
 
     return make

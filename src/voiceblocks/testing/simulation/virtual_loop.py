@@ -8,7 +8,9 @@ nothing else: not on the machine's load, its clock or its scheduler.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import selectors
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,14 @@ START_UTC_US = 1_767_225_600_000_000
 
 
 RESOLUTION_S = 1e-6
+
+TICK_S = 0.01
+"Of the media clock."
+
+
+def time_of(tick: int) -> float:
+    """Virtual seconds of a tick of the media clock."""
+    return START_S + tick * TICK_S
 
 
 class NothingLeft(RuntimeError):
@@ -39,6 +49,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, network: SimulatedNetwork | None = None) -> None:
         self._now_s = START_S
+        self._n_timers = 0
         self._network = network
         super().__init__(_NoWaiting(self._pass_time))
         # What is due within it is due now. Far from zero, floats lie further apart than the real
@@ -62,6 +73,37 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             raise NothingLeft("nothing is left that could happen")
         if timeout_s > 0:
             self._now_s += timeout_s
+            # Exactly, so that an instant does not depend on those before it.
+            when = self.next_timer_s
+            if when is not None and abs(when - self._now_s) < RESOLUTION_S:
+                self._now_s = when
+
+    @property
+    def next_timer_s(self) -> float | None:
+        """When the next timer is due; it may be a cancelled one."""
+        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        return timers[0].when() if timers else None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing more will be done before time passes."""
+        return not self._ready and not self._stopping  # type: ignore[attr-defined]
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        """Of timers of one instant, the one that was set first comes first."""
+        self._n_timers += 1
+        return self._set_timer(_Timer(when, callback, args, self, context, self._n_timers))
+
+    def call_last_at(self, when: float, callback: Callable[..., Any]) -> asyncio.TimerHandle:
+        """The same, after all others of that instant."""
+        return self._set_timer(_Timer(when, callback, (), self, None, _LAST))
+
+    def _set_timer(self, timer: _Timer) -> asyncio.TimerHandle:
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer.is_scheduled()
+        return timer
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., Any], *args: Any
@@ -104,6 +146,34 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             ConnectionRefusedError: Always.
         """
         raise ConnectionRefusedError("there is no TCP on a virtual clock")
+
+
+_LAST = sys.maxsize
+
+
+class _Timer(asyncio.TimerHandle):
+    """A timer that has a place among those of the same instant."""
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., Any],
+        args: tuple[Any, ...],
+        loop: asyncio.AbstractEventLoop,
+        context: Any,
+        rank: int,
+    ) -> None:
+        super().__init__(when, callback, args, loop, context)
+        self._at = when, rank
+        self._scheduled = False
+
+    def is_scheduled(self) -> None:
+        """It is in the loop's heap."""
+        self._scheduled = True
+
+    def __lt__(self, other: object) -> bool:
+        assert isinstance(other, _Timer)
+        return self._at < other._at
 
 
 class _NoServer:

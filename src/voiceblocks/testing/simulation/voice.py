@@ -192,7 +192,7 @@ class Voice:
         self.run(self._start())
 
     async def _start(self) -> None:
-        self._media = MediaClock(self._loop)
+        self._media = MediaClock(self._loop, cruises=self.options.cruises)
         self.node = SimulatedNode(
             self._loop, self._network, self._media, self._folder, _prompts(), self.options
         )
@@ -342,6 +342,11 @@ class Voice:
     def now_s(self) -> float:
         """Virtual seconds; only differences mean something."""
         return self._loop.time()
+
+    @property
+    def skipped_ticks(self) -> int:
+        """Ticks of the media that were done as parts of a stretch (`cruise`)."""
+        return self._media.skipped
 
     def run(self, script: Awaitable[T]) -> T:
         """
@@ -527,10 +532,11 @@ class Voice:
         self.timeline.add_sip(sent, _NAMES.get(sent.source[0], sent.source[0]))
 
     async def _unless_application_fails(self, script: Awaitable[T]) -> T:
-        work = asyncio.ensure_future(script)
+        work: asyncio.Future[T] = asyncio.ensure_future(script)
         self._broken = asyncio.get_running_loop().create_future()
+        either: list[asyncio.Future[Any]] = [work, self._broken]
         try:
-            await asyncio.wait([work, self._broken], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 work.cancel()
                 await asyncio.wait([work])
