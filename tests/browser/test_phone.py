@@ -72,11 +72,11 @@ async def test_a_newcomer_hears_the_product(
     page: Page, server: ServerProcess, app: Application, tmp_path: Path
 ) -> None:
     """
-    From sign-in to the story by nothing but the page, without a reload on the way.
+    All of it by nothing but the pages: a call, its recording, its story, a notification again.
 
     The call rings and shows what it waits for; the beep arrives and is played; a sound file is
     spoken although there is no microphone; `#` ends the recording, which holds that file, whole,
-    as loud as it was. Recording and notifications appear while the call goes on.
+    as loud as it was. Recording and notifications appear while the call goes on, without a reload.
     """
     overheard = Overheard.on(page)
     await sign_in(page, server, "caller", account=app.account_id)
@@ -121,8 +121,20 @@ async def test_a_newcomer_hears_the_product(
     await expect(state).to_contain_text("The call is over")
     await expect(section).to_contain_text("caller hung up")
     assert await page.evaluate("window.stays"), "the page was loaded again"
-    await section.get_by_role("link", name="Its story").click()
-    await expect(page.locator("#story")).to_contain_text("record ended: finish_key")
+
+    await section.get_by_role("link", name="Recording 1").click()
+    await page.locator("canvas[data-drawn]").wait_for()
+    assert await page.evaluate(_PLAYED_S) > VOICE_MS / 1000
+    await page.get_by_role("link", name=session).click()
+    story = page.locator("#story")
+    await expect(story).to_contain_text("record ended: finish_key")
+    sent = story.get_by_role("region", name="Notifications of this call").get_by_role("row")
+    await sent.filter(has_text="record").first.get_by_role("link").first.click()
+    await page.get_by_role("button", name="Send again").click()
+    again = await app.told(ivr_block="record")
+    while again.headers["x-voiceblocks-event"] != told.headers["x-voiceblocks-event"]:
+        again = await app.told(ivr_block="record")  # That of the call's end.
+    await expect(page.get_by_role("cell", name="2", exact=True)).to_be_visible()
 
 
 async def test_the_microphone_and_every_key(
@@ -190,6 +202,13 @@ _PLAYS = """new Promise((done) => {
         ? done() : requestAnimationFrame(look);
     look();
 })"""
+
+_PLAYED_S = """async () => {
+    const audio = document.querySelector("audio");
+    audio.muted = true;
+    await audio.play();
+    return audio.duration;
+}"""
 
 _SAY = """async ([rate, hz]) => {
     const context = new OfflineAudioContext(1, rate / 2, rate);

@@ -63,7 +63,7 @@ class CallOwnNumbers:
     async def numbers(self, user: User) -> list[OwnNumber]:
         """Return what the user may ring, in order; not more than a page can show."""
         now_us = self._clock.utc_us()
-        routes = await self._database.run(
+        routes = await self._database.read(
             lambda c: accounts.list_routes(c, user.account_id, NUMBERS_MOST)
         )
         return [_own(route) for route in routes if not _has_expired(route, now_us)]
@@ -76,7 +76,7 @@ class CallOwnNumbers:
             RequestRefused: If it is not theirs, or nobody would be told of the call.
         """
         now_us = self._clock.utc_us()
-        route = await self._database.run(lambda c: accounts.find_number(c, number))
+        route = await self._database.read(lambda c: accounts.find_number(c, number))
         if (
             route is None
             or user.account_id not in {None, route.account.id}
@@ -94,7 +94,7 @@ class CallOwnNumbers:
 
     async def sessions_of(self, called: OwnNumber, since_us: int) -> list[str]:
         """Return the sessions of the calls that were rung from here since then, oldest first."""
-        return await self._database.run(
+        return await self._database.read(
             lambda c: console_lists.calls_between(
                 c,
                 called.account_id,
