@@ -135,6 +135,7 @@ def _as_long(audio: RecordedAudio, n_samples: int) -> RecordedAudio:
         audio.packets_received,
         audio.packets_late,
         audio.packets_lost,
+        paused_ms=audio.paused_ms,
     )
 
 
