@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,8 @@ class PhoneMedia(asyncio.DatagramProtocol):
         self._background: NDArray[np.int16] = np.zeros(0, np.int16)
         self._background_at = 0
         self._events: deque[tuple[list[ScheduledEvent], asyncio.Future[float]]] = deque()
+        self._pressing: tuple[list[ScheduledEvent], int] | None = None
+        self._timestamp = self._impairments.first_timestamp
         self._sent_packets = 0
         self._held_back: bytes | None = None
         self._beep_run = 0
@@ -104,6 +106,13 @@ class PhoneMedia(asyncio.DatagramProtocol):
         self.beeps_heard = 0
         self.talking = asyncio.Event()
         "Set with the first audio packet heard."
+        self.speaker: Callable[[int], NDArray[np.int16]] | None = None
+        """Asked for so many samples at each packet, where what is said comes from elsewhere as time
+        goes on; during a key, too, whose packets stand in their place."""
+        self.remote_host: str | None = None
+        "Where it sends, whatever the SDP says: for a server that tells the world another address."
+        self.listener: Callable[[HeardPacket], None] | None = None
+        "Told of each audio packet; with it neither `heard` nor `sent` is kept: it may last long."
 
     def reserve(self, host: str) -> tuple[str, int]:
         """Take a free UDP port and return its address; nothing is heard before `bind`."""
@@ -133,7 +142,7 @@ class PhoneMedia(asyncio.DatagramProtocol):
 
         Called again where the other side moves.
         """
-        self._remote = remote
+        self._remote = (self.remote_host or remote[0], remote[1])
         if codec is not None:
             self._codec = codec_named(codec)
         if event_payload_type is not None:
@@ -225,8 +234,12 @@ class PhoneMedia(asyncio.DatagramProtocol):
             return
         samples = self._codec.decode(np.frombuffer(packet.payload, np.uint8))
         now = self._loop.time()
-        self.heard.append(HeardPacket(now, packet.sequence, packet.timestamp, samples, packet.ssrc))
+        heard = HeardPacket(now, packet.sequence, packet.timestamp, samples, packet.ssrc)
         self.talking.set()
+        if self.listener is not None:
+            self.listener(heard)
+            return
+        self.heard.append(heard)
         self._watch_for_beep(samples, now)
 
     def error_received(self, exc: Exception) -> None:
@@ -238,52 +251,55 @@ class PhoneMedia(asyncio.DatagramProtocol):
             self.digits_heard.append((str(event.event), packet.timestamp))
 
     def _watch_for_beep(self, samples: NDArray[np.int16], now: float) -> None:
-        level = rms_dbfs(samples)
-        is_tone = (
-            level > TONE_FLOOR_DBFS
-            and goertzel_level_dbfs(samples, BEEP_FREQUENCY_HZ) > level - TONE_MARGIN_DB
-        )
+        self._count_beep(is_tone=is_beep(samples), now=now)
+
+    def _count_beep(self, *, is_tone: bool, now: float) -> None:
         if is_tone:
             self._beep_run += 1
-        else:
-            if self._beep_run >= BEEP_FRAMES:
-                self.beeps_heard += 1
-                self._beeps.put_nowait(now)
-            self._beep_run = 0
+            return
+        if self._beep_run >= BEEP_FRAMES:
+            self.beeps_heard += 1
+            self._beeps.put_nowait(now)
+        self._beep_run = 0
 
     # Sending
 
     async def _send_forever(self) -> None:
         """Absolute deadlines: a late wake-up does not push what comes after it."""
         step_s = self._ptime_ms / 1000
-        samples_per_packet = self._ptime_ms * SAMPLES_PER_MS
         started = self._loop.time()
-        timestamp = self._impairments.first_timestamp
         index = 0
-        event: tuple[list[ScheduledEvent], int] | None = None
         while True:
-            if event is None and self._events:
-                packets, done = self._events.popleft()
-                event = (packets, timestamp)
-                # The first packet of an event tells of the packet time before it was sent.
-                if not done.done():
-                    done.set_result(self._loop.time() - step_s)
-            if event is not None:
-                packets, event_timestamp = event
-                scheduled = packets.pop(0)
-                self._emit(
-                    scheduled.payload,
-                    self._event_payload_type or 101,
-                    (event_timestamp + scheduled.timestamp_offset) % 2**32,
-                    marker=scheduled.marker,
-                )
-                if not packets:
-                    event = None
-            else:
-                self._send_audio(samples_per_packet, timestamp)
+            self._send_next()
             index += 1
-            timestamp = (timestamp + samples_per_packet) % 2**32
             await asyncio.sleep(max(0.0, started + index * step_s - self._loop.time()))
+
+    def _send_next(self) -> None:
+        """Send the packet that is due: a part of a key, or audio."""
+        samples_per_packet = self._ptime_ms * SAMPLES_PER_MS
+        timestamp = self._timestamp
+        self._timestamp = (timestamp + samples_per_packet) % 2**32
+        if self._pressing is None and self._events:
+            packets, done = self._events.popleft()
+            self._pressing = (packets, timestamp)
+            # The first packet of an event tells of the packet time before it was sent.
+            if not done.done():
+                done.set_result(self._loop.time() - self._ptime_ms / 1000)
+        if self._pressing is None:
+            self._send_audio(samples_per_packet, timestamp)
+            return
+        packets, event_timestamp = self._pressing
+        scheduled = packets.pop(0)
+        self._emit(
+            scheduled.payload,
+            self._event_payload_type or 101,
+            (event_timestamp + scheduled.timestamp_offset) % 2**32,
+            marker=scheduled.marker,
+        )
+        if not packets:
+            self._pressing = None
+        if self.speaker is not None:
+            self.speaker(samples_per_packet)
 
     def _send_audio(self, count: int, timestamp: int) -> None:
         frame = self._next_frame(count, timestamp)
@@ -292,10 +308,13 @@ class PhoneMedia(asyncio.DatagramProtocol):
                 return
             frame = np.zeros(count, np.int16)
         payload = self._codec.encode(frame).tobytes()
-        self.sent.append(SentPacket(self._loop.time(), timestamp))
+        if self.listener is None:
+            self.sent.append(SentPacket(self._loop.time(), timestamp))
         self._emit(payload, self._codec.payload_type, timestamp, marker=False)
 
     def _next_frame(self, count: int, timestamp: int) -> NDArray[np.int16] | None:
+        if self.speaker is not None:
+            return self.speaker(count)
         if not self._to_say and not len(self._background):
             return None
         frame = np.zeros(count, np.int16)
@@ -354,6 +373,15 @@ class _Saying:
     samples: NDArray[np.int16]
     done: asyncio.Future[float]
     began: asyncio.Future[int]
+
+
+def is_beep(samples: NDArray[np.int16]) -> bool:
+    """Whether 8 kHz samples are a part of our beep."""
+    level = rms_dbfs(samples)
+    return bool(
+        level > TONE_FLOOR_DBFS
+        and goertzel_level_dbfs(samples, BEEP_FREQUENCY_HZ) > level - TONE_MARGIN_DB
+    )
 
 
 def load_wav(path: str) -> NDArray[np.int16]:
