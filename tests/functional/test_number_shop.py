@@ -46,15 +46,16 @@ async def rings_nobody(app: Application, phone: Phone, number: str) -> None:
 
 
 def let_expire(server: ServerProcess, *numbers: str) -> None:
-    """Their month ended a moment ago, as far as the database knows."""
+    """Their month ended a day ago, as far as the database knows."""
     database = Database(server.database_url)
     try:
         for number in numbers:
             found = database.run_sync(lambda c, n=number: accounts.find_number(c, n))
             assert found is not None
-            created_us = found.number.created_us
+            # Not the day of its subscription, whose next month is paid already.
+            ended_us = found.number.created_us - DAY_US
             database.run_sync(
-                lambda c, n=number, us=created_us: accounts.update_number(c, n, expires_us=us)
+                lambda c, n=number, us=ended_us: accounts.update_number(c, n, expires_us=us)
             )
     finally:
         database.close()
