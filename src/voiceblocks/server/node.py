@@ -50,12 +50,14 @@ from voiceblocks.server.folders import lock_folder, make_folders
 from voiceblocks.server.health import health_of
 from voiceblocks.server.metrics import NodeMetrics
 from voiceblocks.server.outgoing_http import guarded_http
+from voiceblocks.server.own_phone import phone_address
 from voiceblocks.server.requests import request_preparer
 from voiceblocks.server.rules import engine_config, outgoing_rules, recording_rules
 from voiceblocks.server.speech import speech_setup
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.system_clock import SystemClock
+from voiceblocks.testing.browser_lines import BrowserLines
 from voiceblocks.trunks.model import Trunk, TrunkRoute
 from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
@@ -213,6 +215,10 @@ class Node:
             keys=keys,
             clock=self._clock,
         )
+        self._browser_lines = BrowserLines(
+            settings.browser_calls,
+            phone_address(lambda: self._engine.sip_address, self._guard, self._addresses.trunk_of),
+        )
         console = console_handlers(
             database=self._database,
             clock=self._clock,
@@ -226,6 +232,8 @@ class Node:
                 folders.root,
                 self._not_ready_because,
             ),
+            lines=self._browser_lines,
+            public_url=self._public_url,
         )
         limiter = InMemoryRateLimiter(
             settings.rate_limit_ivr, settings.rate_limit_query, clock=self._clock
@@ -336,6 +344,7 @@ class Node:
         self._draining = True
         await self._registrations.stop()
         await self._engine.stop()
+        await self._browser_lines.stop()
         await self._meter.stop()
         # What it had not finished is left for the next start.
         for task in self._in_background:
@@ -418,6 +427,8 @@ class Node:
                 speakers_of=self._render.speakers_of,
             ),
             *parse_listen(settings.admin_listen),
+            trusted_proxies=[str(network) for network in settings.trusted_proxies],
+            websockets=True,
         )
 
     def _public_url(self) -> str:
