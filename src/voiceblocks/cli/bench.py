@@ -11,9 +11,8 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import Progress, TextColumn
 
+from voiceblocks.cli.bars import bar
 from voiceblocks.cli.output import Json, fail, tell
 from voiceblocks.errors import VoiceblocksError
 from voiceblocks.server.folders import is_locked
@@ -64,7 +63,7 @@ def bench(
     # A fifth of a worker is kept for second legs.
     goal = min(most or sys.maxsize, workers * settings.calls_per_worker * 4 // 5)
     try:
-        steps = asyncio.run(_measure(settings, goal, seconds, is_shown=not as_json))
+        steps = asyncio.run(_measure(settings, goal, seconds, as_json=as_json))
     except (VoiceblocksError, OSError) as error:
         fail(as_json, f"it could not be measured: {error}")
     facts = summary(steps, workers) | {
@@ -74,17 +73,15 @@ def bench(
     tell(as_json, facts, _sentences(facts))
 
 
-async def _measure(settings: Settings, goal: int, seconds: float, *, is_shown: bool) -> list[Step]:
+async def _measure(settings: Settings, goal: int, seconds: float, *, as_json: bool) -> list[Step]:
     """Measure steps until one is too much, or all are done."""
     window_s = max(LEAST_WINDOW_S, (seconds - START_S) / N_STEPS - SETTLE_S)
     numbers = [max(1, goal * step // N_STEPS) for step in range(1, N_STEPS + 1)]
-    console = Console(stderr=True)
-    columns = (*Progress.get_default_columns(), TextColumn("{task.fields[found]}"))
-    hidden = not (is_shown and console.is_terminal)
     steps: list[Step] = []
     began = time.monotonic()
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("Starting", total=len(numbers), found="")
+    with bar("Starting", as_json=as_json, facts=True) as shown:
+        task = shown.task_ids[0]
+        shown.update(task, total=len(numbers))
         async with Capacity(
             workers=settings.effective_media_workers,
             most=goal,
@@ -94,7 +91,7 @@ async def _measure(settings: Settings, goal: int, seconds: float, *, is_shown: b
             async for step in capacity.steps(numbers, window_s):
                 steps.append(step)
                 found = f"ticks late {step.late_p99_ms:g} ms, lost {step.lost_share:.2%}"
-                bar.update(task, advance=1, description=f"{step.calls} calls", found=found)
+                shown.update(task, advance=1, description=f"{step.calls} calls", found=found)
                 over = [one.met is not Limit.NONE for one in steps[-EARLIER_BREAKS:]]
                 if len(over) == EARLIER_BREAKS and all(over):
                     break
