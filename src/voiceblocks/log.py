@@ -50,7 +50,7 @@ def _printable(
 
 def about(**facts: str) -> AbstractContextManager[None]:
     """
-    Add facts to all that this task logs inside `with about(session=…)`, whoever logs it.
+    Give facts, such as a session, to all that this task logs inside the `with`, whoever logs it.
 
     Threads of the database know nothing of it; what is logged there names its session itself.
     """
