@@ -7,6 +7,7 @@ import typer
 from voiceblocks.cli import (
     accounts,
     applications,
+    bench,
     cache,
     calls,
     ledger,
@@ -58,5 +59,6 @@ for command in (
     maintenance.upgrade,
     statements.statement,
     unseal.unseal,
+    bench.bench,
 ):
     app.command()(command)

@@ -9,12 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from voiceblocks import e164
 from voiceblocks.accounts.model import NumberRoute
 from voiceblocks.clock import Clock
 from voiceblocks.database import accounts, console_lists
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import RequestRefused
+from voiceblocks.log import get_logger
 from voiceblocks.users.model import User
+
+_log = get_logger("console")
 
 NUMBERS_MOST: Final = 200
 _SESSIONS_MOST: Final = 20
@@ -86,6 +90,7 @@ class CallOwnNumbers:
         found = _own(route)
         if not found.is_reachable:
             raise RequestRefused(RINGS_NOBODY)
+        _log.info("called_from_browser", user=user.id, called=e164.masked(number))
         return found
 
     def now_us(self) -> int:
