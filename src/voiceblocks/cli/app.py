@@ -6,6 +6,7 @@ import typer
 
 from voiceblocks.cli import (
     accounts,
+    bench,
     cache,
     calls,
     ledger,
@@ -57,5 +58,6 @@ for command in (
     maintenance.upgrade,
     statements.statement,
     unseal.unseal,
+    bench.bench,
 ):
     app.command()(command)

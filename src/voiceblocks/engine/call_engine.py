@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -231,6 +231,11 @@ class CallEngine:
     def room_space(self, key: RoomKey) -> int:
         """How many more a room takes now."""
         return max(0, self._rooms.limit - self._rooms.size(key))
+
+    def pause(self, session_id: str, names: Collection[str], *, paused: bool) -> bool:
+        """Pause recordings of a call, or go on with them; `False` if none of them runs."""
+        call = self._by_session.get(session_id)
+        return call is not None and call.leg.pause(names, paused=paused)
 
     def force_hangup(self, session_id: str, run_id: str | None) -> bool:
         """End a call now; `False` if it is gone meanwhile."""
