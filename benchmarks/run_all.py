@@ -26,6 +26,7 @@ COMMANDS = [
     ["-m", "benchmarks.prompt_start"],
     ["-m", "benchmarks.prompts_beside_recordings"],
     ["-m", "benchmarks.console_pages"],
+    ["-m", "benchmarks.simulated_calls"],
 ]
 
 

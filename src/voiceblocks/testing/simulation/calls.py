@@ -153,19 +153,24 @@ class AsyncScriptedCall:
 
     async def _hears(self, clips: Sequence[Clip], name: str, limit_s: float) -> None:
         wanted = b"".join([clip.path_for(self.media.codec_name).read_bytes() for clip in clips])
+        media = self.media
+        sound = wanted.rstrip(media.silence[-1:])
         heard = self._loop_future()
         begin = self._heard_until
 
         def look() -> None:
             nonlocal begin
-            at = self.media.payload.find(wanted, begin)
+            at = media.payload.find(wanted, begin)
             if at >= 0:
                 if not heard.done():
                     heard.set_result(at + len(wanted))
             else:
-                begin = max(begin, len(self.media.payload) - len(wanted) + 1)
+                begin = max(begin, len(media.payload) - len(wanted) + 1)
+                # Only what lacks nothing but silence is heard to its end in a silence.
+                media.minds_silence = media.payload.find(sound, begin) >= 0
 
-        before, self.media.on_audio = self.media.on_audio, look
+        before = media.on_audio, media.minds_silence
+        media.on_audio = look
         try:
             look()
             await self._until_gone_or(
@@ -173,7 +178,7 @@ class AsyncScriptedCall:
                 f"to hear {name}",
             )
         finally:
-            self.media.on_audio = before
+            media.on_audio, media.minds_silence = before
         self._heard_until = heard.result()
         self._note(f"has heard {name}")
 

@@ -35,6 +35,9 @@ _APART = 0.001
 class Sender(Protocol):
     """A phone's media: it sends a packet at some of the ticks."""
 
+    next_tick: int
+    "At which it sends next."
+
     def tick(self, tick: int) -> None:
         """Do what is due at this tick, before the workers read."""
         ...
@@ -57,6 +60,8 @@ class MediaClock:
         self._workers: list[InProcessWorker] = []
         self._senders: dict[Sender, None] = {}
         self._tick = 0
+        self.now_s = START_S
+        "Of the last tick."
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -90,11 +95,6 @@ class MediaClock:
             self._timer.cancel()
             self._timer = None
 
-    @property
-    def now_s(self) -> float:
-        """Virtual seconds of the last tick."""
-        return time_of(self._tick)
-
     def _arm(self) -> None:
         self._timer = self._loop.call_last_at(time_of(self._tick + 1), self._on_time)
 
@@ -113,10 +113,12 @@ class MediaClock:
     def _on_time(self) -> None:
         self._timer = None
         self._tick = tick = self._tick + 1
+        self.now_s = time_of(tick)
         for sender in tuple(self._senders):
-            sender.tick(tick)
+            if sender.next_tick <= tick:
+                sender.tick(tick)
         busy = bool(self._senders)
-        now, utc_us = time_of(tick), self._loop.utc_us()
+        now, utc_us = self.now_s, self._loop.utc_us()
         for worker in self._workers:
             worker.run_tick(tick, now, utc_us)
             busy = busy or worker.is_busy

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceblocks.client import Notification
 from voiceblocks.testing.simulation.node import Options
-from voiceblocks.testing.simulation.voice import Voice
+from voiceblocks.testing.simulation.voice import ScriptFailed, Voice
 from voiceblocks.testing.speakers import voice as speaker
+
+AFTER = "That was it."
 
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("says"), st.integers(20, 4000)),
-        st.tuples(st.just("waits"), st.integers(0, 4000)),
+        st.tuples(st.just("says"), st.integers(20, 2500)),
+        st.tuples(st.just("waits"), st.integers(0, 2500)),
         st.tuples(st.just("presses"), st.sampled_from([1, 22, 9])),
         st.tuples(st.just("puts_on_hold"), st.just(0)),
+        st.tuples(st.just("hears"), st.integers(1, 5)),
         st.tuples(st.just("comes_back"), st.just(0)),
     ),
-    max_size=7,
+    max_size=6,
 )
 CALLERS = st.lists(
     st.tuples(STEPS, st.sampled_from([10, 20, 30, 60]), st.sampled_from(["PCMU", "PCMA"])),
@@ -36,6 +41,8 @@ def run(callers: list[tuple[list[tuple[str, int]], int, str]], limit_s: int, how
     def answer(told: Notification) -> None:
         if told.block == "answer":
             voice.client.ivr.record(told.session, voice.notify_url, max_duration=limit_s)
+        elif not told.is_ended:
+            voice.client.ivr.play(told.session, AFTER, notify_url=voice.notify_url)
 
     voice.answer_with(answer)
     calls = []
@@ -50,6 +57,9 @@ def run(callers: list[tuple[list[tuple[str, int]], int, str]], limit_s: int, how
                     call.says(speaker(number, amount))
                 case "waits":
                     call.waits(amount / 1000)
+                case "hears":
+                    with contextlib.suppress(ScriptFailed):
+                        call.hears(AFTER, limit_s=amount)
                 case "presses":
                     call.presses(str(amount))
                 case _:
@@ -60,7 +70,8 @@ def run(callers: list[tuple[list[tuple[str, int]], int, str]], limit_s: int, how
     return voice
 
 
-@settings(max_examples=8)
+@pytest.mark.timeout(600)
+@settings(max_examples=6)
 @given(CALLERS, st.integers(2, 12))
 def test_every_byte_and_every_counter(
     callers: list[tuple[list[tuple[str, int]], int, str]], limit_s: int

@@ -8,6 +8,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from voiceblocks.testing import pytest_plugin
 
 ROOT = Path(__file__).parents[4]
@@ -42,6 +44,7 @@ def test_loading_it_imports_next_to_nothing() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.timeout(600)
 def test_the_worked_example_works(tmp_path: Path) -> None:
     """The page's files, copied into a folder, pass; a wrong test shows what happened."""
     application, tests, several, options = _CODE.findall(PAGE)
@@ -59,7 +62,7 @@ def test_the_worked_example_works(tmp_path: Path) -> None:
             sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
             "-p", "no:voiceblocks", "-p", pytest_plugin.__name__,
         ],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False,
     )  # fmt: skip
     assert "1 failed, 4 passed" in ran.stdout, ran.stdout + ran.stderr
     assert "assert 10 == 11" in ran.stdout

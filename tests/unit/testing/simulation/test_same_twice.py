@@ -65,6 +65,7 @@ def test_twice_in_one_process() -> None:
     assert first.count(b"hangup ended") >= 1
 
 
+@pytest.mark.timeout(600)
 def test_in_processes_with_other_hash_seeds() -> None:
     """No order of a set or dict, and no address in memory, decides about what happens."""
     script = (
@@ -78,7 +79,7 @@ def test_in_processes_with_other_hash_seeds() -> None:
         subprocess.run(
             [sys.executable, "-c", script],
             env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True, text=True, timeout=150, check=True,
+            capture_output=True, text=True, timeout=400, check=True,
         ).stdout.split()[-1]
         for seed in ("0", "4711")
     ]  # fmt: skip
