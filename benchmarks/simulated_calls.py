@@ -32,7 +32,7 @@ LOOKED_AT = 20
 
 
 def many(count: int, within_s: float, seed: int) -> tuple[float, float, str]:
-    """CPU seconds without the checks, virtual seconds of a call, the transcript's digest."""
+    """CPU seconds but for the checks, seconds of a call, and the digest of the transcript."""
     log.configure(level="error")
     began = time.process_time()
     with Voice(Options(seed=seed, calls=count + 10, credit="1000000.00")) as voice:
@@ -116,9 +116,8 @@ def main() -> None:
     with profile if options.profile else contextlib.nullcontext():
         if options.minutes:
             took_s, share = long_call(options.minutes)
-            print(
-                f"one call of {options.minutes:g} minutes: {took_s:.2f} s of CPU ({share:.0%} at once)"
-            )
+            what = f"one call of {options.minutes:g} minutes"
+            print(f"{what}: {took_s:.2f} s of CPU, {share:.0%} of its ticks at once")
         if options.calls:
             shared = options.calls // options.processes
             began = time.perf_counter()
