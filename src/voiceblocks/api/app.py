@@ -42,6 +42,7 @@ def create_app(handlers: ApiHandlers, *, metrics: ApiMetrics | None = None) -> F
         submitter=handlers.blocks,
         rate_limiter=handlers.rate_limiter,
         metrics=metrics or ApiMetrics(),
+        story=handlers.story,
     )
     # Plain routes to an ASGI application: every method gets there, also unheard-of ones.
     app.router.routes.append(Route("/open", endpoint))
