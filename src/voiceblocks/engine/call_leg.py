@@ -242,7 +242,7 @@ class CallLeg(ABC):
         self._handle = handle
         self._parts.legs[handle] = self
         with contextlib.suppress(LocalSipError):
-            call_id = self._parts.endpoint.user_agent.call_id(handle)
+            call_id = self._parts.endpoint.run(lambda ua, _now: ua.call_id(handle))
             self._parts.sip_log.belongs(call_id, self._name, self._leg_id)
 
     def _came_up(self, flow: Flow) -> bool:

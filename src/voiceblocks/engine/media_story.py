@@ -30,18 +30,16 @@ class MediaStory:
         self._session_id = session_id
         self._leg_id = leg_id
         self._media = media
-        self._local = ("", 0)
         media.on_heard = self._heard
         media.on_closed = self._closed
 
     def _heard(self, event: LegHeard) -> None:
-        self._local = self._media.leg.address
         self._parts.story.note(
             self._session_id,
             MediaBegan(
                 at_us=self._parts.clock.utc_us(),
                 leg=self._leg_id,
-                local=self._local,
+                local=self._media.address,
                 remote=event.source,
                 ssrc=event.ssrc,
             ),
@@ -56,7 +54,7 @@ class MediaStory:
                 at_us=self._parts.clock.utc_us(),
                 leg=self._leg_id,
                 codec=event.codec,
-                local=self._local,
+                local=self._media.address,
                 remote=event.source,
                 ssrc=event.ssrc,
                 expected=event.packets_expected,
