@@ -1,6 +1,6 @@
 """How long it takes from the caller's `#` to the application's notification.
 
-    python -m benchmarks.finish_key [--calls 12] [--seconds 5 120]
+    python -m benchmarks.finish_key [--calls 12] [--seconds 5 120 1800]
 
 Real calls by the built-in phone against `voiceblocks serve`: all callers of one length speak
 at the same time and press `#` half a second after one another. The clock starts when the
@@ -32,7 +32,7 @@ async def one_call(server: ServerProcess, seconds: int, index: int) -> float:
     async with Application(server) as app, Phone() as phone:
         call = await phone.call(app.sip())
         answer = await app.told(ivr_block="answer")
-        await app.record(answer.body["session"], max_duration="600")
+        await app.record(answer.body["session"], max_duration=str(seconds + 600))
         await call.answered()
         await call.media.beep_ended()
         call.media.say(tone((440.0, 1000.0), seconds * 1000, -15))

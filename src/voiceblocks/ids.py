@@ -27,9 +27,16 @@ _LOWER = string.ascii_lowercase + string.digits
 
 
 def random_text(length: int, alphabet: str = _LOWER) -> str:
-    """Return `length` characters from the operating system's randomness (see `randomness`)."""
-    choice = randomness.source().choice
-    return "".join(choice(alphabet) for _ in range(length))
+    """Return `length` characters, each as likely as any other (see `randomness`)."""
+    n = len(alphabet)
+    # Bytes from here on would make the first characters of the alphabet likelier than the last.
+    too_large = 256 - 256 % n
+    text = ""
+    while len(text) < length:
+        # One system call for all of them, not one each; an eighth is thrown away at most.
+        drawn = randomness.source().randbytes(2 * length)
+        text += "".join([alphabet[byte % n] for byte in drawn if byte < too_large])
+    return text[:length]
 
 
 def new_account_id() -> AccountId:

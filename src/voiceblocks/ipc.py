@@ -218,6 +218,11 @@ class AsyncChannel(Generic[T]):
         """Whether the other end was there when we last looked."""
         return self._open
 
+    @property
+    def backlog(self) -> int:
+        """Messages that the other end has not taken yet."""
+        return len(self._waiting)
+
     def send(self, message: Any, fds: Sequence[int] = ()) -> None:
         """Queue one message. Descriptors are duplicated: the caller keeps its own."""
         if not self._open:

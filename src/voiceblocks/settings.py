@@ -124,6 +124,8 @@ class Settings(BaseSettings):
     "As the original; raise it freely."
     max_numbers_per_account: int = Field(default=10, ge=0)
     "Numbers that an account may subscribe, unless it has a figure of its own."
+    browser_calls: int = Field(default=4, ge=0, le=100)
+    "Calls from the console's phone at the same time, each with a process of its own; 0: none."
     max_room_participants: int = Field(default=8, ge=2)
     "Of one conference room; as the original."
     call_dest1_sees: Literal["dest2", "account"] = "dest2"

@@ -42,6 +42,8 @@ async def browser() -> AsyncIterator[Browser]:
                 "--disable-component-update",
                 "--disable-sync",
                 "--autoplay-policy=no-user-gesture-required",
+                # Beeps twice a second, for pages that were given the microphone.
+                "--use-fake-device-for-media-stream",
             ],
         )
         yield running

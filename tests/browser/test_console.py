@@ -119,7 +119,7 @@ async def test_a_newcomer_finds_the_recording_of_their_call(
     await page.get_by_role("link", name=re.compile("^S-1-")).click()
     await expect(page.locator("#story")).to_contain_text("record ended: finish_key")
     call.hang_up()
-    await expect(page.locator("p.why")).to_contain_text("other side hung up")
+    await expect(page.locator("p.why")).to_contain_text("caller hung up")
 
 
 async def test_an_account_sees_its_own_calls_alone(
@@ -254,7 +254,7 @@ async def test_every_page_light_and_dark_wide_and_narrow(
     told = await app.told(ivr_block="record")
     recorded = told.body["record_url"].partition("/recordings/")[2].partition(".mp3")[0]
     paths = ["", "calls", f"calls/{session}", "recordings", f"recordings/{recorded}"]
-    paths += ["notifications", "account", "trunks", "health"]
+    paths += ["notifications", "account", f"phone?call={session}", "trunks", "health"]
     for scheme in ("light", "dark"):
         for width in (1280, 375):
             context = await browser.new_context(
@@ -264,7 +264,7 @@ async def test_every_page_light_and_dark_wide_and_narrow(
             await sign_in(page, server, f"viewer {scheme} {width}", operator=True)
             for path in paths:
                 await page.goto(f"http://{server.admin}/console/{path}")
-                name = f"{path.partition('/')[0] or 'home'}{'-one' if '/' in path else ''}"
+                name = f"{re.split('[/?]', path)[0] or 'home'}{'-one' if '/' in path else ''}"
                 await page.screenshot(path=screenshots / f"{name}-{scheme}-{width}.png")
                 too_wide = await page.evaluate(
                     "document.documentElement.scrollWidth - document.documentElement.clientWidth"

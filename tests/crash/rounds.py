@@ -2,13 +2,13 @@
 
 In a round each caller comes to its beep and says what no other says. Some go on
 until the server dies, some press the finishing key, some hang up, each at a moment of its own.
-Meanwhile keeper and encoder may be killed, which must not be heard; then the media worker, the
-control process or everything; and once more while the next process recovers. So kills meet
-recordings that run, that are being finished, and that are being told of.
+Meanwhile keeper and encoder are killed, again and again, which must not be heard; then the media
+worker, the control process or everything; and once or twice more while the next process recovers.
+So kills meet recordings that run, that are being finished, and that are being told of.
 
 ```
 callers            server                                  application
-  |== speech ========>|    kill -9 keeper, encoder              |
+  |== speech ========>|    kill -9 keeper, encoder, keeper …    |
   |-- # or BYE ------>|    (some of them)                       |
   |                kill -9 worker | server | all
   |                restart … kill -9 … restart
@@ -42,6 +42,9 @@ LONGEST_S = 1.6
 "From the beep to the kill, and to what a caller does of its own."
 RECOVERS_S = 0.5
 "After the next process says that it is ready; by then it finishes what was left."
+WRITERS_DIE = (1, 4)
+RECOVERIES_DIE = (0, 2)
+"How often in a round, at least and at most."
 LOST_AT_MOST_MS = 100
 "The packet in flight, and what a noisy machine had not placed yet."
 MORE_AT_MOST_MS = 200
@@ -170,27 +173,30 @@ class Crowd:
         """Return when the calls died, monotonic seconds."""
         target = chance.choice(("all", "server", "worker"))
         left_s = chance.uniform(0.2, LONGEST_S)
-        for writer in ("keeper", "encoder"):
-            if chance.random() < 0.5:
-                wait_s = chance.uniform(0, left_s)
-                left_s -= wait_s
-                await asyncio.sleep(wait_s)  # likewise: a kill at any moment
-                self._kill(writer)
+        for _ in range(chance.randint(*WRITERS_DIE)):
+            wait_s = chance.uniform(0, left_s)
+            left_s -= wait_s
+            await asyncio.sleep(wait_s)  # likewise: a kill at any moment
+            self._kill(chance.choice(("keeper", "encoder")))
         await asyncio.sleep(left_s)  # likewise
         killed_at = await self._kill_and_restart(target)
-        if target != "worker" and chance.random() < 0.5:
-            await asyncio.sleep(chance.uniform(0, RECOVERS_S))  # somewhere in the recovery
-            await self._kill_and_restart(target)
+        if target != "worker":
+            for _ in range(chance.randint(*RECOVERIES_DIE)):
+                await asyncio.sleep(chance.uniform(0, RECOVERS_S))  # somewhere in the recovery
+                await self._kill_and_restart(target)
         return killed_at
 
     def _kill(self, writer: str) -> None:
-        pid = (
-            facts.encode_child(self.server)
+        """Kill it, unless the one that was killed before has no successor yet."""
+        found = (
+            facts.encode_children(self.server)
             if writer == "encoder"
-            else self.server.pids()["keeper"][0]
+            else self.server.pids().get("keeper", [])
         )
-        facts.kill(pid)
-        self.kills[writer] += 1
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                facts.kill(pid)
+                self.kills[writer] += 1
 
     async def _kill_and_restart(self, target: str) -> float:
         pids = self.server.pids()

@@ -38,7 +38,9 @@ from voiceblocks.testing import tone_code
 from voiceblocks.testing.answering import Answer, EarlyMedia, RingForever
 from voiceblocks.testing.conversation import be_silent, listen, speak, until_heard
 from voiceblocks.testing.hearing import burst, find_burst, heard_at_s, spoken_at_s
+from voiceblocks.testing.keypad import keypad, keys_heard
 from voiceblocks.testing.phone import Phone, PhoneCall
+from voiceblocks.testing.phone_media import joined
 from voiceblocks.testing.speakers import levels, voice, who_is_heard
 from voiceblocks.testing.webhook_sink import ReceivedNotification
 
@@ -362,3 +364,18 @@ async def test_a_dialled_call(app: Application) -> None:
     assert passage.lasts_ms == pytest.approx(1500, abs=60)
     assert rms_dbfs(sides.heard) > AUDIBLE_DBFS
     assert who_is_heard(sides.heard) == []
+
+
+async def test_keys_are_silenced_where_the_application_wants_it(app: Application) -> None:
+    """A PIN that a monitored caller types as tones is gathered, and is on neither side."""
+    await app.server.cli("app", "set", app.app_id, silence_keys=True)
+    async with Phone(telephone_event=False) as phone:
+        call, session = await monitored(app, phone)
+        await app.accepted("ivr/middle/gather", session=session, max_digits="4")
+        await call.media.say(joined([voice(1, 800), keypad("4711", on_ms=100, off_ms=80)]))
+        assert (await app.told(ivr_block="gather")).body["digits"] == "4711"
+        await call.media.say(voice(2, 800))
+        call.hang_up()
+        sides = await finished(app)
+    assert [passage.speaker for passage in who_is_heard(sides.caller)] == [1, 2]
+    assert keys_heard(sides.caller) == keys_heard(sides.heard) == ""

@@ -1,4 +1,4 @@
-"""A disk of 20 MB that runs low: recordings are refused early, and none is cut short."""
+"""A disk of 20 MB that runs low, or is full: new recordings are refused, and none is cut short."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.functional.calls import LENGTH_TOLERANCE_MS, decode, length_ms, recording, ringing
@@ -55,6 +56,17 @@ async def refused(app: Application, phone: Phone) -> str:
     return status
 
 
+async def expect_whole(app: Application, session: str, *, first: int, seconds: int) -> None:
+    """A recording is told of, and holds these numbered seconds, each in its place."""
+    told = await app.sink.next(30, ivr_block="record", session=session)
+    assert told.body["record_status"] == "success"
+    samples = decode(await app.fetch(told.body["record_url"]))
+    begins_ms = tone_code.decode_seconds(samples)[0].starts_at_ms
+    assert tone_code.check(samples, first, seconds, begins_ms) == []
+    assert length_ms(samples) >= seconds * 1000 - LENGTH_TOLERANCE_MS
+    await app.hang_up(session)
+
+
 @pytest.mark.timeout(150)
 async def test_no_recording_is_cut_short(small_disk: Path, phone: Phone) -> None:
     """
@@ -89,16 +101,56 @@ async def test_no_recording_is_cut_short(small_disk: Path, phone: Phone) -> None
         await asyncio.gather(*saying)
         for n, (call, session) in enumerate(running):
             await call.media.press("#")
-            told = await app.told(ivr_block="record", session=session)
-            assert told.body["record_status"] == "success"
-            samples = decode(await app.fetch(told.body["record_url"]))
-            begins_ms = tone_code.decode_seconds(samples)[0].starts_at_ms
-            assert tone_code.check(samples, 7 * n, 4, begins_ms) == []
-            assert length_ms(samples) >= 4000 - LENGTH_TOLERANCE_MS
-            await app.hang_up(session)
+            await expect_whole(app, session, first=7 * n, seconds=4)
         filler.unlink()
         call, session = await ringing(app, phone)
         await app.record(session)
         await call.answered()
         await app.hang_up(session, force="enabled")
     await server.stop()
+
+
+@pytest.mark.timeout(150)
+async def test_a_disk_that_is_full_for_a_while(small_disk: Path, phone: Phone) -> None:
+    """
+    Somebody fills the disk to its last byte while callers speak, and one ends: all is kept.
+
+    ```
+    3 callers speak |== 8 s ======================================|
+                        | no byte is free ... |
+                             '#' of the first   first is told, whole        '#' of the others
+    ```
+    """
+    server = ServerProcess(small_disk / "data", settings={"DISK_RESERVE_MB": "1"})
+    await server.start()
+    filler = small_disk / "somebody else's"
+    async with Application(server) as app:
+        calls = [await recording(app, phone, max_duration="60") for _ in range(3)]
+        said = [
+            [call.media.say(second) for second in np.split(tone_code.encode_seconds(10 * n, 8), 8)]
+            for n, (call, _session) in enumerate(calls)
+        ]
+        await said[0][1]
+        fill(filler)
+        assert free_bytes(small_disk) == 0
+        await said[0][3]
+        await calls[0][0].media.press("#")
+        await said[1][5]
+        assert not [told for told in app.sink.received if told.body["ivr_block"] == "record"]
+        filler.unlink()
+        await expect_whole(app, calls[0][1], first=0, seconds=4)
+        for n, (call, session) in enumerate(calls[1:], 1):
+            await said[n][7]
+            await call.media.press("#")
+            await expect_whole(app, session, first=10 * n, seconds=8)
+    await server.stop()
+
+
+def fill(path: Path) -> None:
+    """Take every byte that is left; whoever writes meanwhile gets nothing."""
+    with path.open("wb", buffering=0) as file:
+        while True:
+            try:
+                file.write(bytes(4096))
+            except OSError:
+                return

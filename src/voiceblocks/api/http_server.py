@@ -15,6 +15,10 @@ from voiceblocks.errors import StartupError
 _BACKLOG = 1024
 _KEEP_ALIVE_S = 30
 
+_MESSAGE_MAX_BYTES = 4096
+"Of a WebSocket: a browser's phone sends 40 ms of sound at a time, or some words."
+_PING_S = 10.0
+
 
 class HttpServer:
     """
@@ -26,6 +30,7 @@ class HttpServer:
         port: Port, or 0 for any free one.
         trusted_proxies: Addresses or networks whose `X-Forwarded-*` headers count.
         drain_s: How long open requests may take after `stop`.
+        websockets: Whether `app` takes WebSockets.
     """
 
     def __init__(
@@ -36,6 +41,7 @@ class HttpServer:
         *,
         trusted_proxies: Sequence[str] = (),
         drain_s: int = 10,
+        websockets: bool = False,
     ) -> None:
         self._host = host
         self._port = port
@@ -45,7 +51,11 @@ class HttpServer:
             uvicorn.Config(
                 app,
                 http="httptools",
-                ws="none",
+                ws="websockets-sansio" if websockets else "none",
+                ws_max_size=_MESSAGE_MAX_BYTES,
+                ws_per_message_deflate=False,
+                ws_ping_interval=_PING_S,
+                ws_ping_timeout=_PING_S,
                 lifespan="off",
                 log_config=None,
                 # Its lines hold query strings (decision 5); `access_log` writes ours.

@@ -182,6 +182,7 @@ class MonitorStarted:
     caller_spool: Path
     heard_spool: Path
     "What the caller hears: prompts and whoever they talk to."
+    shape: RecordingShape = PLAIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,10 @@ def tell_rows(
     if as_json:
         sys.stdout.write(json.dumps({**more, name: listed}) + "\n")
         return
-    table = Table(*columns)
+    table = Table()
+    for index, column in enumerate(columns):
+        # The first is what the next command is given: it must be whole on a narrow terminal.
+        table.add_column(column, no_wrap=index == 0)
     for row in listed:
         table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
     Console().print(table)

@@ -14,7 +14,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
@@ -23,6 +23,7 @@ from voiceblocks.console.doors import Doors
 from voiceblocks.console.forms import COOKIE
 from voiceblocks.console.handlers import ConsoleHandlers
 from voiceblocks.console.pages import Pages
+from voiceblocks.console.phone import BrowserPhone
 from voiceblocks.console.rendering import SECURE, go_to, sorry
 from voiceblocks.workflows.sign_in import SignIn, Visitor
 
@@ -32,7 +33,7 @@ PageFunction = Callable[[Request, Visitor], Awaitable[Response]]
 def create_console(handlers: ConsoleHandlers) -> Starlette:
     """Return the application that is mounted at `/console`."""
     doors, pages = Doors(handlers.sign_in), Pages(handlers)
-    actions = Actions(handlers.act)
+    actions, phone = Actions(handlers.act), BrowserPhone(handlers)
 
     def private(path: str, function: PageFunction) -> Route:
         return Route(path, _for_visitors(handlers.sign_in, function), methods=["GET"])
@@ -56,6 +57,8 @@ def create_console(handlers: ConsoleHandlers) -> Starlette:
             private("/notifications", pages.notifications),
             private("/notifications/{notification}", pages.notification),
             private("/account", pages.account),
+            private("/phone", phone.page),
+            WebSocketRoute("/phone/line", phone.line),
             private("/trunks", pages.trunks),
             private("/health", pages.health),
             button("/notifications/{subject}/resend", actions.resend),

@@ -6,7 +6,7 @@ import hmac
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from voiceblocks.errors import RequestRefused
 
@@ -45,10 +45,15 @@ def check_token(form: dict[str, str], expected: str) -> None:
         raise RequestRefused("This page was open for too long: load it again and repeat.")
 
 
-def _refuse_foreign(request: Request) -> None:
+def is_foreign(connection: HTTPConnection) -> bool:
+    """Whether another site's page made the browser send this."""
     # Browsers say where a form comes from; whoever says nothing is no browser of a victim.
-    origin = request.headers.get("origin")
-    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        raise RequestRefused("This form was sent by another site.")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    origin = connection.headers.get("origin")
+    if connection.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return True
+    return origin is not None and urlsplit(origin).netloc != connection.headers.get("host")
+
+
+def _refuse_foreign(request: Request) -> None:
+    if is_foreign(request):
         raise RequestRefused("This form was sent by another site.")

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
+from voiceblocks.console.lines import Lines
 from voiceblocks.workflows.act_for_people import ActForPeople
+from voiceblocks.workflows.call_own_numbers import CallOwnNumbers
 from voiceblocks.workflows.show_to_people import ShowToPeople
 from voiceblocks.workflows.sign_in import SignIn
 
@@ -69,3 +71,8 @@ class ConsoleHandlers:
     recordings: RecordingSource
     answer_file: Callable[[Request, Any], Response]
     "A file of `recordings` as an answer with ranges."
+    own_numbers: CallOwnNumbers
+    lines: Lines
+    "For the phone in the browser."
+    public_url: Callable[[], str]
+    "Base of the API's addresses."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -25,6 +26,7 @@ SECURE: Final = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(self)",
     "cache-control": "no-store",
 }
 
@@ -79,6 +81,7 @@ def _environment() -> Environment:
         "size": _size,
         "words": _words,
         "amount": format_amount,
+        "shell": shlex.quote,
     }
     environment.globals["version"] = __version__
     return environment

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from voiceblocks.accounts.model import (
     AccessToken,
@@ -230,12 +230,12 @@ def revoke_token(connection: Connection, lookup: bytes, at_us: int) -> bool:
 
 # Numbers
 
-_NUMBER_ROUTE = (
+_ROUTES = (
     select(_numbers, _applications, _accounts)
     .join(_applications, _numbers.c.app_id == _applications.c.id)
     .join(_accounts, _applications.c.account_id == _accounts.c.id)
-    .where(_numbers.c.number == bindparam("number"))
 )
+_NUMBER_ROUTE = _ROUTES.where(_numbers.c.number == bindparam("number"))
 _NUMBERS = select(_numbers).order_by(_numbers.c.number)
 
 
@@ -255,8 +255,18 @@ def insert_number(connection: Connection, number: Number) -> None:
 def find_number(connection: Connection, number: str) -> NumberRoute | None:
     """Return the number with its application (even a revoked one) and its account."""
     row = connection.execute(_NUMBER_ROUTE, {"number": number}).first()
-    if row is None:
-        return None
+    return None if row is None else _route_from(row)
+
+
+def list_routes(connection: Connection, account_id: str | None, limit: int) -> list[NumberRoute]:
+    """Return numbers in order (of one account) with whose they are."""
+    statement = _ROUTES.order_by(_numbers.c.number).limit(limit)
+    if account_id is not None:
+        statement = statement.where(_applications.c.account_id == account_id)
+    return [_route_from(row) for row in connection.execute(statement)]
+
+
+def _route_from(row: Row[Any]) -> NumberRoute:
     found, application, account = split(row, _numbers, _applications, _accounts)
     return NumberRoute(Number(**found), Application(**application), Account(**account))
 

@@ -80,6 +80,24 @@ def calls(
     return [sessions.session_from(row) for row in rows]
 
 
+def calls_between(
+    connection: Connection, account_id: str, *, caller: str, number: str, since_us: int, limit: int
+) -> list[str]:
+    """Return the sessions of the calls from `caller` to `number` since a moment, oldest first."""
+    statement = (
+        select(_sessions.c.id)
+        .where(
+            _sessions.c.account_id == account_id,
+            _sessions.c.created_us >= since_us,
+            _sessions.c.from_number == caller,
+            _sessions.c.to_number == number,
+        )
+        .order_by(_sessions.c.created_us)
+        .limit(limit)
+    )
+    return list(connection.execute(statement).scalars())
+
+
 def recordings_of_calls(
     connection: Connection,
     account_id: str | None,

@@ -55,6 +55,11 @@ def waiting_hosts(connection: Connection) -> list[WaitingHost]:
     return [WaitingHost(*row) for row in connection.execute(_HOSTS)]
 
 
+def count_pending(connection: Connection) -> int:
+    """Return how many wait for their settlement; read from the index alone."""
+    return int(connection.execute(select(func.count()).where(_IS_PENDING)).scalar_one())
+
+
 _DUE = (
     select(_table)
     .where(

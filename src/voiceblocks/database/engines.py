@@ -58,7 +58,9 @@ def sqlite_path(url: str) -> Path | None:
     return Path(parsed.database or "") if is_file else None
 
 
-def open_engine(url: URL, pool_size: int = 1, *, for_migration: bool = False) -> Engine:
+def open_engine(
+    url: URL, pool_size: int = 1, *, for_migration: bool = False, only_reads: bool = False
+) -> Engine:
     """
     Return an engine for a URL from `parse_url`; the caller disposes of it.
 
@@ -68,12 +70,14 @@ def open_engine(url: URL, pool_size: int = 1, *, for_migration: bool = False) ->
     SQLite connections belong to the thread that opened them. Their transactions all
     begin with BEGIN IMMEDIATE: one that began by reading and then wants to write would
     fail at once when another process wrote meanwhile, however long the busy timeout.
+    With `only_reads` they see what was committed when they began, wait for no writer, and a
+    change raises (SQLite; PostgreSQL's readers wait for nobody anyway).
 
     Raises:
         StartupError: If SQLite is too old, or psycopg is not installed.
     """
     if url.get_backend_name() == "sqlite":
-        return _open_sqlite(url, enforces_foreign_keys=not for_migration)
+        return _open_sqlite(url, enforces_foreign_keys=not for_migration, only_reads=only_reads)
     try:
         return create_engine(
             url,
@@ -88,7 +92,7 @@ def open_engine(url: URL, pool_size: int = 1, *, for_migration: bool = False) ->
         ) from error
 
 
-def _open_sqlite(url: URL, *, enforces_foreign_keys: bool) -> Engine:
+def _open_sqlite(url: URL, *, enforces_foreign_keys: bool, only_reads: bool) -> Engine:
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise StartupError(
             f"SQLite {sqlite3.sqlite_version} is too old; "
@@ -100,13 +104,15 @@ def _open_sqlite(url: URL, *, enforces_foreign_keys: bool) -> Engine:
         poolclass=NullPool,
         # The text of an error would quote tokens, numbers and links into the log.
         hide_parameters=True,
-        # The driver itself begins nothing: BEGIN IMMEDIATE below is the only begin.
+        # The driver itself begins nothing: what is listened to below is the only begin.
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "isolation_level": None},
     )
     event.listen(engine, "connect", _set_pragmas)
     if not enforces_foreign_keys:
         event.listen(engine, "connect", _ignore_foreign_keys)
-    event.listen(engine, "begin", _begin_immediate)
+    if only_reads:
+        event.listen(engine, "connect", _refuse_changes)
+    event.listen(engine, "begin", _begin_to_read if only_reads else _begin_immediate)
     return engine
 
 
@@ -135,6 +141,14 @@ def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
 def _ignore_foreign_keys(connection: sqlite3.Connection, _record: Any) -> None:
     # Has an effect only outside a transaction, so it cannot wait for the migration's own.
     connection.execute("PRAGMA foreign_keys=OFF").close()
+
+
+def _refuse_changes(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.execute("PRAGMA query_only=ON").close()
+
+
+def _begin_to_read(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
 
 
 def _begin_immediate(connection: Connection) -> None:

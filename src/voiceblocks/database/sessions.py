@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, bindparam, func, select
 
 from voiceblocks.database import schema
-from voiceblocks.database.rows import insert_row, select_by_id, update_row
+from voiceblocks.database.rows import insert_row, select_by_id, split, update_row
 from voiceblocks.errors import ContractViolation
 from voiceblocks.money import Thousandths
 from voiceblocks.sessions.model import BlockRun, Direction, Session, SessionKind
@@ -143,8 +143,8 @@ def next_notification_sequence(connection: Connection, session_id: str) -> int:
 def _first(
     connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]
 ) -> Session | None:
-    row = connection.execute(statement, parameters).mappings().first()
-    return None if row is None else session_from(row)
+    row = connection.execute(statement, parameters).first()
+    return None if row is None else session_from(split(row, _sessions)[0])
 
 
 def session_from(row: RowMapping | dict[str, Any]) -> Session:

@@ -6,8 +6,10 @@ returns reaches the workflow only after the commit, so whoever is told of a fact
 rely on it.
 
 SQLite: one thread runs all functions. Those that wait when it becomes free share one
-BEGIN IMMEDIATE … COMMIT, each inside a savepoint of its own: one that raises undoes
-its own work and nothing else. PostgreSQL: a few threads, a transaction for each
+BEGIN IMMEDIATE … COMMIT. One that raises before it wrote leaves nothing to undo; where one
+raises later, all are run again, each inside a savepoint of its own, so that it undoes its
+own work and nothing else. What only reads has a thread and a connection of its own, so
+that it waits for no commit. PostgreSQL: a few threads, a transaction for each
 function; rows that are read to be changed are locked by the repositories'
 `…_for_update`.
 """
@@ -17,13 +19,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from voiceblocks.database.engines import open_engine, parse_url
@@ -79,6 +82,9 @@ class _Job(Generic[T]):
             self.waiter.set_result(cast("T", self.result))
 
 
+_Queue: TypeAlias = "queue.SimpleQueue[_Job[Any] | None]"
+
+
 class Database:
     """
     Runs functions of a connection in transactions.
@@ -106,17 +112,19 @@ class Database:
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
         self._max_batch = max_batch
         self._engine = open_engine(parsed, pool_size=threads)
-        self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._queue: _Queue = queue.SimpleQueue()
+        self._reader, self._reads = self._engine, self._queue
         # Orders submissions against `close`, so that no function is queued behind its end.
         self._gate = threading.Lock()
         self._is_closed = False
-        target = self._serve_batches if self._is_sqlite else self._serve_singly
-        self._threads = [
-            threading.Thread(target=target, name=f"database-{n}", daemon=True)
-            for n in range(1 if self._is_sqlite else threads)
-        ]
-        for thread in self._threads:
-            thread.start()
+        if self._is_sqlite:
+            self._reader, self._reads = open_engine(parsed, only_reads=True), queue.SimpleQueue()
+            self._threads = [
+                _thread("database-0", self._serve_batches, self._engine, self._queue),
+                _thread("database-reads", self._serve_batches, self._reader, self._reads),
+            ]
+        else:
+            self._threads = [_thread(f"database-{n}", self._serve_singly) for n in range(threads)]
 
     async def run(self, fn: Callable[[Connection], T]) -> T:
         """
@@ -126,23 +134,37 @@ class Database:
         cancelled later does not stop it: the transaction is then committed unobserved.
 
         Args:
-            fn: Uses only the connection. It may be run again from the start (PostgreSQL,
-                after a deadlock), so it must have no effect anywhere else.
+            fn: Uses only the connection. It may be run again from the start (after a
+                deadlock, or because of another function that shares its commit), so it
+                must have no effect anywhere else.
 
         Raises:
             TransactionFailed: If the transaction could not begin or commit.
             ContractViolation: If the database was closed.
             BaseException: Whatever `fn` raised; its changes are undone.
         """
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[T] = loop.create_future()
-        self._submit(_Job(fn, loop, waiter))
-        return await waiter
+        return await self._ask(self._queue, fn)
+
+    async def read(self, fn: Callable[[Connection], T]) -> T:
+        """
+        Run `fn`, which changes nothing, and return its result.
+
+        It sees everything whose `run` has returned, and one state of the database from its
+        first look to its last. On SQLite it waits for no commit.
+
+        Args:
+            fn: Uses only the connection; as for `run`.
+
+        Raises:
+            TransactionFailed, ContractViolation, BaseException: As `run`. On SQLite a change
+                raises SQLAlchemy's OperationalError.
+        """
+        return await self._ask(self._reads, fn)
 
     def run_sync(self, fn: Callable[[Connection], T]) -> T:
         """Do as `run` from a thread without an event loop (the command line)."""
         waiter: Future[T] = Future()
-        self._submit(_Job(fn, None, waiter))
+        self._submit(self._queue, _Job(fn, None, waiter))
         return waiter.result()
 
     def close(self) -> None:
@@ -153,46 +175,54 @@ class Database:
             self._is_closed = True
             for _ in self._threads:
                 self._queue.put(None)
+                self._reads.put(None)
         for thread in self._threads:
             thread.join()
         self._engine.dispose()
+        self._reader.dispose()
 
-    def _submit(self, job: _Job[Any]) -> None:
+    async def _ask(self, where: _Queue, fn: Callable[[Connection], T]) -> T:
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[T] = loop.create_future()
+        self._submit(where, _Job(fn, loop, waiter))
+        return await waiter
+
+    def _submit(self, where: _Queue, job: _Job[Any]) -> None:
         with self._gate:
             if self._is_closed:
                 raise ContractViolation("the database is closed")
-            self._queue.put(job)
+            where.put(job)
 
     # SQLite
 
-    def _serve_batches(self) -> None:
+    def _serve_batches(self, engine: Engine, waiting: _Queue) -> None:
         connection: Connection | None = None
         at_end = False
         while not at_end:
-            jobs, at_end = self._next_batch()
+            jobs, at_end = self._next_batch(waiting)
             jobs = [job for job in jobs if not job.waiter.done()]
             if jobs:
-                connection = self._run_batch(connection, jobs)
+                connection = self._run_batch(engine, connection, jobs)
                 _resolve(jobs)
         if connection is not None:
             connection.close()
 
-    def _next_batch(self) -> tuple[list[_Job[Any]], bool]:
+    def _next_batch(self, waiting: _Queue) -> tuple[list[_Job[Any]], bool]:
         """Wait for a job, take what else is there; the flag says that nothing will follow."""
         jobs: list[_Job[Any]] = []
-        job = self._queue.get()
+        job = waiting.get()
         while job is not None:
             jobs.append(job)
             if len(jobs) == self._max_batch:
                 return jobs, False
             try:
-                job = self._queue.get_nowait()
+                job = waiting.get_nowait()
             except queue.Empty:
                 return jobs, False
         return jobs, True
 
     def _run_batch(
-        self, connection: Connection | None, jobs: Sequence[_Job[Any]]
+        self, engine: Engine, connection: Connection | None, jobs: Sequence[_Job[Any]]
     ) -> Connection | None:
         """
         Run all jobs in one transaction; afterwards each has its outcome.
@@ -202,11 +232,12 @@ class Database:
         """
         try:
             if connection is None:
-                connection = self._engine.connect()
-            with connection.begin():
-                if len(jobs) == 1:
-                    jobs[0].run(connection)
-                else:
+                connection = engine.connect()
+            try:
+                with connection.begin():
+                    _run_together(connection, jobs)
+            except _WroteBeforeItFailed:
+                with connection.begin():
                     _run_in_savepoints(connection, jobs)
         except BaseException as error:  # noqa: BLE001 - handed to everybody who waits
             if len(jobs) == 1 and error is jobs[0].error:
@@ -238,6 +269,32 @@ class Database:
                 if error is not job.error:
                     _fail([job], error)
             return
+
+
+def _thread(name: str, target: Callable[..., None], *arguments: Any) -> threading.Thread:
+    thread = threading.Thread(target=target, args=arguments, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+class _WroteBeforeItFailed(Exception):
+    """One function of a batch left changes behind that must not be committed."""
+
+
+def _run_together(connection: Connection, jobs: Sequence[_Job[Any]]) -> None:
+    if len(jobs) == 1:
+        jobs[0].run(connection)
+        return
+    driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+    for job in jobs:
+        before = driver.total_changes
+        with contextlib.suppress(BaseException):
+            job.run(connection)
+        if not driver.in_transaction:
+            # A full disk makes SQLite roll back by itself; what came next would commit alone.
+            raise TransactionFailed("the database gave the transaction up") from job.error
+        if job.error is not None and driver.total_changes != before:
+            raise _WroteBeforeItFailed from job.error
 
 
 # Not `begin_nested`, which names each one anew: SQLAlchemy then compiles two statements for

@@ -162,9 +162,9 @@ class LiveCall:
             _log.exception("recording_not_followed", session=self.session_id)
         return tap
 
-    def monitor(self, name: str) -> None:
+    def monitor(self, name: str, shape: RecordingShape) -> None:
         """Record the whole call from now on, to its end."""
-        monitor = Monitor(self.leg, name)
+        monitor = Monitor(self.leg, name, shape)
         self._monitors.append(monitor)
         try:
             self.parts.handler.on_monitor_started(monitor.started(self.session_id))

@@ -8,7 +8,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from voiceblocks.engine.call_engine import CallEngine
-from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.engine.registrations import Registrations
 from voiceblocks.trunks.model import RegistrationState
 
@@ -19,17 +18,15 @@ class EngineMetrics(Collector):
 
     Args:
         engine: The live calls and their SIP side.
-        plane: The media side.
         registrations: Ours with the trunks.
     """
 
-    def __init__(self, engine: CallEngine, plane: MediaPlane, registrations: Registrations) -> None:
+    def __init__(self, engine: CallEngine, registrations: Registrations) -> None:
         self._engine = engine
-        self._plane = plane
         self._registrations = registrations
 
     def collect(self) -> Iterator[Metric]:
-        """One family each for calls, legs, transactions and media legs."""
+        """One family each for calls, legs, transactions, rooms, what was dropped, and trunks."""
         user_agent = self._engine.endpoint.user_agent
         yield GaugeMetricFamily(
             "voiceblocks_live_calls", "Calls that ring or are up.", self._engine.live_calls
@@ -60,9 +57,3 @@ class EngineMetrics(Collector):
         for name, state in self._registrations.states.items():
             registered.add_metric([name], float(state is RegistrationState.REGISTERED))
         yield registered
-        media = GaugeMetricFamily(
-            "voiceblocks_media_legs", "Open RTP legs of a media worker.", labels=["worker"]
-        )
-        for worker in self._plane.stats().workers:
-            media.add_metric([str(worker.index)], worker.legs)
-        yield media

@@ -63,12 +63,14 @@ class RecordingEncoder(Protocol):
         """
         ...
 
-    def follow_stereo(self, name: str, left: Path, right: Path) -> None:
+    def follow_stereo(
+        self, name: str, left: Path, right: Path, shape: RecordingShape = PLAIN
+    ) -> None:
         """As `follow`, of two spools that become the channels of one recording."""
         ...
 
     async def finish_stereo(
-        self, name: str, left: Path, right: Path, n_samples: int
+        self, name: str, left: Path, right: Path, n_samples: int, shape: RecordingShape = PLAIN
     ) -> EncodedRecording:
         """
         As `finish`; the two may differ in length, law and time zero (which are aligned).

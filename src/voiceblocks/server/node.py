@@ -13,13 +13,14 @@ import json
 import os
 from collections.abc import Callable
 
+from prometheus_client import CollectorRegistry, disable_created_metrics
+
 from voiceblocks.accounts.secret_key import load_keys, load_or_create
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.adapters.fallback_speech import SpeechMetrics
 from voiceblocks.adapters.recording_copies import open_recording_copies
 from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.adapters.sip_resolver import SipResolver
-from voiceblocks.adapters.webhook_client import WebhookClient
 from voiceblocks.api.app import create_admin_app, create_app
 from voiceblocks.api.handlers import ApiHandlers
 from voiceblocks.api.http_server import HttpServer
@@ -32,6 +33,7 @@ from voiceblocks.database import notification_attempts, stories
 from voiceblocks.database.migrate import upgrade
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.engine.call_engine import CallEngine
+from voiceblocks.engine.media.metrics import MediaMetrics
 from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.engine.media.salvage import salvage
 from voiceblocks.engine.metrics import EngineMetrics
@@ -44,16 +46,19 @@ from voiceblocks.server.addresses import check_addresses
 from voiceblocks.server.cache_limits import prompt_cache_limits
 from voiceblocks.server.cached_audio import audio_purges
 from voiceblocks.server.console import console_handlers
+from voiceblocks.server.counting import CountedCallEvents, CountedWebhookClient
 from voiceblocks.server.folders import lock_folder, make_folders
 from voiceblocks.server.health import health_of
-from voiceblocks.server.metrics import node_registry
+from voiceblocks.server.metrics import NodeMetrics
 from voiceblocks.server.outgoing_http import guarded_http
+from voiceblocks.server.own_phone import phone_address
 from voiceblocks.server.requests import request_preparer
 from voiceblocks.server.rules import engine_config, outgoing_rules, recording_rules
 from voiceblocks.server.speech import speech_setup
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.sip.source_guard import SourceGuard
 from voiceblocks.system_clock import SystemClock
+from voiceblocks.testing.browser_lines import BrowserLines
 from voiceblocks.trunks.model import Trunk, TrunkRoute
 from voiceblocks.trunks.route import route_of
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules
@@ -65,7 +70,6 @@ from voiceblocks.workflows.finish_left_over import FinishLeftOver
 from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
 from voiceblocks.workflows.forget_old import Forget, ForgetOld
-from voiceblocks.workflows.handle_call_events import HandleCallEvents
 from voiceblocks.workflows.keep_limits import KeepLimits
 from voiceblocks.workflows.keep_numbers import KeepNumbers
 from voiceblocks.workflows.keep_story import KeepStory
@@ -110,6 +114,9 @@ class Node:
         self._settings = settings
         self._clock = SystemClock()
         self._draining = False
+        # When each series was made is nobody's question.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = CollectorRegistry()
 
     async def start(self) -> None:
         """Put everything together; returns when calls and requests are taken."""
@@ -146,7 +153,7 @@ class Node:
         self._recording_folders = (folders.spools, folders.work, store.folder)
         self._delivery = NotificationDelivery(
             self._database,
-            WebhookClient(self._http),
+            CountedWebhookClient(self._registry, self._http),
             self._clock,
             newest_token(key),
             on_first_attempt=lambda session_id, _at_us: self._engine.application_told(session_id),
@@ -212,6 +219,10 @@ class Node:
             keys=keys,
             clock=self._clock,
         )
+        self._browser_lines = BrowserLines(
+            settings.browser_calls,
+            phone_address(lambda: self._engine.sip_address, self._guard, self._addresses.trunk_of),
+        )
         console = console_handlers(
             database=self._database,
             clock=self._clock,
@@ -225,8 +236,12 @@ class Node:
                 folders.root,
                 self._not_ready_because,
             ),
+            lines=self._browser_lines,
+            public_url=self._public_url,
         )
-        limiter = InMemoryRateLimiter(settings.rate_limit_ivr, settings.rate_limit_query)
+        limiter = InMemoryRateLimiter(
+            settings.rate_limit_ivr, settings.rate_limit_query, clock=self._clock
+        )
         keep_limits = KeepLimits(self._database, limiter)
         await keep_limits.look()
         self._make_http(
@@ -255,6 +270,16 @@ class Node:
                 story=self._story,
             ),
             console,
+            NodeMetrics(
+                node=settings.node,
+                database=self._database,
+                data_dir=folders.root,
+                spools=folders.spools,
+                render=self._render,
+                finish_recording=finish_recording,
+                stores=self._stores,
+                not_ready_because=self._not_ready_because,
+            ),
         )
         recovery = RecoverAfterCrash(
             database=self._database,
@@ -323,6 +348,7 @@ class Node:
         self._draining = True
         await self._registrations.stop()
         await self._engine.stop()
+        await self._browser_lines.stop()
         await self._meter.stop()
         # What it had not finished is left for the next start.
         for task in self._in_background:
@@ -354,7 +380,8 @@ class Node:
         return CallEngine(
             engine_config(settings),
             plane=self._plane,
-            handler=HandleCallEvents(
+            handler=CountedCallEvents(
+                self._registry,
                 database=self._database,
                 rules=AdmissionRules(settings.node, settings.max_calls_per_account),
                 encoder=self._render,
@@ -383,26 +410,32 @@ class Node:
             clock=self._clock,
         )
 
-    def _make_http(self, handlers: ApiHandlers, console: ConsoleHandlers) -> None:
+    def _make_http(
+        self, handlers: ApiHandlers, console: ConsoleHandlers, node_metrics: NodeMetrics
+    ) -> None:
         settings = self._settings
-        registry = node_registry(
-            EngineMetrics(self._engine, self._plane, self._registrations),
+        for collector in (
+            EngineMetrics(self._engine, self._registrations),
+            MediaMetrics(self._plane),
             SpeechMetrics(self._render.speech),
-            stores=self._stores,
-        )
+            node_metrics,
+        ):
+            self._registry.register(collector)
         self._public = HttpServer(
-            create_app(handlers, metrics=ApiMetrics(registry)),
+            create_app(handlers, metrics=ApiMetrics(self._registry)),
             *parse_listen(settings.http_listen),
             trusted_proxies=[str(network) for network in settings.trusted_proxies],
         )
         self._admin = HttpServer(
             create_admin_app(
                 public_url=settings.public_url or "/",
-                registry=registry,
+                registry=self._registry,
                 console=create_console(console),
                 speakers_of=self._render.speakers_of,
             ),
             *parse_listen(settings.admin_listen),
+            trusted_proxies=[str(network) for network in settings.trusted_proxies],
+            websockets=True,
         )
 
     def _what_grows_old(self) -> list[ForgetOld]:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +104,13 @@ class PhoneMedia(asyncio.DatagramProtocol):
         self.beeps_heard = 0
         self.talking = asyncio.Event()
         "Set with the first audio packet heard."
+        self.speaker: Callable[[int], NDArray[np.int16]] | None = None
+        """Asked for so many samples at each packet, where what is said comes from elsewhere as time
+        goes on; during a key, too, whose packets stand in their place."""
+        self.remote_host: str | None = None
+        "Where it sends, whatever the SDP says: for a server that tells the world another address."
+        self.listener: Callable[[HeardPacket], None] | None = None
+        "Told of each audio packet; with it neither `heard` nor `sent` is kept: it may last long."
 
     def reserve(self, host: str) -> tuple[str, int]:
         """Take a free UDP port and return its address; nothing is heard before `bind`."""
@@ -133,7 +140,7 @@ class PhoneMedia(asyncio.DatagramProtocol):
 
         Called again where the other side moves.
         """
-        self._remote = remote
+        self._remote = (self.remote_host or remote[0], remote[1])
         if codec is not None:
             self._codec = codec_named(codec)
         if event_payload_type is not None:
@@ -225,8 +232,12 @@ class PhoneMedia(asyncio.DatagramProtocol):
             return
         samples = self._codec.decode(np.frombuffer(packet.payload, np.uint8))
         now = self._loop.time()
-        self.heard.append(HeardPacket(now, packet.sequence, packet.timestamp, samples, packet.ssrc))
+        heard = HeardPacket(now, packet.sequence, packet.timestamp, samples, packet.ssrc)
         self.talking.set()
+        if self.listener is not None:
+            self.listener(heard)
+            return
+        self.heard.append(heard)
         self._watch_for_beep(samples, now)
 
     def error_received(self, exc: Exception) -> None:
@@ -279,6 +290,8 @@ class PhoneMedia(asyncio.DatagramProtocol):
                 )
                 if not packets:
                     event = None
+                if self.speaker is not None:
+                    self.speaker(samples_per_packet)
             else:
                 self._send_audio(samples_per_packet, timestamp)
             index += 1
@@ -292,10 +305,13 @@ class PhoneMedia(asyncio.DatagramProtocol):
                 return
             frame = np.zeros(count, np.int16)
         payload = self._codec.encode(frame).tobytes()
-        self.sent.append(SentPacket(self._loop.time(), timestamp))
+        if self.listener is None:
+            self.sent.append(SentPacket(self._loop.time(), timestamp))
         self._emit(payload, self._codec.payload_type, timestamp, marker=False)
 
     def _next_frame(self, count: int, timestamp: int) -> NDArray[np.int16] | None:
+        if self.speaker is not None:
+            return self.speaker(count)
         if not self._to_say and not len(self._background):
             return None
         frame = np.zeros(count, np.int16)

@@ -229,12 +229,12 @@ def _require_unmonitored(session: Session) -> None:
 
 
 def _shape_of(command: Command, app: Application) -> RecordingShape:
-    """What a record asked for; a monitor, whose keys are those of both sides, is plain."""
+    """What a record asked for; a monitor is an MP3 of all that was said."""
     if app.seal_for is not None:
         _require_sealable(command)
         return RecordingShape(SEALED, seal_for=app.seal_for)
     if not isinstance(command, RecordCommand):
-        return PLAIN
+        return RecordingShape(silences_keys=app.silences_keys)
     return RecordingShape(command.format, command.trims_silence, app.silences_keys)
 
 

@@ -96,7 +96,7 @@ class ChangeRecording:
             _require_own(connection, app, command.recording)
             return dict(health_words(require_ready(connection, command.recording)))
 
-        return await self._database.run(read)
+        return await self._database.read(read)
 
     async def link(self, app: Application, command: RenewLinkCommand) -> dict[str, str]:
         """

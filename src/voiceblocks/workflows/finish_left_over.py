@@ -11,7 +11,7 @@ import contextlib
 
 from sqlalchemy import Connection
 
-from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
+from voiceblocks.blocks.recording_shape import RecordingShape
 from voiceblocks.calls.events import RecordedAudio
 from voiceblocks.clock import Clock
 from voiceblocks.database import recordings
@@ -62,7 +62,7 @@ class FinishLeftOver:
 
     async def once(self) -> int:
         """Try everything that is left over; returns how many recordings are ready now."""
-        left = await self._database.run(
+        left = await self._database.read(
             lambda connection: recordings.list_in_state(connection, RecordingState.FINISHING)
         )
         done = 0
@@ -105,7 +105,7 @@ class FinishLeftOver:
                 lengths.append(self._samples_in(side))
         if not lengths:
             raise StoreError(f"there is no spool of {name}")
-        return await self._finish_recording.once_stereo(_audio(name, max(lengths)))
+        return await self._finish_recording.once_stereo(_audio(name, max(lengths), recording.shape))
 
     def _samples_in(self, name: str) -> int:
         with open_spool(self._finish_recording.spool_path(name)) as spool:
@@ -113,7 +113,7 @@ class FinishLeftOver:
             return spool.n_slots() * SLOT_SAMPLES if n_final is None else n_final
 
 
-def _audio(name: str, n_samples: int, shape: RecordingShape = PLAIN) -> RecordedAudio:
+def _audio(name: str, n_samples: int, shape: RecordingShape) -> RecordedAudio:
     return RecordedAudio(
         name=name,
         n_samples=n_samples,

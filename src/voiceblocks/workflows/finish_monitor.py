@@ -15,7 +15,7 @@ PENDING --no audio--> FAILED                       told: failed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -75,13 +75,15 @@ class FinishMonitor:
 
     def follow(self, event: MonitorStarted) -> None:
         """Encode while the call goes on."""
-        self._finish_recording.follow_stereo(event.name, event.caller_spool, event.heard_spool)
+        self._finish_recording.follow_stereo(
+            event.name, event.caller_spool, event.heard_spool, event.shape
+        )
 
     async def __call__(self, event: MonitorEnded) -> None:
         """Finish the monitor of a call that this process had; its session has ended."""
         caller, n_samples = event.caller, max(event.caller.n_samples, event.heard.n_samples)
         await self._finish(
-            _Ended(caller.name, _as_long(caller, n_samples), event.at_us, EndReason.HANGUP)
+            _Ended(caller.name, replace(caller, n_samples=n_samples), event.at_us, EndReason.HANGUP)
         )
 
     async def recover(self, recording: Recording, salvaged: Mapping[str, int]) -> None:
@@ -94,7 +96,7 @@ class FinishMonitor:
         """
         name = recording.id
         n_samples = max(salvaged.get(name, 0), salvaged.get(heard_name(name), 0))
-        audio = RecordedAudio(name, n_samples, 0, 0, 0, 0)
+        audio = RecordedAudio(name, n_samples, 0, 0, 0, 0, shape=recording.shape)
         await self._finish(_Ended(name, audio, None, EndReason.SERVER_RESTART))
 
     async def _finish(self, ended: _Ended) -> None:
@@ -125,17 +127,6 @@ def left_behind(connection: Connection, node: str) -> list[Recording]:
             if session is not None and session.node == node:
                 found.append(recording)
     return found
-
-
-def _as_long(audio: RecordedAudio, n_samples: int) -> RecordedAudio:
-    return RecordedAudio(
-        audio.name,
-        n_samples,
-        audio.packets_expected,
-        audio.packets_received,
-        audio.packets_late,
-        audio.packets_lost,
-    )
 
 
 def _note(connection: Connection, ended: _Ended, finished: FinishedRecording | None) -> bool:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from voiceblocks.blocks.recording_shape import RecordingShape
 from voiceblocks.calls.events import EndReason, RecordedAudio
 from voiceblocks.database import recordings
 from voiceblocks.engine.media.salvage import spool_path
@@ -97,6 +98,9 @@ class FinishRecording:
         self._spool_dir = spool_dir
         self._sign_link = sign_link
         self._retry_pauses_s = tuple(retry_pauses_s)
+        self.n_ready = 0
+        self.n_given_up = 0
+        "Left to `finish_left_over`, after the application was told that there is none."
 
     def spool_path(self, name: str) -> Path:
         """Where the spool of a recording lies."""
@@ -118,9 +122,9 @@ class FinishRecording:
             return None
         return await self._try(self.once, audio)
 
-    def follow_stereo(self, name: str, caller: Path, heard: Path) -> None:
+    def follow_stereo(self, name: str, caller: Path, heard: Path, shape: RecordingShape) -> None:
         """Begin to encode both sides of a call while it goes on."""
-        self._encoder.follow_stereo(name, caller, heard)
+        self._encoder.follow_stereo(name, caller, heard, shape)
 
     async def stereo(self, audio: RecordedAudio) -> FinishedRecording | None:
         """Encode and store both sides of a call; `None` as for one side."""
@@ -135,16 +139,21 @@ class FinishRecording:
     ) -> FinishedRecording | None:
         for pause_s in self._retry_pauses_s:
             try:
-                return await once(audio)
+                return self._counted(await once(audio))
             except (EncodeError, StoreError) as error:
                 _log.warning("recording_tried_again", name=audio.name, error=str(error))
             await asyncio.sleep(pause_s)
         try:
-            return await once(audio)
+            return self._counted(await once(audio))
         except (EncodeError, StoreError) as error:
+            self.n_given_up += 1
             kept = str(self.spool_path(audio.name))
             _log.error("recording_not_finished", name=audio.name, kept_spool=kept, error=str(error))
             return None
+
+    def _counted(self, finished: FinishedRecording) -> FinishedRecording:
+        self.n_ready += 1
+        return finished
 
     async def once(self, audio: RecordedAudio) -> FinishedRecording:
         """
@@ -177,6 +186,7 @@ class FinishRecording:
             self.spool_path(audio.name),
             self.spool_path(heard_name(audio.name)),
             audio.n_samples,
+            audio.shape,
         )
         return await self._store_it(audio, encoded)
 

@@ -48,4 +48,4 @@ class KeepLimits:
 
     async def look(self) -> None:
         """Take over what there is."""
-        self._user.set_own_limits(await self._database.run(accounts.own_limits))
+        self._user.set_own_limits(await self._database.read(accounts.own_limits))

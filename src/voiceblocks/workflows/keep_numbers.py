@@ -47,7 +47,7 @@ class KeepNumbers:
     async def look(self) -> None:
         """Settle every number that has expired by now, each in its own transaction."""
         now_us = self._clock.utc_us()
-        due = await self._database.run(lambda c: accounts.due_numbers(c, now_us))
+        due = await self._database.read(lambda c: accounts.due_numbers(c, now_us))
         for number, account_id in due:
             settle = partial(_settle, name=number.number, account_id=account_id, now_us=now_us)
             await self._database.run(settle)

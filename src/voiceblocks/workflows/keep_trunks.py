@@ -73,7 +73,7 @@ class KeepTrunks:
 
     async def look(self) -> None:
         """Take over what changed."""
-        found = await self._database.run(trunks.list_trunks)
+        found = await self._database.read(trunks.list_trunks)
         if found != self._known:
             for user in self._users:
                 user.set_trunks(found)

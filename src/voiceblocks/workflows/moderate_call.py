@@ -51,7 +51,7 @@ class ModerateCall:
         return {}
 
     async def _session_of(self, app: Application, txn_ref: str) -> Session:
-        session = await self._database.run(
+        session = await self._database.read(
             lambda connection: sessions.find_by_txn_ref(connection, txn_ref)
         )
         if session is None:

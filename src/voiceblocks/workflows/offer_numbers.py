@@ -64,7 +64,7 @@ class OfferNumbers:
 
     async def get_active(self, app: Application) -> dict[str, Any]:
         """List the application's numbers."""
-        entries = await self._database.run(lambda connection: _active(connection, app))
+        entries = await self._database.read(lambda connection: _active(connection, app))
         return {
             "total_entries_count": str(len(entries)),
             "entries_count": str(len(entries)),
@@ -75,7 +75,7 @@ class OfferNumbers:
         """List where numbers are free, whoever asks."""
         del app
         now_us = self._clock.utc_us()
-        places = await self._database.run(
+        places = await self._database.read(
             lambda connection: number_stock.places(connection, now_us)
         )
         entries: dict[str, dict[str, Any]] = {}
@@ -100,7 +100,7 @@ class OfferNumbers:
         """List a page of free numbers; none beyond the last page."""
         del app
         now_us = self._clock.utc_us()
-        total, found = await self._database.run(
+        total, found = await self._database.read(
             lambda connection: number_stock.page(
                 connection,
                 command.country,
@@ -123,7 +123,7 @@ class OfferNumbers:
             currency = account_of(connection, app).currency
             return currency, number_stock.rates_of(connection, command.country, currency)
 
-        currency, rates = await self._database.run(look)
+        currency, rates = await self._database.read(look)
         return {
             "currency": currency,
             "entries_count": str(len(rates)),

@@ -114,7 +114,7 @@ class OwnRecordings:
         checked = check_link(self._link_keys, "GET", own.object_name, own.query, now_us)
         if checked is LinkCheck.WRONG:
             raise InvalidRequest(REFUSED)
-        found = await self._database.run(lambda connection: _find(connection, own.object_name))
+        found = await self._database.read(lambda connection: _find(connection, own.object_name))
         if found is None or is_revoked(found.recording, own.query):
             raise InvalidRequest(REFUSED)
         if checked is LinkCheck.EXPIRED and found.account_id != account_id:
@@ -141,7 +141,7 @@ class OwnRecordings:
         """
         if not isinstance(audio, _OwnAudio):
             return
-        found = await self._database.run(lambda connection: _find(connection, audio.object_name))
+        found = await self._database.read(lambda connection: _find(connection, audio.object_name))
         if found is None:
             for purge in self._purges:
                 await asyncio.to_thread(purge, audio.sha256)

@@ -48,7 +48,7 @@ class QueryAccount:
 
     async def get_balance(self, app: Application) -> dict[str, Any]:
         """Tell what the account has; what live calls hold is still its own."""
-        account = await self._database.run(lambda connection: account_of(connection, app))
+        account = await self._database.read(lambda connection: account_of(connection, app))
         return {
             "currency": account.currency,
             "balance": format_amount(account.credit),
@@ -58,7 +58,7 @@ class QueryAccount:
 
     async def get_info(self, app: Application) -> dict[str, Any]:
         """Tell who the account is, and which numbers its calls may show."""
-        return await self._database.run(lambda connection: _info(connection, app))
+        return await self._database.read(lambda connection: _info(connection, app))
 
 
 def account_of(connection: Connection, app: Application) -> Account:

@@ -52,20 +52,20 @@ class QueryCalls:
         Raises:
             InvalidRequest: If there is no such call, or it is another application's.
         """
-        return await self._database.run(
+        return await self._database.read(
             lambda connection: _query_status(connection, app, command.txn_ref)
         )
 
     async def get_history(self, app: Application, command: GetHistoryCommand) -> dict[str, Any]:
         """List a page of this application's calls, newest first."""
         now_us = self._clock.utc_us()
-        return await self._database.run(
+        return await self._database.read(
             lambda connection: _get_history(connection, app, command, now_us)
         )
 
     async def get_rate(self, app: Application, command: GetRateCommand) -> dict[str, Any]:
         """Tell what a minute between two numbers costs, and how many the credit pays for."""
-        return await self._database.run(lambda connection: _get_rate(connection, app, command))
+        return await self._database.read(lambda connection: _get_rate(connection, app, command))
 
 
 def _query_status(connection: Connection, app: Application, txn_ref: str) -> dict[str, Any]:

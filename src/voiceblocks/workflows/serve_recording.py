@@ -200,7 +200,7 @@ class ServeRecording:
         checked = check_link(self._link_keys, method, name, query, now_us)
         if checked is not LinkCheck.OK:
             raise RequestRefused(_REFUSALS[checked])
-        recording = await self._database.run(
+        recording = await self._database.read(
             lambda connection: recordings.find_by_object_name(connection, name)
         )
         if recording is None or recording.state is not RecordingState.READY:

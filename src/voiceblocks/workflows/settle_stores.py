@@ -109,7 +109,7 @@ class SettleStores:
         return store_tasks.list_due(connection, self._node, self._clock.utc_us(), AT_ONCE)
 
     async def _carry_out(self, task: StoreTask) -> bool:
-        recording = await self._database.run(
+        recording = await self._database.read(
             lambda connection: recordings.find(connection, task.recording_id)
         )
         if recording is None:
@@ -162,7 +162,7 @@ class SettleStores:
             _log.exception("uploaded_copies_not_tidied_up")
 
     async def _tidy_up_one(self, name: str) -> None:
-        recording = await self._database.run(
+        recording = await self._database.read(
             lambda connection: recordings.find_by_object_name(connection, name)
         )
         if recording is not None and recording.uploaded_us is not None:

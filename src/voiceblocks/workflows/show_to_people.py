@@ -79,13 +79,13 @@ class ShowToPeople:
 
     async def live_calls(self, user: User) -> list[Session]:
         """Return the calls that go on now."""
-        return await self._database.run(
+        return await self._database.read(
             lambda c: console_lists.live_calls(c, user.account_id, LIVE_MOST)
         )
 
     async def calls(self, user: User, search: str = "", after: Cursor | None = None) -> CallPage:
         """Return a page of calls; `search` is part of a number, or an id."""
-        found = await self._database.run(
+        found = await self._database.read(
             lambda c: console_lists.calls(
                 c, user.account_id, search=search, after=after, limit=PAGE + 1
             )
@@ -94,13 +94,13 @@ class ShowToPeople:
 
     async def story(self, user: User, session_or_txn: str) -> Story | None:
         """Return a call's story."""
-        return await self._database.run(
+        return await self._database.read(
             lambda c: tell_story(c, session_or_txn, account_id=user.account_id)
         )
 
     async def recordings(self, user: User, after: Cursor | None = None) -> RecordingPage:
         """Return a page of recordings."""
-        found = await self._database.run(
+        found = await self._database.read(
             lambda c: console_lists.recordings_of_calls(
                 c, user.account_id, after=after, limit=PAGE + 1
             )
@@ -109,7 +109,7 @@ class ShowToPeople:
 
     async def recording(self, user: User, recording_id: str) -> RecordingOfCall | None:
         """Return one recording."""
-        found = await self._database.run(
+        found = await self._database.read(
             lambda c: console_lists.recordings_of_calls(
                 c, user.account_id, after=None, limit=1, recording_id=recording_id
             )
@@ -123,7 +123,7 @@ class ShowToPeople:
         after: Cursor | None = None,
     ) -> NotificationPage:
         """Return a page of notifications."""
-        found = await self._database.run(
+        found = await self._database.read(
             lambda c: console_lists.notifications_of_calls(
                 c,
                 user.account_id,
@@ -152,7 +152,7 @@ class ShowToPeople:
                 return None
             return found[0], notification_attempts.list_of(connection, found[0].id)
 
-        return await self._database.run(look)
+        return await self._database.read(look)
 
     async def accounts(self, user: User) -> list[AccountPage]:
         """Return the user's account, or all of them for an operator."""
@@ -166,13 +166,13 @@ class ShowToPeople:
                 if user.account_id in {None, account.id}
             ]
 
-        return await self._database.run(look)
+        return await self._database.read(look)
 
     async def trunks(self, user: User) -> list[Trunk]:
         """Return the trunks; nothing for who is no operator."""
         if user.role is not Role.OPERATOR:
             return []
-        return await self._database.run(trunks.list_trunks)
+        return await self._database.read(trunks.list_trunks)
 
 
 def _account_page(

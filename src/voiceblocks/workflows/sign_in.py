@@ -66,7 +66,7 @@ class SignIn:
             RequestRefused: With a sentence for the person.
         """
         now_us = self._clock.utc_us()
-        user = await self._database.run(lambda connection: users.find_by_name(connection, name))
+        user = await self._database.read(lambda connection: users.find_by_name(connection, name))
         locked_us = user.locked_until_us if user is not None else None
         if locked_us is not None and locked_us > now_us:
             minutes = (locked_us - now_us) // 60_000_000 + 1

@@ -64,7 +64,7 @@ class SubmitBlock:
                 application was revoked.
         """
         lookups = self._key.lookups(access_token)
-        found = await self._database.run(
+        found = await self._database.read(
             lambda connection: next(
                 filter(None, (accounts.find_token(connection, one) for one in lookups)), None
             )
@@ -111,7 +111,7 @@ class SubmitBlock:
         """Hold them for the session's own application, where there is something to prepare."""
         if not command.msg:
             return nullcontext()
-        session = await self._database.run(
+        session = await self._database.read(
             lambda connection: sessions.find(connection, command.session)
         )
         is_its_own = session is not None and session.app_id == app.id
@@ -141,7 +141,7 @@ class SubmitBlock:
 
         To refuse it now would be to notify a block that the application was never granted.
         """
-        run = await self._database.run(
+        run = await self._database.read(
             lambda connection: sessions.find_run(connection, accepted.run.id)
         )
         if run is None or run.finished_us is None:

@@ -20,11 +20,14 @@ from voiceblocks.adapters.mp3_encoder import STEREO_BIT_RATE_KBPS, Mp3Writer
 from voiceblocks.adapters.render.following import TRAIL_SLOTS, Finished, Following
 from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.audio.codecs import codec_named
+from voiceblocks.audio.dtmf import dtmf_tone
 from voiceblocks.audio.level import goertzel_level_dbfs
 from voiceblocks.audio.mp3 import parse_info_frame, split_frames
 from voiceblocks.audio.tones import tone
+from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 from voiceblocks.errors import ContractViolation, EncodeError, StoreError
 from voiceblocks.recordings.spool import SLOT_SAMPLES, SpoolWriter
+from voiceblocks.testing.keypad import keys_heard
 
 Samples = NDArray[np.int16]
 Decoder = Callable[[Path], Samples]
@@ -260,6 +263,32 @@ def test_a_spool_is_missing(tmp_path: Path) -> None:
     neither.end_at(8000)
     with pytest.raises(StoreError):
         neither.finish_step()
+
+
+@pytest.mark.parametrize("law", ["PCMU", "PCMA"])
+def test_keys_of_both_sides_are_silenced(tmp_path: Path, law: str) -> None:
+    """What either of the two types is in neither channel; what each says around it stays there."""
+    sides = {}
+    for name, keys, before_ms, hz in (("l", "471", 300, 1000), ("r", "0#", 900, 400)):
+        typed = [dtmf_tone(key, 100.0) for key in keys]
+        pauses = [np.zeros(800, np.int16)] * len(keys)
+        pieces = [piece for pair in zip(typed, pauses, strict=True) for piece in pair]
+        spoken = tone((hz,), before_ms, -12)
+        sides[name] = np.concatenate([spoken, *pieces, spoken])
+    left = write_spool(tmp_path / "l.spool", sides["l"], law)
+    right = write_spool(tmp_path / "r.spool", sides["r"], law)
+    n_samples = max(len(side) for side in sides.values())
+    for shape, is_silenced in ((RecordingShape(silences_keys=True), True), (PLAIN, False)):
+        recording = Following(left, tmp_path / f"{is_silenced}.mp3", right, shape)
+        recording.end_at(n_samples)
+        decoded = decode_libsndfile(finish(recording).path)
+        assert decoded.shape == (n_samples, 2)
+        for channel, keys, before_ms, hz in ((0, "471", 300, 1000), (1, "0#", 900, 400)):
+            heard = decoded[:, channel]
+            assert keys_heard(heard) == ("" if is_silenced else keys)
+            assert goertzel_level_dbfs(heard[400 : before_ms * 8 - 400], hz) > -13
+            after = before_ms * 8 + len(keys) * 1600
+            assert goertzel_level_dbfs(heard[after + 400 : after + before_ms * 8 - 400], hz) > -13
 
 
 async def test_the_pool_and_the_death_of_its_encoder(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from voiceblocks.sessions.errors import (
     SessionNotReady,
     UnknownSession,
 )
+from voiceblocks.system_clock import SystemClock
 
 from .conftest import APP_ID, TOKEN, Api
 
@@ -284,7 +285,7 @@ async def test_an_unexpected_failure_is_logged_without_parameters(api: Api) -> N
 
 async def test_the_rate_limit_is_for_each_api(api: Api) -> None:
     """The fourth request of one API in a minute is refused, before it is read; others pass."""
-    api.limiter.real = InMemoryRateLimiter(3)
+    api.limiter.real = InMemoryRateLimiter(3, clock=SystemClock())
     for _ in range(3):
         assert await api.status(RECORD, {"session": "S-1"}) == "success_ok"
     assert await api.status(RECORD, {"session": ""}) == "error_rate_limit_exceeded"

@@ -34,6 +34,7 @@ from voiceblocks.blocks.update_forwarding import UpdateForwardingCommand
 from voiceblocks.blocks.voice_hangup import VoiceHangupCommand
 from voiceblocks.errors import InvalidRequest
 from voiceblocks.ids import RecordingId, SessionId, TxnRef
+from voiceblocks.system_clock import SystemClock
 
 from .conftest import APP_ID, TOKEN, Api
 
@@ -149,7 +150,7 @@ async def test_the_room_of_a_transfer(api: Api) -> None:
 
 async def test_queries_have_a_limit_of_their_own(api: Api) -> None:
     """Each query API is counted by itself; calls and blocks go by the other limit."""
-    api.limiter.real = InMemoryRateLimiter(2, queries_per_minute=1)
+    api.limiter.real = InMemoryRateLimiter(2, queries_per_minute=1, clock=SystemClock())
     for path, sent, _ in REQUESTS:
         allowed = 1 if path in QUERY_APIS else 2
         statuses = [await api.status(path, sent) for _ in range(3)]

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, event, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from voiceblocks.accounts.model import Account
 from voiceblocks.database import accounts, engines, schema
@@ -454,3 +454,93 @@ def test_wrong_urls_are_startup_errors(url: str, sentence: str) -> None:
     """The sentence says what is accepted."""
     with pytest.raises(StartupError, match=sentence):
         Database(url)
+
+
+async def test_who_fails_before_writing_costs_the_others_nothing(
+    sqlite_database: Database, sqlite_url: str
+) -> None:
+    """A refusal in a shared commit runs nothing twice; a failure that wrote runs all again."""
+    runs: list[str] = []
+
+    def counted(name: str, fn: Callable[[Connection], str]) -> Callable[[Connection], str]:
+        def run(connection: Connection) -> str:
+            runs.append(name)
+            return fn(connection)
+
+        return run
+
+    def refusing(connection: Connection) -> str:
+        stored(connection)
+        raise LookupError("no")
+
+    async def together(*fns: Callable[[Connection], str]) -> list[object]:
+        async with busy(sqlite_database) as release:
+            tasks = [asyncio.create_task(sqlite_database.run(fn)) for fn in fns]
+            await asyncio.sleep(0)
+            release.set()
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+    await together(counted("a", inserting("a")), counted("no", refusing))
+    assert runs == ["a", "no"]
+    runs.clear()
+    b, wrote, c = await together(
+        counted("b", inserting("b")),
+        counted("wrote", inserting_and_failing("wrote")),
+        counted("c", inserting("c")),
+    )
+    assert (b, c) == ("b", "c")
+    assert isinstance(wrote, LookupError)
+    assert runs == ["b", "wrote", "b", "wrote", "c"]
+    assert stored_elsewhere(sqlite_url) == {"a", "b", "c"}
+    sqlite_database.close()
+
+
+async def test_a_read_waits_for_no_writer(sqlite_database: Database) -> None:
+    """While a transaction is held open, what only reads is answered, with what was committed."""
+    await sqlite_database.run(inserting("a"))
+    async with busy(sqlite_database):
+        writing = asyncio.create_task(sqlite_database.run(inserting("b")))
+        assert await asyncio.wait_for(sqlite_database.read(stored), WAIT_S) == {"a"}
+        assert not writing.done()
+    await writing
+    assert await sqlite_database.read(stored) == {"a", "b"}
+    sqlite_database.close()
+
+
+async def test_a_read_changes_nothing(sqlite_database: Database) -> None:
+    """A function that was taken for a reader and writes is told so; others beside it read on."""
+    answers = await asyncio.gather(
+        sqlite_database.read(stored),
+        sqlite_database.read(inserting("a")),
+        sqlite_database.read(stored),
+        return_exceptions=True,
+    )
+    assert (answers[0], answers[2]) == (set(), set())
+    assert isinstance(answers[1], OperationalError)
+    assert await sqlite_database.read(stored) == set()
+    sqlite_database.close()
+
+
+async def test_a_read_sees_every_commit_that_was_told(database: Database) -> None:
+    """Ten callers at once: each reads back what its own transaction had stored."""
+
+    async def write_and_read(name: str) -> bool:
+        for n in range(20):
+            await database.run(inserting(f"{name}{n}"))
+            if f"{name}{n}" not in await database.read(stored):
+                return False
+        return True
+
+    assert all(await asyncio.gather(*(write_and_read(name) for name in "abcdefghij")))
+
+
+async def test_what_was_asked_to_read_is_answered_before_the_end(
+    sqlite_database: Database,
+) -> None:
+    """Closing answers the reads that wait, and refuses later ones with a sentence."""
+    reads = [asyncio.create_task(sqlite_database.read(stored)) for _ in range(100)]
+    await asyncio.sleep(0)
+    await asyncio.to_thread(sqlite_database.close)
+    assert await asyncio.gather(*reads) == [set()] * 100
+    with pytest.raises(ContractViolation):
+        await sqlite_database.read(stored)

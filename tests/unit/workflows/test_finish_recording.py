@@ -64,12 +64,14 @@ class FakeEncoder:
             path, path.stat().st_size, digest, n_samples // 8, n_samples, health
         )
 
-    def follow_stereo(self, name: str, left: Path, right: Path) -> None:
+    def follow_stereo(
+        self, name: str, left: Path, right: Path, shape: RecordingShape = PLAIN
+    ) -> None:
         """See `RecordingEncoder`."""
         self.followed.append((name, left, right))
 
     async def finish_stereo(
-        self, name: str, left: Path, right: Path, n_samples: int
+        self, name: str, left: Path, right: Path, n_samples: int, shape: RecordingShape = PLAIN
     ) -> EncodedRecording:
         """See `RecordingEncoder`."""
         assert right.name.startswith(f"{name}-heard")

@@ -19,6 +19,7 @@ from voiceblocks.calls.events import Refusal
 from voiceblocks.database import accounts, ledger, number_stock
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import InvalidRequest
+from voiceblocks.system_clock import SystemClock
 from voiceblocks.workflows import manage_numbers
 from voiceblocks.workflows.keep_books import check_books
 from voiceblocks.workflows.keep_limits import KeepLimits
@@ -243,7 +244,7 @@ async def test_who_the_account_is(shop: Shop) -> None:
 
 async def test_an_account_has_limits_of_its_own(shop: Shop) -> None:
     """The front follows the database, for blocks and queries each, and forgets what is gone."""
-    limiter = InMemoryRateLimiter(600, 60)
+    limiter = InMemoryRateLimiter(600, 60, clock=SystemClock())
     keep = KeepLimits(shop.database, limiter)
     shop.run(lambda c: accounts.update_account(c, "acc_1", rate_limit_ivr=2, rate_limit_query=1))
     await keep.look()

@@ -116,6 +116,16 @@ class RenderPool:
         lanes = self._encode, self._speech, self._files
         return lanes if self._piper is None else (*lanes, self._piper)
 
+    @property
+    def n_followed(self) -> int:
+        """Recordings that are encoded while they grow."""
+        return len(self._followed)
+
+    @property
+    def n_finishing(self) -> int:
+        """Recordings whose end somebody waits for."""
+        return len(self._finishing)
+
     def _engines(self, speech: SpeechSetup, work_dir: Path) -> list[SpeechEngine]:
         engines: list[SpeechEngine] = [EspeakSpeech(self._speech, self._maker)]
         if self._piper is not None:
@@ -153,9 +163,11 @@ class RenderPool:
         """See `RecordingEncoder.follow`."""
         self._follow(Follow(name=name, spool_path=str(spool_path), shape=shape))
 
-    def follow_stereo(self, name: str, left: Path, right: Path) -> None:
+    def follow_stereo(
+        self, name: str, left: Path, right: Path, shape: RecordingShape = PLAIN
+    ) -> None:
         """See `RecordingEncoder.follow_stereo`."""
-        self._follow(Follow(name=name, spool_path=str(left), heard_path=str(right)))
+        self._follow(Follow(name=name, spool_path=str(left), heard_path=str(right), shape=shape))
 
     async def finish(
         self,
@@ -185,7 +197,7 @@ class RenderPool:
         )
 
     async def finish_stereo(
-        self, name: str, left: Path, right: Path, n_samples: int
+        self, name: str, left: Path, right: Path, n_samples: int, shape: RecordingShape = PLAIN
     ) -> EncodedRecording:
         """
         See `RecordingEncoder.finish_stereo`.
@@ -200,6 +212,7 @@ class RenderPool:
                 spool_path=str(left),
                 n_samples=n_samples,
                 heard_path=str(right),
+                shape=shape,
             )
         )
 

@@ -99,7 +99,7 @@ class RecordedFile:
 
     Args:
         path: The file; owned until `finish` or `abandon`.
-        channels: 1 or 2; keys are silenced in the caller's only, the first.
+        channels: 1 or 2; keys are silenced in each of them.
         shape: What it is to become.
 
     Raises:
@@ -108,7 +108,7 @@ class RecordedFile:
 
     def __init__(self, path: Path, channels: int, shape: RecordingShape) -> None:
         self._writer: Writer = _WRITERS[shape.format](path, channels)
-        self._silencer = KeySilencer() if shape.silences_keys and channels == 1 else None
+        self._silencers = [KeySilencer() for _ in range(channels if shape.silences_keys else 0)]
         self._loudness = Loudness()
 
     def write(self, samples: Samples) -> None:
@@ -118,8 +118,12 @@ class RecordedFile:
         Raises:
             EncodeError: As the writers do.
         """
-        if self._silencer is not None:
-            samples = self._silencer.feed(samples)
+        if self._silencers:
+            # All of them hold back as much.
+            sides = samples.reshape(len(samples), -1).T
+            samples = _side_by_side(
+                [one.feed(side) for one, side in zip(self._silencers, sides, strict=True)]
+            )
         self._put(samples)
 
     def finish(self) -> Written:
@@ -129,8 +133,8 @@ class RecordedFile:
         Raises:
             EncodeError: As the writers do, which remove the file then.
         """
-        if self._silencer is not None:
-            self._put(self._silencer.flush())
+        if self._silencers:
+            self._put(_side_by_side([one.flush() for one in self._silencers]))
         n_samples, size_bytes, sha256 = self._writer.finish()
         measured = self._loudness
         return Written(n_samples, size_bytes, sha256, measured.level_dbfs, measured.silent_ms)
@@ -143,3 +147,7 @@ class RecordedFile:
         if len(samples):
             self._loudness.take(samples)
             self._writer.write(samples)
+
+
+def _side_by_side(channels: list[Samples]) -> Samples:
+    return channels[0] if len(channels) == 1 else np.stack(channels, axis=1)

@@ -3,7 +3,8 @@
 `python -m voiceblocks.engine.media.keeper FD`, by `ipc.spawn`. Once a second the settled
 slots of every kept row (older than 500 ms) are appended to its spool and synced; a row that is
 flushed is completed at once. Syncing happens in threads, so that a slow disk delays no flush
-of another row and no copying: the rings hold ten seconds.
+of another row and no copying: the rings hold ten seconds. A flush that the disk refuses is tried
+again at each pass, with the row kept: it is told when all of it is written, and never cut short.
 
 A keeper that died leaves spools that end somewhere; the next one goes on after the last whole
 slot. It exits when its channel closes, after everything that has settled is
@@ -120,6 +121,7 @@ class Keeper:
         self._arenas: dict[int, Arena] = {}
         self._rows: dict[tuple[int, int], KeptRow | SealedRow] = {}
         self._unopened: dict[tuple[int, int], m.KeepRow] = {}
+        self._refused: dict[tuple[int, int], m.FlushRow] = {}
         self._threads = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync")
         self._synced: SimpleQueue[tuple[m.FlushRow, KeptRow | SealedRow, int]] = SimpleQueue()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK)
@@ -180,22 +182,26 @@ class Keeper:
             self._unopened[key] = command
 
     def _flush(self, command: m.FlushRow) -> None:
-        unopened = self._unopened.pop((command.worker, command.row), None)
+        key = command.worker, command.row
+        self._refused.pop(key, None)
+        unopened = self._unopened.get(key)
         if unopened is not None:
             self._keep(unopened)
-            self._unopened.pop((command.worker, command.row), None)
-        kept = self._rows.pop((command.worker, command.row), None)
+            if key in self._unopened:
+                self._refused[key] = command
+                return
+        kept = self._rows.get(key)
         if kept is None or kept.name != command.name:
+            self._rows.pop(key, None)
             self._arenas[command.worker].release(command.row)
             self._channel.send(m.RowFlushed(command.worker, command.row, command.name, 0))
             return
         try:
             n_samples = kept.complete(command.n_samples)
         except StoreError:
-            # What the disk has, but nothing from behind the end of the recording.
-            n_samples = kept.n_written_samples
-            if command.n_samples is not None:
-                n_samples = min(n_samples, command.n_samples)
+            self._refused[key] = command
+            return
+        del self._rows[key]
         self._threads.submit(self._sync_flushed, command, kept, n_samples)
 
     def _sync_flushed(self, command: m.FlushRow, kept: KeptRow | SealedRow, n_samples: int) -> None:
@@ -222,6 +228,8 @@ class Keeper:
             kept = self._rows.get(key)
             if kept is not None:
                 kept.append_settled()
+        for refused in list(self._refused.values()):
+            self._flush(refused)
         if self._rows and not self._syncing:
             self._syncing = True
             # Descriptors of our own: a spool may be closed while the threads still sync it.

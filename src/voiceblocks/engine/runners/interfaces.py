@@ -138,7 +138,7 @@ class ConnectableCall(RunnerCall, Protocol):
         """
         ...
 
-    def monitor(self, name: str) -> None:
+    def monitor(self, name: str, shape: RecordingShape) -> None:
         """
         Record the whole call from now on, to its end.
 

@@ -20,5 +20,5 @@ class MonitorRunner:
         if plan.recording_name is None:
             raise ContractViolation("not a monitor plan: no recording")
         await call.play(plan.prompt)
-        call.monitor(plan.recording_name)
+        call.monitor(plan.recording_name, plan.recording_shape)
         return Outcome(EndReason.COMPLETED)

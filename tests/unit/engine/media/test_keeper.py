@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from tests.unit.engine.media.harness import Bench, ramp
+from voiceblocks import ipc
+from voiceblocks.engine.media import messages as m
+from voiceblocks.engine.media.keeper import Keeper
 from voiceblocks.engine.media.ring import SETTLED_SLOTS, RowState
 from voiceblocks.engine.media.salvage import salvage, spool_path
 from voiceblocks.errors import StoreError
@@ -115,3 +119,36 @@ def test_a_disk_that_refuses_once_costs_no_audio(bench: Bench, monkeypatch: pyte
         kept.complete(None)
     assert refused
     assert bench.audio().tobytes() == b"".join(ramp(packet) for packet in range(60))
+
+
+def test_a_flush_waits_for_the_disk(bench: Bench):
+    """A spool that cannot be made yet holds its end back: the row stays, then all of it is told."""
+    peer = bench.open()
+    bench.record()
+    bench.kept.pop(1).spool.close()
+    bench.talk(peer, 60)
+    bench.close_tap()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for end in (ours, theirs):
+        end.setblocking(False)
+    keeper = Keeper(ipc.Channel(theirs, m.KeeperCommand))
+    told = ipc.Channel(ours, m.KeeperEvent)
+    path = bench.tmp_path / "not there yet" / "tap1.spool"
+    keeper._obey(m.WatchArena(1, str(bench.tmp_path / "taps.arena")))
+    keeper._obey(m.KeepRow(1, 1, "tap1", str(path), "PCMU"))
+    (closed,) = bench.of(m.TapClosed)
+    keeper._obey(m.FlushRow(1, 1, "tap1", closed.n_samples))
+    assert keeper._pass()
+    with pytest.raises(BlockingIOError):
+        told.receive()
+    assert bench.arena.headers[1]["state"] != RowState.FREE
+    path.parent.mkdir()
+    assert keeper._pass()
+    keeper._threads.shutdown(wait=True)
+    assert keeper._serve()
+    received = told.receive()
+    assert received is not None
+    assert received[0] == m.RowFlushed(1, 1, "tap1", 60 * 160)
+    assert bench.arena.headers[1]["state"] == RowState.FREE
+    with open_spool(path) as reader:
+        assert reader.payload(0, 60).tobytes() == b"".join(ramp(packet) for packet in range(60))
