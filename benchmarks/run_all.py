@@ -25,6 +25,8 @@ COMMANDS = [
     ["-m", "benchmarks.api_throughput"],
     ["-m", "benchmarks.prompt_start"],
     ["-m", "benchmarks.prompts_beside_recordings"],
+    ["-m", "benchmarks.console_pages"],
+    ["-m", "benchmarks.simulated_calls"],
 ]
 
 

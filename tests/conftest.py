@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import tracemalloc
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.postgres import database_url, postgres_url
+from voiceblocks.testing import pytest_plugin
 
 # pytest imports it inside its hook for unraisable errors, where a second one that comes in the
 # middle of the import finds half a module and fails a test that has nothing to do with it.
@@ -23,3 +25,9 @@ settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("default")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load our own plugin, where it is not installed as one: in a worktree, say."""
+    if not config.pluginmanager.has_plugin("voiceblocks"):
+        config.pluginmanager.register(pytest_plugin, "voiceblocks")

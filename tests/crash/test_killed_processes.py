@@ -28,6 +28,7 @@ from tests.crash.victims import is_recovered, room_for_calls, victim
 from tests.functional.calls import decode, length_ms, recording
 from tests.harness import Application, ServerProcess
 from tests.sealing import opened, samples_in, seal
+from voiceblocks.audio.level import rms_dbfs
 from voiceblocks.calls.events import EndReason
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.sessions.state import SessionState
@@ -125,6 +126,34 @@ async def test_a_sealed_recording_outlives_all_processes(
     await server.start()
     told = await is_recovered(app, one, samples_in)
     assert not opened(await app.fetch(told.body["record_url"])).has_end
+
+
+async def test_what_is_killed_while_paused(
+    server: ServerProcess, app: Application, phone: Phone, tmp_path: Path
+) -> None:
+    """Plain or sealed: as long as the time that passed, and from the pause on there is silence."""
+    async with Application(server) as other, Phone() as second:
+        await seal(other, tmp_path)
+        both = ((app, phone, decode), (other, second, samples_in))
+        victims = [await victim(caller, with_phone) for caller, with_phone, _read in both]
+        paused_at = time.monotonic()
+        for (caller, _phone, _read), one in zip(both, victims, strict=True):
+            await caller.accepted("recording/pause", session=one.session)
+        await asyncio.sleep(1.5)  # of speech that must not be kept
+        killed_at = time.monotonic()
+        server.kill_all()
+        await server.gone()
+        await server.start()
+        for (caller, _phone, read), one in zip(both, victims, strict=True):
+            one.killed_at = killed_at
+            told = await is_recovered(caller, one, read)
+            samples = read(await caller.fetch(told.body["record_url"]))
+            paused = samples[round((paused_at - one.beep_ended_at + 0.3) * 8000) :]
+            assert len(paused) > 8000
+            assert rms_dbfs(paused) < -60
+            assert int(told.body["record_absent_ms"]) <= 100
+            assert told.body["record_one_way"] == "no"
+    await next_call_works(app)
 
 
 async def test_a_sealed_recording_outlives_its_worker(

@@ -56,6 +56,7 @@ SPEC = """
 
 OWN = {
     "error_action_invalid",
+    *("error_session_not_recording", "error_block_invalid"),
     *("error_recording_space_low", "error_recording_quota_reached"),
     *("error_recording_param_missing", "error_recording_invalid", "error_recording_access_denied"),
     *("error_recording_not_ready", "error_recording_on_hold", "error_reason_invalid_length"),

@@ -44,6 +44,8 @@ class Account:
     "The same of everything else that is asked."
     recordings_quota_bytes: int | None = None
     "What its stored recordings may take up; `None`: what the settings say."
+    disabled_us: int | None = None
+    "Since when the operator lets it do nothing."
     created_us: int
 
 
@@ -80,6 +82,8 @@ class Number:
     "Whether it is paid for again when it expires."
     months: int | None = None
     "For how long it was subscribed, and is extended; `None` for the operator's own."
+    disabled_us: int | None = None
+    "Since when it cannot be called."
     created_us: int
 
 

@@ -122,7 +122,7 @@ def _functions(handlers: ApiHandlers) -> dict[str, ApiFunction]:
         **query_functions(handlers.queries),
         **user_functions(handlers.account),
         **number_functions(handlers.numbers),
-        **recording_functions(handlers.changes),
+        **recording_functions(handlers.changes, handlers.moderation),
     }
 
 

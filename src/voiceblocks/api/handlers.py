@@ -17,9 +17,11 @@ from voiceblocks.blocks.get_history import GetHistoryCommand
 from voiceblocks.blocks.get_rate import GetRateCommand
 from voiceblocks.blocks.get_rates import GetRatesCommand
 from voiceblocks.blocks.moderate import ModerateCommand
+from voiceblocks.blocks.pause_recording import PauseRecordingCommand
 from voiceblocks.blocks.query_status import QueryStatusCommand
 from voiceblocks.blocks.recording_health import RecordingHealthCommand
 from voiceblocks.blocks.renew_link import RenewLinkCommand
+from voiceblocks.blocks.resume_recording import ResumeRecordingCommand
 from voiceblocks.blocks.revoke_links import RevokeLinksCommand
 from voiceblocks.blocks.subscribe import SubscribeCommand
 from voiceblocks.blocks.update_forwarding import UpdateForwardingCommand
@@ -75,7 +77,7 @@ class CallPlacer(Protocol):
 
 
 class CallModeration(Protocol):
-    """Acts on calls by their transaction; each answers nothing beside `status`."""
+    """Acts on calls that go on; each answers nothing beside `status`."""
 
     async def moderate(self, app: Application, command: ModerateCommand) -> Mapping[str, Any]:
         """Put a participant out of a room, or silence one."""
@@ -83,6 +85,14 @@ class CallModeration(Protocol):
 
     async def hang_up(self, app: Application, command: VoiceHangupCommand) -> Mapping[str, Any]:
         """End a call."""
+        ...
+
+    async def pause(self, app: Application, command: PauseRecordingCommand) -> Mapping[str, Any]:
+        """Keep nothing of what a call records."""
+        ...
+
+    async def resume(self, app: Application, command: ResumeRecordingCommand) -> Mapping[str, Any]:
+        """Go on with what was paused."""
         ...
 
 

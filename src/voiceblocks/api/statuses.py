@@ -24,6 +24,7 @@ from voiceblocks.sessions.errors import (
     SessionEnded,
     SessionNotOnHold,
     SessionNotReady,
+    SessionNotRecording,
     UnknownSession,
 )
 
@@ -40,6 +41,7 @@ STATUS_BY_ERROR: Final = MappingProxyType[type[Exception], str](
         SessionEnded: "error_session_ended",
         SessionNotReady: "error_session_not_ready",
         SessionNotOnHold: "error_session_not_on_hold",
+        SessionNotRecording: "error_session_not_recording",
         UnknownRecording: "error_recording_invalid",
         RecordingAccessDenied: "error_recording_access_denied",
         RecordingNotReady: "error_recording_not_ready",
@@ -93,6 +95,9 @@ STATUS_TEXTS: Final = MappingProxyType(
         "error_session_not_ready": "Another block is running: wait for its notification. Or the "
         "call is on hold, which only an unhold or a forced hang-up ends.",
         "error_session_not_on_hold": "The call is not on hold.",
+        "error_session_not_recording": "Nothing of the call is being recorded now: no record is "
+        "past its beep, and there is no monitor.",
+        "error_block_invalid": "block is neither record nor monitor.",
         "error_monitor_in_progress": "The call is being monitored already.",
         "error_recording_space_low": "The server's disk is running low: no new recording is "
         "begun. Those that run are not cut short.",

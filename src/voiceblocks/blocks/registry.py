@@ -27,11 +27,13 @@ from voiceblocks.blocks.hangup import HangupCommand
 from voiceblocks.blocks.hold import HoldCommand
 from voiceblocks.blocks.moderate import ModerateCommand
 from voiceblocks.blocks.monitor import MonitorCommand
+from voiceblocks.blocks.pause_recording import PauseRecordingCommand
 from voiceblocks.blocks.play import PlayCommand
 from voiceblocks.blocks.query_status import QueryStatusCommand
 from voiceblocks.blocks.record import RecordCommand
 from voiceblocks.blocks.recording_health import RecordingHealthCommand
 from voiceblocks.blocks.renew_link import RenewLinkCommand
+from voiceblocks.blocks.resume_recording import ResumeRecordingCommand
 from voiceblocks.blocks.revoke_links import RevokeLinksCommand
 from voiceblocks.blocks.subscribe import SubscribeCommand
 from voiceblocks.blocks.transfer import TransferCommand
@@ -87,6 +89,8 @@ REQUESTS: Final = MappingProxyType[str, type[Request]](
         "number/get_rates": GetRatesCommand,
         "number/subscribe": SubscribeCommand,
         "number/update_forwarding": UpdateForwardingCommand,
+        "recording/pause": PauseRecordingCommand,
+        "recording/resume": ResumeRecordingCommand,
         "recording/health": RecordingHealthCommand,
         "recording/link": RenewLinkCommand,
         "recording/revoke": RevokeLinksCommand,

@@ -101,6 +101,8 @@ class RecordedAudio:
     "What ended it, if a key did: it may be heard at the end."
     absent_ms: int | None = None
     "For which nothing came, as far as the media worker told."
+    paused_ms: int | None = None
+    "In which it was paused, as far as the media worker told."
 
 
 @dataclass(frozen=True, slots=True)

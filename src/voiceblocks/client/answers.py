@@ -324,6 +324,8 @@ class RecordingHealth:
     level_dbfs: float | None
     silence_percent: int | None
     is_one_way: bool | None
+    paused_ms: int | None = None
+    "`None` where it never was."
 
 
 def read_health(told: Mapping[str, Any]) -> RecordingHealth:
@@ -341,4 +343,5 @@ def read_health(told: Mapping[str, Any]) -> RecordingHealth:
         level_dbfs=float(told["level_dbfs"]) if "level_dbfs" in told else None,
         silence_percent=number("silence_percent"),
         is_one_way=told["one_way"] == "yes" if "one_way" in told else None,
+        paused_ms=number("paused_ms"),
     )

@@ -167,6 +167,8 @@ class AsyncAccountApi(_AsyncApi):
 class RecordingApi(_Api):
     """The application's recordings."""
 
+    pause = _now(requests_recording.pause)
+    resume = _now(requests_recording.resume)
     health = _now(requests_recording.health)
     link = _now(requests_recording.link)
     revoke = _now(requests_recording.revoke)
@@ -176,6 +178,8 @@ class RecordingApi(_Api):
 class AsyncRecordingApi(_AsyncApi):
     """The application's recordings."""
 
+    pause = _later(requests_recording.pause)
+    resume = _later(requests_recording.resume)
     health = _later(requests_recording.health)
     link = _later(requests_recording.link)
     revoke = _later(requests_recording.revoke)

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from voiceblocks.client.answers import RecordingHealth, read_health
 from voiceblocks.client.request import Request, nothing, request
+
+
+def pause(session: str, *, block: Literal["record", "monitor"] | None = None) -> Request[None]:
+    """Keep nothing of a call's recordings from now on, or of the one that a block began."""
+    return request("recording/pause", nothing, session=session, block=block)
+
+
+def resume(session: str, *, block: Literal["record", "monitor"] | None = None) -> Request[None]:
+    """Go on with what was paused."""
+    return request("recording/resume", nothing, session=session, block=block)
 
 
 def health(recording: str) -> Request[RecordingHealth]:

@@ -189,7 +189,8 @@ class Pages:
 
     async def account(self, request: Request, visitor: Visitor) -> Response:
         """Show accounts with their applications and numbers."""
-        return page("account.html", visitor, accounts=await self._show.accounts(visitor.user))
+        found = await self._show.accounts(visitor.user, request.query_params.get("of", ""))
+        return page("account.html", visitor, found=found, one=found.shown)
 
     async def trunks(self, request: Request, visitor: Visitor) -> Response:
         """Show the trunks with the state of their registration."""

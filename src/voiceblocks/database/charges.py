@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, bindparam, func, select
 
 from voiceblocks.billing.model import Charge
+from voiceblocks.billing.rating import charge_id
 from voiceblocks.database import schema
 from voiceblocks.database.rows import insert_unless_there
 from voiceblocks.money import Thousandths
@@ -17,6 +18,11 @@ _table = schema.charges
 _OF_SESSION = (
     select(_table)
     .where(_table.c.session_id == bindparam("session_id"))
+    .order_by(_table.c.created_us, _table.c.id)
+)
+_BY_ID = (
+    select(_table)
+    .where(_table.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(_table.c.created_us, _table.c.id)
 )
 _SUM_SINCE = select(func.coalesce(func.sum(_table.c.amount), 0)).where(
@@ -34,8 +40,16 @@ def insert_once(connection: Connection, charge: Charge) -> bool:
 
 
 def list_of_session(connection: Connection, session_id: str) -> list[Charge]:
-    """Return the session's charges, oldest first."""
+    """Return all that a session was charged, oldest first. Reads every charge: for checks."""
     rows = connection.execute(_OF_SESSION, {"session_id": session_id}).mappings()
+    return [Charge(**row) for row in rows]
+
+
+def list_of_legs(connection: Connection, session_id: str, legs: int) -> list[Charge]:
+    """Return the charges of a session's first so many legs, oldest first."""
+    # By their ids, which say session and leg: no index has the session.
+    ids = [charge_id(session_id, number) for number in range(1, legs + 1)]
+    rows = connection.execute(_BY_ID, {"ids": ids}).mappings()
     return [Charge(**row) for row in rows]
 
 

@@ -53,6 +53,7 @@ accounts = Table(
     Column("rate_limit_ivr", Integer),
     Column("rate_limit_query", Integer),
     Column("recordings_quota_bytes", BigInteger),
+    Column("disabled_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
 )
 
@@ -103,6 +104,7 @@ numbers = Table(
     Column("expires_us", BigInteger),
     Column("auto_extend", Boolean, nullable=False),
     Column("months", Integer),
+    Column("disabled_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
     Index(None, "expires_us"),
 )
@@ -254,6 +256,7 @@ recordings = Table(
     Column("packets_lost", BigInteger),
     Column("absent_ms", BigInteger),
     Column("silent_ms", BigInteger),
+    Column("paused_ms", BigInteger),
     Column("level_dbfs", Float),
     Column("is_one_way", Boolean),
     Column("trims_silence", Boolean, nullable=False),

@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import AcceptedCall, CallHandler, EndReason, IncomingCall, Refusal
 from voiceblocks.clock import Clock
-from voiceblocks.engine.call_clocks import CallLimits
 from voiceblocks.engine.call_leg import CallLeg
 from voiceblocks.engine.end_causes import cause_of
+from voiceblocks.engine.engine_config import EngineConfig
 from voiceblocks.engine.goodbye import Goodbyes
 from voiceblocks.engine.incoming_leg import IncomingLeg
 from voiceblocks.engine.live_call import LiveCall
@@ -62,18 +61,6 @@ STOP_LIMIT_S = 15.0
 LAST_ANSWERS_S = 4.0
 """How long a stopping node waits until far ends have answered its BYEs and CANCELs, and until
 those that have not said anything yet can be cancelled: each was sent four times by then."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineConfig:
-    """Where the engine listens and what it calls itself."""
-
-    sip_host: str
-    sip_port: int
-    sip_public_address: str
-    media_address: str
-    limits: CallLimits
-    max_room_participants: int = 8
 
 
 class CallEngine:
@@ -239,6 +226,11 @@ class CallEngine:
     def room_space(self, key: RoomKey) -> int:
         """How many more a room takes now."""
         return max(0, self._rooms.limit - self._rooms.size(key))
+
+    def pause(self, session_id: str, names: Collection[str], *, paused: bool) -> bool:
+        """Pause recordings of a call, or go on with them; `False` if none of them runs."""
+        call = self._by_session.get(session_id)
+        return call is not None and call.leg.pause(names, paused=paused)
 
     def force_hangup(self, session_id: str, run_id: str | None) -> bool:
         """End a call now; `False` if it is gone meanwhile."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from enum import Enum, auto
 from typing import Final
@@ -196,6 +196,11 @@ class CallLeg(ABC):
     ) -> Tap:
         """Record what is received (`in`) or sent (`out`) from now on."""
         return self.media.record(name, limit_ms=limit_ms, direction=direction, seal_for=seal_for)
+
+    def pause(self, names: Collection[str], *, paused: bool) -> bool:
+        """Pause recordings by their spools' names, or go on; `False` if none of them runs."""
+        at = self._parts.clock.monotonic()
+        return self._media is not None and self._media.pause(names, at=at, paused=paused)
 
     def forget_digits(self) -> None:
         """Drop what was pressed so far."""

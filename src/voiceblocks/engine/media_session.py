@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from voiceblocks.engine.digits import Digit, DigitInbox
@@ -175,6 +175,14 @@ class MediaSession:
         return self.leg.record(
             name, law=self._codec, limit_ms=limit_ms, direction=direction, seal_for=seal_for
         )
+
+    def pause(self, names: Collection[str], *, at: float, paused: bool) -> bool:
+        """Pause what is recorded under these names, or go on; `False` if none of it is."""
+        if self._leg is None:
+            return False
+        taps = [tap for tap in self._leg.taps.values() if tap.name in names]
+        found = [tap.pause(at=at, paused=paused) for tap in taps]
+        return any(found)
 
     def send_digits(self, keys: str) -> None:
         """Press keys towards the far end: telephone-events where agreed, else tones."""

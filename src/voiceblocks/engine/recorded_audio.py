@@ -24,4 +24,5 @@ def recorded_audio(
         shape=shape,
         finish_key=finish_key,
         absent_ms=None if result.lost_worker else result.stats.absent_ms,
+        paused_ms=None if result.lost_worker else result.stats.paused_ms,
     )

@@ -29,6 +29,8 @@ class SilenceWatch:
     """
     Counts silence in slots of 20 ms; what was lost on the way is silence, too.
 
+    Where the recording was paused nothing is counted: nobody knows what was said.
+
     Args:
         limit_slots: So long must it last.
     """
@@ -38,18 +40,30 @@ class SilenceWatch:
         self.seen_slots = 0
         self._quiet_from = 0
 
-    def take(self, slots: npt.NDArray[np.int16]) -> int | None:
+    def take(
+        self, slots: npt.NDArray[np.int16], paused: npt.NDArray[np.uint8] | None = None
+    ) -> int | None:
         """
         Hear the next slots, shape `(n, SLOT_SAMPLES)`.
+
+        Args:
+            slots: Their samples.
+            paused: Not 0 for those in which the recording was paused.
 
         Returns:
             The slot at which the silence had lasted long enough, once it has.
         """
-        for index in np.nonzero(is_sound(mean_squares(slots)))[0].tolist():
+        telling = is_sound(mean_squares(slots))
+        if paused is not None:
+            telling = telling | (paused != 0)
+        for index in np.nonzero(telling)[0].tolist():
             slot = self.seen_slots + index
             if slot - self._quiet_from >= self._limit:
                 break
-            self._quiet_from = slot + 1
+            if paused is not None and paused[index]:
+                self._quiet_from += 1
+            else:
+                self._quiet_from = slot + 1
         self.seen_slots += len(slots)
         end = self._quiet_from + self._limit
         return end if self.seen_slots >= end else None
@@ -87,7 +101,8 @@ def _look(spool_path: Path, watch: SilenceWatch) -> float | None:
 def _look_at(spool: SpoolReader, watch: SilenceWatch) -> float | None:
     while (count := min(_AT_ONCE, spool.n_slots() - watch.seen_slots)) > 0:
         samples = codec_named(spool.law).decode(spool.payload(watch.seen_slots, count))
-        end = watch.take(samples.reshape(count, SLOT_SAMPLES))
+        paused = spool.paused(watch.seen_slots, count)
+        end = watch.take(samples.reshape(count, SLOT_SAMPLES), paused)
         if end is not None:
             return spool.header.zero_s + end * SLOT_S
     return None

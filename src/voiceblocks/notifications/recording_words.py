@@ -55,6 +55,11 @@ class Health(Protocol):
         ...
 
     @property
+    def paused_ms(self) -> int | None:
+        """In which it was paused."""
+        ...
+
+    @property
     def is_one_way(self) -> bool | None:
         """Whether next to nothing came from the caller."""
         ...
@@ -77,6 +82,7 @@ class RecordingFacts:
     "`None`, as the next, where nobody here can hear it: it is sealed."
     silent_ms: int | None
     is_one_way: bool
+    paused_ms: int = 0
 
 
 def record_parameters(
@@ -111,17 +117,20 @@ def health_words(health: Health) -> list[tuple[str, str]]:
         told += zip(names, map(str, health.packets), strict=True)
     if health.absent_ms is not None:
         told.append(("absent_ms", str(health.absent_ms)))
+    if health.paused_ms:
+        told.append(("paused_ms", str(health.paused_ms)))
     if health.level_dbfs is not None:
         told.append(("level_dbfs", f"{health.level_dbfs:.1f}"))
-    if (percent := silence_percent(health.silent_ms, health.duration_ms)) is not None:
+    heard_ms = (health.duration_ms or 0) - (health.paused_ms or 0)
+    if (percent := silence_percent(health.silent_ms, heard_ms)) is not None:
         told.append(("silence_percent", str(percent)))
     if health.is_one_way is not None:
         told.append(("one_way", "yes" if health.is_one_way else "no"))
     return told
 
 
-def silence_percent(silent_ms: int | None, duration_ms: int | None) -> int | None:
+def silence_percent(silent_ms: int | None, duration_ms: int) -> int | None:
     """The share of silence; all of nothing is silent, and of what was never measured none is."""
     if silent_ms is None:
         return None
-    return min(round(100 * silent_ms / duration_ms), 100) if duration_ms else 100
+    return min(round(100 * silent_ms / duration_ms), 100) if duration_ms > 0 else 100

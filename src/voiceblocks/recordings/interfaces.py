@@ -20,6 +20,8 @@ class AudioHealth:
     "Quieter than `audio.silence.SILENCE_DBFS`; `None` if it is sealed."
     absent_ms: int
     "For which nothing came from the network, in the whole recording: it is silence there."
+    paused_ms: int = 0
+    "In which the recording was paused; neither silent nor absent. In the file, where it is cut."
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ class Recording:
     absent_ms: int | None = None
     "For which nothing came from the network: silence in the recording."
     silent_ms: int | None = None
+    paused_ms: int | None = None
+    "In which it was paused: neither absent nor silent."
     level_dbfs: float | None = None
     "Of what is not silence."
     is_one_way: bool | None = None

@@ -1,10 +1,11 @@
 """Spool v1: a recording in the making, as a file that only grows (decision 15).
 
 Layout, little-endian: a header of `HEADER_BYTES`, then one record for each 20 ms slot
-of wall-clock time since time zero: a presence byte (bit 0 is channel 0) and, for each
-channel, 160 bytes of G.711. A torn last record is no record. One law per file; an absent
-slot reads as silence of that law, whatever bytes it holds (zero bytes are full-scale
-noise in u-law). The keeper process is the one writer; anyone may read meanwhile.
+of wall-clock time since time zero: a presence byte (bit 0 is channel 0, bit 7 says that the
+recording was paused) and, for each channel, 160 bytes of G.711. A torn last record is no
+record. One law per file; an absent slot reads as silence of that law, whatever bytes it
+holds (zero bytes are full-scale noise in u-law). The keeper process is the one writer;
+anyone may read meanwhile.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ SLOT_SAMPLES = 160
 "20 ms at 8 kHz."
 HEADER_BYTES = 64
 SILENCE_BYTE = SILENCE
+PAUSED = 0x80
+"Presence byte of a slot in which the recording was paused: silence that nobody lost."
 HEARD_SUFFIX = "-heard"
 "Ends the name of a monitor's second spool, of what the caller heard."
 
@@ -136,6 +139,10 @@ class SpoolReader:
         out = np.zeros(count, np.uint8)
         out[: len(present)] = present
         return out
+
+    def paused(self, first_slot: int, count: int) -> Bytes:
+        """In which of these slots the recording was paused: 0 or more, uint8, `(count,)`."""
+        return self.presence(first_slot, count) & np.uint8(PAUSED)
 
     def _records(self, first_slot: int, count: int) -> tuple[Bytes, Bytes]:
         size = self.header.record_bytes

@@ -4,6 +4,7 @@
 RequestRefused
   SessionNotReady       another block is running
   SessionNotOnHold      an unhold, and nothing to end
+  SessionNotRecording   a pause, and nothing that is being recorded
   SessionEnded          the call is over, or is being hung up
   SessionAccessDenied   the session belongs to another application
   UnknownSession        there was never such a session
@@ -21,6 +22,10 @@ class SessionNotReady(RequestRefused):
 
 class SessionNotOnHold(RequestRefused):
     """An unhold came for a call that is not held."""
+
+
+class SessionNotRecording(RequestRefused):
+    """A pause or its end came for a call of which nothing is recorded now."""
 
 
 class SessionEnded(RequestRefused):

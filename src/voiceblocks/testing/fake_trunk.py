@@ -42,6 +42,7 @@ class FakeTrunk(Phone):
         codecs: What it takes and offers.
         default: What becomes of calls to numbers without a route.
         telephone_event: As for `Phone`.
+        options: More of `Phone`.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class FakeTrunk(Phone):
         codecs: tuple[str, ...] = ("PCMU", "PCMA"),
         default: Behaviour = NOT_FOUND,
         telephone_event: bool = True,
+        **options: Any,
     ) -> None:
         super().__init__(
             host,
@@ -61,6 +63,7 @@ class FakeTrunk(Phone):
             digest=digest,
             codecs=codecs,
             telephone_event=telephone_event,
+            **options,
         )
         self.registrar = Registrar(digest)
         self._routes: dict[str, Behaviour] = {}

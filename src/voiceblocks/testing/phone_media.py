@@ -92,6 +92,8 @@ class PhoneMedia(asyncio.DatagramProtocol):
         self._background: NDArray[np.int16] = np.zeros(0, np.int16)
         self._background_at = 0
         self._events: deque[tuple[list[ScheduledEvent], asyncio.Future[float]]] = deque()
+        self._pressing: tuple[list[ScheduledEvent], int] | None = None
+        self._timestamp = self._impairments.first_timestamp
         self._sent_packets = 0
         self._held_back: bytes | None = None
         self._beep_run = 0
@@ -249,54 +251,55 @@ class PhoneMedia(asyncio.DatagramProtocol):
             self.digits_heard.append((str(event.event), packet.timestamp))
 
     def _watch_for_beep(self, samples: NDArray[np.int16], now: float) -> None:
-        level = rms_dbfs(samples)
-        is_tone = (
-            level > TONE_FLOOR_DBFS
-            and goertzel_level_dbfs(samples, BEEP_FREQUENCY_HZ) > level - TONE_MARGIN_DB
-        )
+        self._count_beep(is_tone=is_beep(samples), now=now)
+
+    def _count_beep(self, *, is_tone: bool, now: float) -> None:
         if is_tone:
             self._beep_run += 1
-        else:
-            if self._beep_run >= BEEP_FRAMES:
-                self.beeps_heard += 1
-                self._beeps.put_nowait(now)
-            self._beep_run = 0
+            return
+        if self._beep_run >= BEEP_FRAMES:
+            self.beeps_heard += 1
+            self._beeps.put_nowait(now)
+        self._beep_run = 0
 
     # Sending
 
     async def _send_forever(self) -> None:
         """Absolute deadlines: a late wake-up does not push what comes after it."""
         step_s = self._ptime_ms / 1000
-        samples_per_packet = self._ptime_ms * SAMPLES_PER_MS
         started = self._loop.time()
-        timestamp = self._impairments.first_timestamp
         index = 0
-        event: tuple[list[ScheduledEvent], int] | None = None
         while True:
-            if event is None and self._events:
-                packets, done = self._events.popleft()
-                event = (packets, timestamp)
-                # The first packet of an event tells of the packet time before it was sent.
-                if not done.done():
-                    done.set_result(self._loop.time() - step_s)
-            if event is not None:
-                packets, event_timestamp = event
-                scheduled = packets.pop(0)
-                self._emit(
-                    scheduled.payload,
-                    self._event_payload_type or 101,
-                    (event_timestamp + scheduled.timestamp_offset) % 2**32,
-                    marker=scheduled.marker,
-                )
-                if not packets:
-                    event = None
-                if self.speaker is not None:
-                    self.speaker(samples_per_packet)
-            else:
-                self._send_audio(samples_per_packet, timestamp)
+            self._send_next()
             index += 1
-            timestamp = (timestamp + samples_per_packet) % 2**32
             await asyncio.sleep(max(0.0, started + index * step_s - self._loop.time()))
+
+    def _send_next(self) -> None:
+        """Send the packet that is due: a part of a key, or audio."""
+        samples_per_packet = self._ptime_ms * SAMPLES_PER_MS
+        timestamp = self._timestamp
+        self._timestamp = (timestamp + samples_per_packet) % 2**32
+        if self._pressing is None and self._events:
+            packets, done = self._events.popleft()
+            self._pressing = (packets, timestamp)
+            # The first packet of an event tells of the packet time before it was sent.
+            if not done.done():
+                done.set_result(self._loop.time() - self._ptime_ms / 1000)
+        if self._pressing is None:
+            self._send_audio(samples_per_packet, timestamp)
+            return
+        packets, event_timestamp = self._pressing
+        scheduled = packets.pop(0)
+        self._emit(
+            scheduled.payload,
+            self._event_payload_type or 101,
+            (event_timestamp + scheduled.timestamp_offset) % 2**32,
+            marker=scheduled.marker,
+        )
+        if not packets:
+            self._pressing = None
+        if self.speaker is not None:
+            self.speaker(samples_per_packet)
 
     def _send_audio(self, count: int, timestamp: int) -> None:
         frame = self._next_frame(count, timestamp)
@@ -370,6 +373,15 @@ class _Saying:
     samples: NDArray[np.int16]
     done: asyncio.Future[float]
     began: asyncio.Future[int]
+
+
+def is_beep(samples: NDArray[np.int16]) -> bool:
+    """Whether 8 kHz samples are a part of our beep."""
+    level = rms_dbfs(samples)
+    return bool(
+        level > TONE_FLOOR_DBFS
+        and goertzel_level_dbfs(samples, BEEP_FREQUENCY_HZ) > level - TONE_MARGIN_DB
+    )
 
 
 def load_wav(path: str) -> NDArray[np.int16]:

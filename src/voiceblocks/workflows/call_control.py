@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -30,6 +31,10 @@ class CallControl(Protocol):
 
     def moderate(self, session_id: str, action: str) -> bool:
         """`kick`, `mute` or `unmute` a participant; `False` if it is in no room."""
+        ...
+
+    def pause(self, session_id: str, names: Collection[str], *, paused: bool) -> bool:
+        """Pause recordings by their spools' names, or go on; `False` if none of them runs."""
         ...
 
     def room_space(self, key: RoomKey) -> int:

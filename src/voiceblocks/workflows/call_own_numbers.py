@@ -9,12 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from voiceblocks import e164
 from voiceblocks.accounts.model import NumberRoute
 from voiceblocks.clock import Clock
 from voiceblocks.database import accounts, console_lists
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import RequestRefused
+from voiceblocks.log import get_logger
 from voiceblocks.users.model import User
+
+_log = get_logger("console")
 
 NUMBERS_MOST: Final = 200
 _SESSIONS_MOST: Final = 20
@@ -63,7 +67,7 @@ class CallOwnNumbers:
     async def numbers(self, user: User) -> list[OwnNumber]:
         """Return what the user may ring, in order; not more than a page can show."""
         now_us = self._clock.utc_us()
-        routes = await self._database.run(
+        routes = await self._database.read(
             lambda c: accounts.list_routes(c, user.account_id, NUMBERS_MOST)
         )
         return [_own(route) for route in routes if not _has_expired(route, now_us)]
@@ -76,7 +80,7 @@ class CallOwnNumbers:
             RequestRefused: If it is not theirs, or nobody would be told of the call.
         """
         now_us = self._clock.utc_us()
-        route = await self._database.run(lambda c: accounts.find_number(c, number))
+        route = await self._database.read(lambda c: accounts.find_number(c, number))
         if (
             route is None
             or user.account_id not in {None, route.account.id}
@@ -86,6 +90,7 @@ class CallOwnNumbers:
         found = _own(route)
         if not found.is_reachable:
             raise RequestRefused(RINGS_NOBODY)
+        _log.info("called_from_browser", user=user.id, called=e164.masked(number))
         return found
 
     def now_us(self) -> int:
@@ -94,7 +99,7 @@ class CallOwnNumbers:
 
     async def sessions_of(self, called: OwnNumber, since_us: int) -> list[str]:
         """Return the sessions of the calls that were rung from here since then, oldest first."""
-        return await self._database.run(
+        return await self._database.read(
             lambda c: console_lists.calls_between(
                 c,
                 called.account_id,

@@ -66,9 +66,16 @@ class FinishedRecording:
     "It is on local disk, and the remote store gets it later."
 
     @property
+    def paused_ms(self) -> int:
+        """In which it was paused: exact as long as the media worker lived and nothing is cut."""
+        told_ms = self.audio.paused_ms
+        is_whole = told_ms is not None and not self.audio.shape.trims_silence
+        return told_ms if is_whole and told_ms is not None else self.health.paused_ms
+
+    @property
     def is_one_way(self) -> bool:
         """Whether next to nothing came from the caller while the call was up."""
-        whole_ms = self.audio.n_samples // SAMPLES_PER_MS
+        whole_ms = self.audio.n_samples // SAMPLES_PER_MS - self.paused_ms
         return whole_ms >= LEAST_JUDGED_MS and self.health.absent_ms >= ONE_WAY_SHARE * whole_ms
 
 
@@ -284,6 +291,7 @@ def facts_of(finished: FinishedRecording, reason: EndReason) -> RecordingFacts:
         level_dbfs=finished.health.level_dbfs,
         silent_ms=finished.health.silent_ms,
         is_one_way=finished.is_one_way,
+        paused_ms=finished.paused_ms,
     )
 
 
@@ -308,5 +316,6 @@ def note_stored(
         silent_ms=finished.health.silent_ms,
         level_dbfs=finished.health.level_dbfs,
         is_one_way=finished.is_one_way,
+        paused_ms=finished.paused_ms,
         ready_us=at_us,
     )

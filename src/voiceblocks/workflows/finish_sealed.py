@@ -35,5 +35,7 @@ def take_sealed(path: Path, audio: RecordedAudio) -> EncodedRecording:
         sha256=digest.hexdigest(),
         duration_ms=round(audio.n_samples / _SAMPLES_PER_MS),
         n_samples=audio.n_samples,
-        health=AudioHealth(level_dbfs=None, silent_ms=None, absent_ms=absent_ms),
+        health=AudioHealth(
+            level_dbfs=None, silent_ms=None, absent_ms=absent_ms, paused_ms=audio.paused_ms or 0
+        ),
     )

@@ -29,6 +29,8 @@ __all__ = ["Cursor", "RecordingOfCall", "ShowToPeople"]
 PAGE: Final = 50
 LIVE_MOST: Final = 200
 ENTRIES: Final = 20
+ACCOUNTS_MOST: Final = 200
+"Accounts on a page, and applications and numbers of one; the command line lists all."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,18 @@ class AccountPage:
     numbers: tuple[Number, ...]
     entries: tuple[LedgerEntry, ...]
     "The newest of its ledger."
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsPage:
+    """The accounts that somebody may see."""
+
+    accounts: tuple[Account, ...]
+    "Oldest first, not more than a page takes."
+    count: int
+    "All that there are."
+    shown: AccountPage | None
+    "The one that was asked for, or the only one."
 
 
 class ShowToPeople:
@@ -154,17 +168,18 @@ class ShowToPeople:
 
         return await self._database.read(look)
 
-    async def accounts(self, user: User) -> list[AccountPage]:
-        """Return the user's account, or all of them for an operator."""
+    async def accounts(self, user: User, account_id: str = "") -> AccountsPage:
+        """Return the user's account; of an operator's the one that is named, and all by name."""
 
-        def look(connection: Connection) -> list[AccountPage]:
-            applications = accounts.list_applications(connection)
-            numbers = accounts.list_numbers(connection)
-            return [
-                _account_page(connection, account, applications, numbers)
-                for account in accounts.list_accounts(connection)
-                if user.account_id in {None, account.id}
+        def look(connection: Connection) -> AccountsPage:
+            found = [
+                one
+                for one in accounts.list_accounts(connection)
+                if user.account_id in {None, one.id}
             ]
+            named = [one for one in found if one.id == account_id or len(found) == 1]
+            shown = _account_page(connection, named[0]) if named else None
+            return AccountsPage(tuple(found[:ACCOUNTS_MOST]), len(found), shown)
 
         return await self._database.read(look)
 
@@ -175,14 +190,13 @@ class ShowToPeople:
         return await self._database.read(trunks.list_trunks)
 
 
-def _account_page(
-    connection: Connection, account: Account, applications: list[Application], numbers: list[Number]
-) -> AccountPage:
-    own = tuple(one for one in applications if one.account_id == account.id)
-    ids = {one.id for one in own}
-    entries = ledger.list_of_account(connection, account.id, ENTRIES)
+def _account_page(connection: Connection, account: Account) -> AccountPage:
+    numbers = accounts.list_numbers_of_account(connection, account.id)
     return AccountPage(
-        account, own, tuple(one for one in numbers if one.app_id in ids), tuple(entries)
+        account,
+        tuple(accounts.list_applications(connection, account.id)[:ACCOUNTS_MOST]),
+        tuple(numbers[:ACCOUNTS_MOST]),
+        tuple(ledger.list_of_account(connection, account.id, ENTRIES)),
     )
 
 

@@ -103,7 +103,7 @@ def tell_story(
                 "charge",
                 f"charged {format_amount(charge.amount)} {charge.currency}",
             )
-            for charge in charges.list_of_session(connection, session.id)
+            for charge in charges.list_of_legs(connection, session.id, 1 + len(legs))
         ),
     ]
     why = why_it_ended(_end_of(session, runs, told))

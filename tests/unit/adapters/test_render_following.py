@@ -26,7 +26,7 @@ from voiceblocks.audio.dtmf import dtmf_tone
 from voiceblocks.audio.level import SILENT_DBFS
 from voiceblocks.blocks.recording_shape import PLAIN, RecordingShape
 from voiceblocks.errors import EncodeError, StoreError
-from voiceblocks.recordings.spool import SLOT_SAMPLES, SpoolWriter
+from voiceblocks.recordings.spool import PAUSED, SLOT_SAMPLES, SpoolWriter
 
 
 @dataclass
@@ -336,3 +336,28 @@ def test_level_silence_and_absence_are_measured(tmp_path: Path) -> None:
     assert finished.health.level_dbfs == pytest.approx(-6.2, abs=0.2)
     assert finished.health.silent_ms == 2000
     assert finished.health.absent_ms == 1000
+
+
+@pytest.mark.parametrize("trims", [False, True])
+def test_a_pause_is_neither_absent_nor_silent(tmp_path: Path, trims: bool) -> None:
+    """A second of it between two of sound, and one at the end, which is trimmed like silence."""
+    writer = SpoolWriter(tmp_path / "spool", "PCMU")
+    pause = np.zeros((50, 1 + SLOT_SAMPLES), np.uint8)
+    pause[:, 0] = PAUSED
+    append(writer, tone(8000))
+    writer.append(pause)
+    append(writer, tone(8000))
+    writer.append(pause)
+    writer.finish(200 * SLOT_SAMPLES)
+    shape = RecordingShape("wav", trims_silence=trims)
+    recording = Following(tmp_path / "spool", tmp_path / "a.wav", None, shape)
+    while recording.follow_step():
+        pass
+    recording.end_at(200 * SLOT_SAMPLES)
+    done, _steps = finish(recording)
+    kept = 150 + TRIM_MARGIN_SLOTS if trims else 200
+    assert done.n_samples == kept * SLOT_SAMPLES
+    assert done.health.paused_ms == (kept - 100) * 20
+    assert (done.health.absent_ms, done.health.silent_ms) == (0, 0)
+    samples, _rate = soundfile.read(done.path, dtype="int16")
+    assert not samples[8000:16_000].any()

@@ -32,9 +32,11 @@ from voiceblocks.blocks.get_info import GetInfoCommand
 from voiceblocks.blocks.get_rate import GetRateCommand
 from voiceblocks.blocks.get_rates import GetRatesCommand
 from voiceblocks.blocks.moderate import ModerateCommand
+from voiceblocks.blocks.pause_recording import PauseRecordingCommand
 from voiceblocks.blocks.query_status import QueryStatusCommand
 from voiceblocks.blocks.recording_health import RecordingHealthCommand
 from voiceblocks.blocks.renew_link import RenewLinkCommand
+from voiceblocks.blocks.resume_recording import ResumeRecordingCommand
 from voiceblocks.blocks.revoke_links import RevokeLinksCommand
 from voiceblocks.blocks.subscribe import SubscribeCommand
 from voiceblocks.blocks.update_forwarding import UpdateForwardingCommand
@@ -152,6 +154,14 @@ class FakeCalls:
         self, app: Application, command: UpdateForwardingCommand
     ) -> Mapping[str, Any]:
         """Fulfil `NumberShop`."""
+        return self._answer(app, command)
+
+    async def pause(self, app: Application, command: PauseRecordingCommand) -> Mapping[str, Any]:
+        """Fulfil `CallModeration`."""
+        return self._answer(app, command)
+
+    async def resume(self, app: Application, command: ResumeRecordingCommand) -> Mapping[str, Any]:
+        """Fulfil `CallModeration`."""
         return self._answer(app, command)
 
     async def health(self, app: Application, command: RecordingHealthCommand) -> Mapping[str, Any]:

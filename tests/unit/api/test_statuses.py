@@ -30,6 +30,7 @@ from voiceblocks.sessions.errors import (
     SessionEnded,
     SessionNotOnHold,
     SessionNotReady,
+    SessionNotRecording,
     UnknownSession,
 )
 
@@ -45,6 +46,7 @@ TABLE = [
     (UnknownRecording("x"), "error_recording_invalid"),
     (RecordingAccessDenied("x"), "error_recording_access_denied"),
     (RecordingNotReady("x"), "error_recording_not_ready"),
+    (SessionNotRecording("x"), "error_session_not_recording"),
     (RecordingOnHold("x"), "error_recording_on_hold"),
     (RecordingQuotaReached("x"), "error_recording_quota_reached"),
     (RecordingSpaceLow("x"), "error_recording_space_low"),

@@ -22,11 +22,14 @@ from voiceblocks.blocks.get_rates import GetRatesCommand
 from voiceblocks.blocks.hold import HoldCommand
 from voiceblocks.blocks.moderate import ModerateAction, ModerateCommand
 from voiceblocks.blocks.msg import SpeechPart, UrlPart
+from voiceblocks.blocks.pause_recording import PauseRecordingCommand
 from voiceblocks.blocks.query_status import QueryStatusCommand
 from voiceblocks.blocks.recording_health import RecordingHealthCommand
 from voiceblocks.blocks.registry import APIS, SESSION_BLOCKS
 from voiceblocks.blocks.renew_link import RenewLinkCommand
+from voiceblocks.blocks.resume_recording import ResumeRecordingCommand
 from voiceblocks.blocks.revoke_links import RevokeLinksCommand
+from voiceblocks.blocks.running_recordings import RunningRecording
 from voiceblocks.blocks.subscribe import SubscribeCommand
 from voiceblocks.blocks.transfer import TransferCommand
 from voiceblocks.blocks.unhold import UnholdCommand
@@ -59,6 +62,16 @@ REQUESTS = [
     ("voice/hangup", {"txn_ref": REFS[0]}, VoiceHangupCommand(txn_ref=TxnRef(REFS[0]))),
     ("voice/query_status", {"txn_ref": REFS[0]}, QueryStatusCommand(txn_ref=TxnRef(REFS[0]))),
     ("voice/get_history", {}, GetHistoryCommand()),
+    (
+        "recording/pause",
+        {"session": "S-1-a", "block": "Monitor"},
+        PauseRecordingCommand(session=SessionId("S-1-a"), begun_by=RunningRecording.MONITOR),
+    ),
+    (
+        "recording/resume",
+        {"session": "S-1-a"},
+        ResumeRecordingCommand(session=SessionId("S-1-a")),
+    ),
     (
         "recording/health",
         {"recording": RECORDING},

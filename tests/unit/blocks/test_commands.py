@@ -123,6 +123,7 @@ MALFORMED = [
     ("forward_to", "http://a.example/" + "x" * 4000, "error_forward_to_invalid"),
     ("forward_sms_to", "https://a.example/sms", "error_incoming_sms_not_supported"),
     ("mode", "fax", "error_mode_invalid"),
+    ("block", "play", "error_block_invalid"),
 ]
 
 # Given by the workflows: they need the network, the session, the account or the trunks.
@@ -139,6 +140,7 @@ WORKFLOW_STATUSES = frozenset(
         "error_session_ended",
         "error_session_not_ready",
         "error_session_not_on_hold",
+        "error_session_not_recording",
         "error_monitor_in_progress",
         "error_msg_invalid_language",
         "error_msg_invalid_gender",
@@ -394,6 +396,7 @@ def test_every_file_of_a_request_is_registered() -> None:
         "registry",
         "ring_time",
         "rooms",
+        "running_recordings",
         "transactions",
         "urls",
     }

@@ -18,6 +18,28 @@ def slots(pattern: list[bool]) -> np.ndarray:
     return np.array([SOUND if loud else noise for loud in pattern]).reshape(-1, SLOT_SAMPLES)
 
 
+@given(
+    st.lists(st.sampled_from("sqp"), min_size=1, max_size=60), st.integers(1, 12), st.integers(1, 9)
+)
+def test_a_pause_is_not_counted(pattern: list[str], limit: int, step: int) -> None:
+    """Silence before and after a pause is one silence, and what is in the pause is none."""
+    run, expected = 0, None
+    for index, kind in enumerate(pattern):
+        run = 0 if kind == "s" else run + (kind == "q")
+        if run == limit and kind == "q":
+            expected = index + 1
+            break
+    watch = SilenceWatch(limit)
+    found = None
+    for start in range(0, len(pattern), step):
+        part = pattern[start : start + step]
+        paused = np.array([0x80 * (kind == "p") for kind in part], np.uint8)
+        found = watch.take(slots([kind == "s" for kind in part]), paused)
+        if found is not None:
+            break
+    assert found == expected
+
+
 @given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 12), st.integers(1, 9))
 def test_the_end_is_where_silence_had_lasted_long_enough(
     pattern: list[bool], limit: int, step: int

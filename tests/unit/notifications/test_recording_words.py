@@ -47,6 +47,15 @@ def test_all_that_is_known() -> None:
     ]
 
 
+def test_a_pause_is_told_where_there_was_one() -> None:
+    """It counts in no share: half of what was heard was silent."""
+    told = dict(record_parameters(replace(FACTS, paused_ms=1000)))
+    assert told["record_paused_ms"] == "1000"
+    assert told["record_silence_percent"] == "50"
+    all_paused = dict(record_parameters(replace(FACTS, paused_ms=2000, silent_ms=0)))
+    assert all_paused["record_silence_percent"] == "100"
+
+
 def test_nothing_is_invented() -> None:
     """Of a failed one there is nothing; after a crash nobody knows the packets."""
     assert record_parameters(None) == [("record_status", "failed")]

@@ -88,6 +88,7 @@ class Following:
         self._done_slots = 0
         self._sound_ends = 0
         self._absent_slots = 0
+        self._paused_slots = 0
         self._n_samples = 0
         self._finish_key: str | None = None
 
@@ -149,7 +150,13 @@ class Following:
         written = file.finish()
         _sync(self._part)
         self._part.replace(self._target)
-        health = AudioHealth(written.level_dbfs, written.silent_ms, self._absent_slots * SLOT_MS)
+        paused_ms = self._paused_slots * SLOT_MS
+        health = AudioHealth(
+            written.level_dbfs,
+            max(0, written.silent_ms - paused_ms),
+            self._absent_slots * SLOT_MS,
+            paused_ms,
+        )
         return Finished(self._target, written.size_bytes, written.sha256, written.n_samples, health)
 
     def discard(self) -> None:
@@ -158,7 +165,8 @@ class Following:
             self._file.abandon()
             self._file = None
         self._part.unlink(missing_ok=True)
-        self._seen_slots = self._done_slots = self._sound_ends = self._absent_slots = 0
+        self._seen_slots = self._done_slots = self._sound_ends = 0
+        self._absent_slots = self._paused_slots = 0
 
     def close(self) -> None:
         """Let go of the spool."""
@@ -190,6 +198,7 @@ class Following:
         count = min(SLICE_SLOTS, ends - self._done_slots)
         if count > 0:
             self._open_file().write(self._audio.samples(self._done_slots, count))
+            self._paused_slots += self._audio.paused_slots(self._done_slots, count)
             self._done_slots += count
         return seen < up_to_slots or self._done_slots < ends
 

@@ -56,6 +56,10 @@ class SpooledAudio(Protocol):
         """In how many of these slots nothing came from the caller."""
         ...
 
+    def paused_slots(self, first_slot: int, count: int) -> int:
+        """In how many of these slots the recording was paused."""
+        ...
+
     def close(self) -> None:
         """Let go of the files."""
         ...
@@ -92,6 +96,10 @@ class OneSpool:
     def absent_slots(self, first_slot: int, count: int) -> int:
         """See `SpooledAudio`."""
         return _absent(self._reader, first_slot, count)
+
+    def paused_slots(self, first_slot: int, count: int) -> int:
+        """See `SpooledAudio`."""
+        return _paused(self._reader, first_slot, count)
 
     def close(self) -> None:
         """See `SpooledAudio`."""
@@ -152,6 +160,10 @@ class TwoSpools:
         """See `SpooledAudio`."""
         return _absent(self._readers[0], first_slot, count)
 
+    def paused_slots(self, first_slot: int, count: int) -> int:
+        """See `SpooledAudio`."""
+        return _paused(self._readers[0], first_slot, count)
+
     def close(self) -> None:
         """See `SpooledAudio`."""
         for reader in self._readers:
@@ -187,6 +199,10 @@ def _absent(reader: SpoolReader | None, first_slot: int, count: int) -> int:
     if reader is None:
         return count
     return count - int(np.count_nonzero(reader.presence(first_slot, count)))
+
+
+def _paused(reader: SpoolReader | None, first_slot: int, count: int) -> int:
+    return 0 if reader is None else int(np.count_nonzero(reader.paused(first_slot, count)))
 
 
 def _is_missing(path: Path) -> bool:

@@ -32,6 +32,7 @@ function levelOf(samples) {
 
 async function microphone() {
   if (!find("use-microphone").checked) return null;
+  show("Waiting for the browser to give the microphone …");
   try {
     return await navigator.mediaDevices.getUserMedia({
       audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
@@ -49,10 +50,10 @@ async function dial() {
   problem("");
   const own = call = { answered: false, over: false };
   enable();
-  show("Calling …");
   try {
     own.context = new AudioContext({ latencyHint: "interactive" });
     own.microphone = await microphone();
+    if (!own.over) show("Calling …");
     await own.context.audioWorklet.addModule("/console/static/phone_audio.js");
     await own.context.resume();
   } catch (error) {

@@ -47,8 +47,8 @@ class Columns:
     bytes of a datagram), `samples` (i8), `position` (i8: of the next packet), `least_lead` (i8),
     `late_since` (f8), `highest`, `received`, `late` (i8: packets too late to be placed),
     `transit`, `jitter`, `heard_at` (f8). Tap: `tap_row` (i8, -1:
-    none), `tap_zero`, `tap_end` (i8 positions). Ear: `ear` (bool: somebody listens), `law` (i8:
-    row of `mixing.LAWS` of what comes).
+    none, or paused), `tap_zero`, `tap_end` (i8 positions: so far it holds). Ear: `ear`
+    (bool: somebody listens), `law` (i8: row of `mixing.LAWS` of what comes).
 
     Sending: `due` (i8: tick of the next packet), `step` (i8: ticks from packet to packet),
     `out_word0`, `out_sequence`, `out_timestamp`, `out_ssrc`, `out_samples` (u4), `marker`
@@ -222,9 +222,18 @@ class Leg:
         columns.law[slot] = LAWS.index(self.law)
         is_sealed = tap is not None and tap.sealing is not None
         columns.sealed[slot] = is_sealed
-        columns.tap_row[slot] = -1 if tap is None or is_sealed else tap.row
         columns.tap_zero[slot] = 0 if tap is None else tap.zero
-        columns.tap_end[slot] = NEVER if tap is None else tap.end
+        columns.tap_row[slot], columns.tap_end[slot] = self._target(
+            None if is_sealed else tap, int(columns.position[slot])
+        )
+
+    @staticmethod
+    def _target(tap: Tap | None, position: int) -> tuple[int, int]:
+        """Into which row the next packet goes (-1: none), and up to where that is so."""
+        if tap is None:
+            return -1, NEVER
+        is_paused, until = tap.pauses.window(position)
+        return (-1 if is_paused else tap.row), (until if is_paused else min(until, tap.end))
 
     def judge_out(self) -> None:
         """The same for what the leg sends: set the columns of its tap."""
@@ -232,6 +241,7 @@ class Leg:
         tap = self.out_taps[0] if self.out_taps else None
         columns.out_tapped[slot] = tap is not None
         is_plain = len(self.out_taps) == 1 and tap is not None and tap.law == self.format.codec
+        is_plain = is_plain and tap is not None and not tap.pauses.are_near
         columns.out_row[slot] = tap.row if is_plain and tap is not None else -1
         columns.out_zero[slot] = 0 if tap is None else tap.zero
         columns.out_end[slot] = NEVER if tap is None else tap.end

@@ -134,6 +134,19 @@ class CloseTap(Message, frozen=True, tag=True, array_like=True):
     at_timestamp: int | None = None
 
 
+class PauseTap(Message, frozen=True, tag=True, array_like=True):
+    """
+    From the wall-clock instant `at` on keep nothing of what a tap takes, or go on with it.
+
+    Its time goes on: what lies between is silence. Said twice, it changes nothing.
+    """
+
+    leg: int
+    tap: int
+    at: float
+    paused: bool
+
+
 class JoinMix(Message, frozen=True, tag=True, array_like=True):
     """
     Put a leg into a mix, or change what it does there. It leaves the mix that it was in.
@@ -186,6 +199,7 @@ WorkerCommand = (
     | StopSource
     | OpenTap
     | CloseTap
+    | PauseTap
     | JoinMix
     | LeaveMix
     | SendDigits
@@ -231,6 +245,7 @@ class TapStats(msgspec.Struct, frozen=True, array_like=True):
     packets_late: int = 0
     packets_lost: int = 0
     absent_ms: int = 0
+    paused_ms: int = 0
 
 
 class TapClosed(Message, frozen=True, tag=True, array_like=True):

@@ -76,6 +76,18 @@ class Tap:
             instant = self.leg.now() if at is None else at
             self.leg.post(m.CloseTap(self.leg.ident, self.ident, instant, at_timestamp))
 
+    def pause(self, *, at: float, paused: bool) -> bool:
+        """
+        Keep nothing from an instant on (monotonic seconds), or go on from there.
+
+        Returns:
+            `False` for a tap that has ended.
+        """
+        if self._report is not None or self.is_lost or self._result.done():
+            return False
+        self.leg.post(m.PauseTap(self.leg.ident, self.ident, at, paused))
+        return True
+
     async def closed(self) -> TapResult:
         """Wait until the tap has ended, by whatever cause, and its spool is complete on disk."""
         return await asyncio.shield(self._result)

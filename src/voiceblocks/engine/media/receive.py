@@ -172,7 +172,8 @@ class Reception:
             & (np.array(sizes) == columns.length[slot])
             & (lead >= -MAX_AHEAD)
             & (lead <= JUMP_LATE)
-            & ((row < 0) | ((start >= 0) & (position + samples <= columns.tap_end[slot])))
+            & ((row < 0) | (start >= 0))
+            & (position + samples <= columns.tap_end[slot])
         )
         stale = lead > STALE_LEAD
         if self._some_are_stale or stale.any():

@@ -9,7 +9,7 @@ What a leg sends lies where the tick began that sent it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from voiceblocks.audio.mixing import transcode
 from voiceblocks.engine.media.legs import NEVER, Leg
 from voiceblocks.engine.media.messages import OpenTap, TapClosed, TapStats
+from voiceblocks.engine.media.pauses import Pauses, mark_pause, pieces_of_silence, wipe
 from voiceblocks.engine.media.ring import LAWS, RING_BYTES, RING_SLOTS, Arena, RowState
 from voiceblocks.engine.media.ring import silence_bytes as silence_of_laws
 from voiceblocks.engine.media.sealing import Sealing, end_sealed, place_sealed, start_sealing
@@ -56,6 +57,7 @@ class Tap:
     "Of what the leg sends."
     sealing: Sealing | None = None
     "Of a sealed recording, of what the leg receives."
+    pauses: Pauses = field(default_factory=Pauses)
 
 
 class Taps:
@@ -71,6 +73,7 @@ class Taps:
         self._arena = arena
         self._report = report
         self._owners: dict[Tap, Leg] = {}
+        self._near_pauses: set[Tap] = set()
         headers = arena.headers
         self._clock = headers["clock"]
         self._clean = headers["clean_slots"]
@@ -132,6 +135,8 @@ class Taps:
         """Take a tap over as it is: a new one, or one of a leg that moved here."""
         (leg.out_taps if tap.outgoing else leg.taps).append(tap)
         self._owners[tap] = leg
+        if tap.pauses.are_near:
+            self._near_pauses.add(tap)
         self._changed = True
         leg.judge_out()
         leg.store()
@@ -140,9 +145,62 @@ class Taps:
         """Forget the taps of a leg that moves away; their rows go with it."""
         for tap in (*leg.taps, *leg.out_taps):
             del self._owners[tap]
+            self._near_pauses.discard(tap)
         leg.taps.clear()
         leg.out_taps.clear()
         self._changed = True
+
+    def pause(self, leg: Leg, tap: Tap, at: float) -> None:
+        """Keep nothing from an instant on; what came since then and is there is taken back."""
+        if tap.pauses.is_open:
+            return
+        position = max(tap.zero, position_of(at))
+        if tap.sealing is None:
+            tap.pauses.begin(position)
+            wipe(self._arena, tap.row, tap.pauses.spans[-1][0] - tap.zero)
+        else:
+            # What is sealed cannot be taken back: it begins behind it, a packet later at most.
+            placed = tap.zero + int(self._arena.headers[tap.row]["placed"])
+            tap.pauses.begin(max(position, placed))
+        self._near_pauses.add(tap)
+        self._judge(leg)
+
+    def resume(self, leg: Leg, tap: Tap, at: float) -> None:
+        """Go on from an instant."""
+        if tap.pauses.is_open:
+            tap.pauses.end(position_of(at))
+            self._mark(tap, tap.pauses.spans[-1][1], is_last=True)
+            self._judge(leg)
+
+    @staticmethod
+    def _judge(leg: Leg) -> None:
+        leg.load()
+        leg.judge()
+        leg.judge_out()
+
+    def _mark(self, tap: Tap, until: int, *, is_last: bool = False) -> None:
+        """Let the row show that the tap was paused until then."""
+        after = min(until, tap.end, tap.pauses.spans[-1][1])
+        first = tap.pauses.marked_until
+        if tap.sealing is None:
+            mark_pause(self._arena, tap.row, first - tap.zero, after - tap.zero)
+            # To the begin of a slot: the rest of it is marked when it has passed.
+            after -= (after - tap.zero) % SLOT_SAMPLES
+        else:
+            pieces = pieces_of_silence(tap.law, first, after, is_last=is_last)
+            for position, silent in pieces:
+                place_sealed(self._arena, tap.row, tap.sealing, position - tap.zero, silent)
+            after = first + sum(len(silent) for _position, silent in pieces)
+        tap.pauses.marked_until = max(first, after)
+
+    def _look_at_pauses(self, position: int) -> None:
+        for tap in list(self._near_pauses):
+            if tap.pauses.is_open:
+                self._mark(tap, position)
+            elif position > tap.pauses.spans[-1][1] + AT_ONCE:
+                self._near_pauses.discard(tap)
+                tap.pauses.are_near = False
+                self._owners[tap].judge_out()
 
     def close_at_timestamp(self, leg: Leg, tap: Tap, timestamp: int, at: float, now: float) -> None:
         """End a tap at an RTP timestamp; at `at` where that timestamp makes no sense."""
@@ -171,6 +229,9 @@ class Taps:
         if tap.limited and position >= tap.end:
             limit_reached = True
         header = self._arena.headers[tap.row]
+        if tap.pauses.is_open:
+            self._mark(tap, position, is_last=True)
+        self._near_pauses.discard(tap)
         if tap.sealing is not None:
             end_sealed(self._arena, tap.row, tap.sealing, n_samples)
         header["n_final"] = n_samples
@@ -194,6 +255,7 @@ class Taps:
             packets_late=late,
             packets_lost=max(0, expected - received),
             absent_ms=max(0, absent) * 20,
+            paused_ms=tap.pauses.samples_until(tap.zero + n_samples) // (CLOCK_HZ // 1000),
         )
         self._report(TapClosed(leg.ident, tap.ident, tap.row, n_samples, limit_reached, stats))
 
@@ -222,6 +284,8 @@ class Taps:
             self._arena.slots[dirty, slots] = self._bytes[behind]
             self._arena.presence[dirty, slots] = 0
             self._clean[dirty] += 1
+        if self._near_pauses:
+            self._look_at_pauses(position)
         if position >= self._next_close:
             for tap, leg in list(self._owners.items()):
                 if position >= tap.end + GRACE:
@@ -284,9 +348,11 @@ class Taps:
         for tap in taps:
             first = max(0, tap.zero - position)
             after = min(len(payload), tap.end - position)
-            if first < after:
-                cut = transcode(payload[first:after], law, tap.law)
-                start = position + first - tap.zero
+            if first >= after:
+                continue
+            for begins, ends in tap.pauses.heard(position + first, position + after):
+                cut = transcode(payload[begins - position : ends - position], law, tap.law)
+                start = begins - tap.zero
                 if tap.sealing is not None:
                     place_sealed(self._arena, tap.row, tap.sealing, start, cut)
                 else:

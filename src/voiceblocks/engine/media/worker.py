@@ -31,7 +31,7 @@ from voiceblocks.engine.media.reports import Reporter
 from voiceblocks.engine.media.ring import Arena
 from voiceblocks.engine.media.sockets import KernelSockets, Sockets
 from voiceblocks.engine.media.sources import ClipCache, Source
-from voiceblocks.engine.media.taps import Taps
+from voiceblocks.engine.media.taps import Tap, Taps
 from voiceblocks.engine.media.tones import ToneListener
 from voiceblocks.engine.media.transmit import Transmitter
 from voiceblocks.engine.media.worker_loop import TICK_S, Outbox, run
@@ -82,6 +82,7 @@ class Worker:
             m.StopSource: self._stop_source,
             m.OpenTap: self._open_tap,
             m.CloseTap: self._close_tap,
+            m.PauseTap: self._pause_tap,
             m.JoinMix: self._join_mix,
             m.LeaveMix: self._leave_mix,
             m.SendDigits: self._send_digits,
@@ -238,16 +239,26 @@ class Worker:
             self._taps.open(leg, command, self._now, self._utc_us)
 
     def _close_tap(self, command: m.CloseTap, _fds: list[int]) -> None:
-        leg = self._legs.by_ident.get(command.leg)
-        if leg is None:
+        found = self._tap_of(command.leg, command.tap)
+        if found is None:
             return
-        tap = next((tap for tap in (*leg.taps, *leg.out_taps) if tap.ident == command.tap), None)
-        if tap is None:
-            return
+        leg, tap = found
         if command.at_timestamp is None:
             self._taps.close_at(leg, tap, command.at, self._now)
         else:
             self._taps.close_at_timestamp(leg, tap, command.at_timestamp, command.at, self._now)
+
+    def _pause_tap(self, command: m.PauseTap, _fds: list[int]) -> None:
+        found = self._tap_of(command.leg, command.tap)
+        if found is not None:
+            (self._taps.pause if command.paused else self._taps.resume)(*found, command.at)
+
+    def _tap_of(self, leg_ident: int, ident: int) -> tuple[Leg, Tap] | None:
+        leg = self._legs.by_ident.get(leg_ident)
+        if leg is None:
+            return None
+        tap = next((tap for tap in (*leg.taps, *leg.out_taps) if tap.ident == ident), None)
+        return None if tap is None else (leg, tap)
 
     def _join_mix(self, command: m.JoinMix, _fds: list[int]) -> None:
         leg = self._legs.by_ident.get(command.leg)

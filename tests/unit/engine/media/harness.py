@@ -221,6 +221,10 @@ class Bench:
         """End a tap now, or at a timestamp."""
         self.obey(m.CloseTap(ident, tap, self.now, timestamp))
 
+    def pause(self, *, tap: int = 1, ident: int = 1, paused: bool = True, ago: float = 0) -> None:
+        """Pause a tap from a moment ago on, or resume it."""
+        self.obey(m.PauseTap(ident, tap, self.now - ago, paused))
+
     def audio(self, tap: int = 1) -> np.ndarray:
         """All samples of a tap that was closed, by way of its spool."""
         closed = next(event for event in self.of(m.TapClosed) if event.tap == tap)
