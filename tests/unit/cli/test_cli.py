@@ -312,7 +312,9 @@ def test_story_is_drawn_and_written_into_files(data_dir: Path, tmp_path: Path) -
     told = json.loads(document.read_text())
     assert (told["format"], told["version"]) == ("voiceblocks-story", 1)
     assert told["events"][0]["text"] == data.decode()
-    assert told["moments"][0]["what"].startswith("SIP INVITE received from 127.0.0.1:5060")
+    assert "SIP INVITE received from 127.0.0.1:5060 (first leg, UDP)" in [
+        moment["what"] for moment in told["moments"]
+    ]
     nothing = CliRunner().invoke(app, ["calls", "export", "S-1-a"])
     assert nothing.exit_code == 1
     assert "Say what to write" in nothing.output
