@@ -14,14 +14,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import ctypes
 import json
 import os
 import shutil
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -33,100 +29,17 @@ from voiceblocks.adapters.render.pool import RenderPool
 from voiceblocks.engine.media.lateness import EDGES_MS, share_later_than
 from voiceblocks.engine.media.messages import Format
 from voiceblocks.engine.media.plane import MediaPlane
+from voiceblocks.testing import load_generator
 
 FORMAT = Format("PCMU", 0, event_payload_type=101)
-PACKET_BYTES = 172
-GROUPS = 4
 WARM_UP_S = 2.0
 SO_RCVBUFFORCE = 33
-
-
-class Iovec(ctypes.Structure):
-    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
-
-
-class Msghdr(ctypes.Structure):
-    _fields_ = [
-        ("name", ctypes.c_void_p),
-        ("name_length", ctypes.c_uint32),
-        ("iov", ctypes.POINTER(Iovec)),
-        ("iov_count", ctypes.c_size_t),
-        ("control", ctypes.c_void_p),
-        ("control_length", ctypes.c_size_t),
-        ("flags", ctypes.c_int),
-    ]
-
-
-class Mmsghdr(ctypes.Structure):
-    _fields_ = [("header", Msghdr), ("length", ctypes.c_uint)]
-
-
-def sockaddr(port: int) -> bytes:
-    """A sockaddr_in of loopback."""
-    family = socket.AF_INET.to_bytes(2, sys.byteorder)
-    return family + port.to_bytes(2, "big") + socket.inet_aton("127.0.0.1") + bytes(8)
 
 
 SPEECH = (
     "Good afternoon. I am calling about the order that I placed last week, and I would like to "
     "know when it will arrive. Please call me back this evening if you can. Thank you very much."
 )
-
-
-def generate(ports: list[int], fd: int, seconds: float, speech: str) -> None:
-    """The load: send to every port, throw away what comes back, report both counts."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    count = len(ports)
-    packets = np.full((count, PACKET_BYTES), 0x55, np.uint8)
-    spoken = np.fromfile(speech, np.uint8)
-    spoken = spoken[: len(spoken) // 160 * 160].reshape(-1, 160)
-    words = packets.view(">u4")
-    words[:, 2] = np.arange(count) + 1
-    names = np.frombuffer(b"".join(map(sockaddr, ports)), np.uint8).copy()
-    iovecs = (Iovec * count)()
-    outgoing = (Mmsghdr * count)()
-    for index in range(count):
-        iovecs[index] = Iovec(packets.ctypes.data + index * PACKET_BYTES, PACKET_BYTES)
-        outgoing[index].header.name = names.ctypes.data + index * 16
-        outgoing[index].header.name_length = 16
-        outgoing[index].header.iov = ctypes.pointer(iovecs[index])
-        outgoing[index].header.iov_count = 1
-    sink = np.zeros(256, np.uint8)
-    sink_iovec = Iovec(sink.ctypes.data, 256)
-    incoming = (Mmsghdr * 1024)()
-    for message in incoming:
-        message.header.iov = ctypes.pointer(sink_iovec)
-        message.header.iov_count = 1
-    bounds = [count * group // GROUPS for group in range(GROUPS + 1)]
-    start = time.monotonic()
-    sent = heard = step = 0
-    latest = 0.0
-    while True:
-        due = start + step * 0.02 / GROUPS
-        delay = due - time.monotonic()
-        if delay > 0:
-            time.sleep(delay)
-        latest = max(latest, time.monotonic() - due)
-        if due - start >= seconds:
-            break
-        first, end = bounds[step % GROUPS], bounds[step % GROUPS + 1]
-        frame = step // GROUPS
-        words[first:end, 0] = 0x80000000 | (frame & 0xFFFF)
-        words[first:end, 1] = frame * 160
-        packets[first:end, 12:] = spoken[frame % len(spoken)]
-        while first < end:
-            done = libc.sendmmsg(fd, ctypes.byref(outgoing[first]), end - first, 0)
-            if done <= 0:
-                break
-            first += done
-            sent += done
-        while True:
-            got = libc.recvmmsg(fd, incoming, 1024, socket.MSG_DONTWAIT, None)
-            if got <= 0:
-                break
-            heard += got
-        step += 1
-    print(json.dumps({"sent": sent, "heard": heard, "generator_late_ms": round(latest * 1e3, 1)}))
 
 
 def cpu_s(pid: int) -> float:
@@ -152,11 +65,7 @@ async def measure(calls: int, seconds: float, *, with_encoder: bool) -> dict[str
     pool = RenderPool(work / "cache", work / "mp3")
     await asyncio.gather(plane.start(), pool.start())
     speech = (await pool.render_speech(SPEECH, "en", "female")).ulaw_path
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    for option in (socket.SO_RCVBUF, SO_RCVBUFFORCE):
-        with contextlib.suppress(PermissionError):
-            sock.setsockopt(socket.SOL_SOCKET, option, 16 << 20)
-    sock.bind(("127.0.0.1", 0))
+    sock = load_generator.open_socket()
     try:
         legs = []
         for _ in range(calls):
@@ -165,15 +74,10 @@ async def measure(calls: int, seconds: float, *, with_encoder: bool) -> dict[str
             )
             leg.play([clip], loop=True)
             legs.append(leg)
-        ports = ",".join(str(leg.address[1]) for leg in legs)
-        arguments = ["--generate", ports, "--fd", str(sock.fileno()), "--speech", str(speech)]
-        total = str(seconds + 2 * WARM_UP_S + 1)
+        ports = [leg.address[1] for leg in legs]
+        total = seconds + 2 * WARM_UP_S + 1
         generator = await asyncio.create_subprocess_exec(
-            sys.executable,
-            __file__,
-            *arguments,
-            "--seconds",
-            total,
+            *load_generator.command(ports, sock.fileno(), str(speech), total),
             pass_fds=[sock.fileno()],
             stdout=subprocess.PIPE,
         )
@@ -246,19 +150,12 @@ def quantile(histogram: list[int], share: float) -> float | str:
 
 
 def main() -> None:
-    """Measure, or be the generator."""
+    """Measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, nargs="+", default=[100, 300, 600])
     parser.add_argument("--seconds", type=float, default=12.0)
-    parser.add_argument("--generate", help=argparse.SUPPRESS)
     parser.add_argument("--without-encoder", action="store_true")
-    parser.add_argument("--speech", help=argparse.SUPPRESS)
-    parser.add_argument("--fd", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.generate:
-        ports = [int(port) for port in options.generate.split(",")]
-        generate(ports, options.fd, options.seconds, options.speech)
-        return
     for calls in options.calls:
         measured = measure(calls, options.seconds, with_encoder=not options.without_encoder)
         print(json.dumps(asyncio.run(measured)), flush=True)

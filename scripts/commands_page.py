@@ -37,6 +37,7 @@ SEE = {
     "account": "[billing](billing.md), [calls out](trunks.md#whom-an-account-may-call)",
     "app": "[tokens](operations.md#access-tokens), [sealed recordings](sealed-recordings.md)",
     "backup": "[backup](operations.md#backup), [upgrade](how-to/upgrade.md)",
+    "bench": "[operations](operations.md#processes), [results](../benchmarks/RESULTS.md)",
     "cache": "[operations](operations.md#data-folder)",
     "calls": "[operations](operations.md#watching)",
     "doctor": "[is it set up well?](operations.md#is-it-set-up-well)",

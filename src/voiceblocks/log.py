@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import AbstractContextManager
 from typing import TextIO
 
 import structlog
@@ -45,6 +46,15 @@ def _printable(
         if isinstance(value, str) and not value.isprintable() and name != "traceback":
             fields[name] = value.encode("unicode_escape").decode("ascii")
     return fields
+
+
+def about(**facts: str) -> AbstractContextManager[None]:
+    """
+    Give facts, such as a session, to all that this task logs inside the `with`, whoever logs it.
+
+    Threads of the database know nothing of it; what is logged there names its session itself.
+    """
+    return structlog.contextvars.bound_contextvars(**facts)
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:

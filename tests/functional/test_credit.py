@@ -24,7 +24,7 @@ from tests.functional.calls import decode, length_ms, ringing
 from tests.functional.outgoing import Carrier
 from tests.harness import Application, ServerProcess
 from voiceblocks.testing.answering import Answer
-from voiceblocks.testing.phone import Phone
+from voiceblocks.testing.phone import CallNotAnswered, Phone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -64,6 +64,29 @@ async def test_a_call_ends_when_its_credit_is_used_up(
         async with asyncio.timeout(ENDED_LIMIT_S):
             await refused.ended()
         assert len(app.sink.received) == 2
+
+
+async def test_a_call_ends_when_the_day_s_cap_is_reached(
+    server: ServerProcess, phone: Phone, tmp_path: Path
+) -> None:
+    """There is credit, but the account may spend six thousandths a day: in calls of both ways."""
+    async with Application(server) as app:
+        await server.cli("account", "set", app.account_id, spend_per_day="0.006")
+        await load_tariffs(server, tmp_path, f"inbound,{app.number},SGD,{PER_SECOND},1")
+        call, session = await ringing(app, phone)
+        await app.record(session)
+        await call.answered()
+        async with asyncio.timeout(ENDED_LIMIT_S):
+            await call.ended()
+        told = (await app.told(ivr_block="record")).body
+        assert (told["call_state"], told["call_end"]) == ("ended", "credit_used_up")
+        assert told["debit"] == "0.006"
+        refused = await phone.call(app.sip())
+        with pytest.raises(CallNotAnswered, match="603"):
+            await refused.answered()
+        await server.cli("account", "set", app.account_id, spend_per_day="none")
+        again, _session = await ringing(app, phone)
+        again.hang_up()
 
 
 async def test_a_conversation_ends_when_its_credit_is_used_up(

@@ -17,16 +17,12 @@ phone            server                     application
 from __future__ import annotations
 
 import asyncio
-import signal
-from pathlib import Path
 
 import pytest
 
 from tests.functional.calls import ringing, waiting_for_a_block
-from tests.harness import Application, ServerProcess
+from tests.harness import Application
 from voiceblocks.audio.level import rms_dbfs
-from voiceblocks.database import notifications
-from voiceblocks.database.unit_of_work import Database
 from voiceblocks.testing.phone import Phone, PhoneCall
 from voiceblocks.testing.phone_media import silence
 
@@ -313,27 +309,3 @@ async def test_a_malformed_gather_changes_nothing(
     await gather(app, session, max_digits="1")
     await typed(call, "1")
     assert (await app.told(ivr_block="gather")).body["digits"] == "1"
-
-
-async def test_digits_are_nowhere_once_they_were_told(data_dir: Path, tmp_path: Path) -> None:
-    """Not in the log, however talkative; not in any file of the server after the delivery."""
-    keys = "8305719264"
-    log = tmp_path / "log"
-    log.touch()
-    server = await ServerProcess(data_dir, {"LOG_LEVEL": "debug"}, stderr=log).start()
-    async with Application(server) as app, Phone() as phone:
-        call, session = await gathering(app, phone)
-        await typed(call, f"{keys}#")
-        assert (await app.told(ivr_block="gather")).body["digits"] == keys
-        # The next one leaves when this one is settled.
-        await gather(app, session, tag="next", max_digits="1")
-        await typed(call, "1")
-        await app.told(tag="next")
-    assert await server.stop(signal.SIGINT) == 0
-    database = Database(server.database_url)
-    kept = await database.run(lambda c: notifications.list_of_session(c, session))
-    database.close()
-    told = [one.parameters for one in kept if one.block == "gather"]
-    assert "digits=blanked" in told[0]
-    assert keys not in "".join(one.parameters for one in kept)
-    assert keys not in log.read_text()

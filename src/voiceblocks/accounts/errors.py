@@ -13,5 +13,9 @@ class InvalidAppId(RequestRefused):
     """The application is unknown or revoked, or the token belongs to another one."""
 
 
+class AccountDisabled(RequestRefused):
+    """The operator lets the account do nothing."""
+
+
 class RateLimitExceeded(RequestRefused):
     """The application asked this API too often; nothing was done."""

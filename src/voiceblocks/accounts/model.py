@@ -148,3 +148,5 @@ class FoundToken:
 
     token: AccessToken
     application: Application
+    account_disabled_us: int | None = None
+    "Since when the application's account may do nothing."

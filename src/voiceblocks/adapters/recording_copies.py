@@ -7,7 +7,6 @@ back and found right. So neither a cloud that is away nor a slow one is ever wai
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +42,10 @@ class LocalAndRemoteCopies:
         """See `RecordingStore.put`: on local disk."""
         stored = await self._local.put(name, source)
         return replace(stored, awaits_upload=self._remote is not None)
+
+    async def sha256(self, name: str) -> str:
+        """See `RecordingStore.sha256`: of the copy on local disk."""
+        return await self._local.sha256(name)
 
     async def stat(self, name: str) -> StoredObject | None:
         """See `RecordingStore.stat`."""
@@ -89,7 +92,9 @@ class LocalAndRemoteCopies:
         """See `RecordingCopies.local_names`."""
         if self._remote is None:
             return []
-        return await asyncio.to_thread(lambda: sorted(path.name for path in self.folder.iterdir()))
+        return await asyncio.to_thread(
+            lambda: sorted(path.name for path in self.folder.glob("[!.]*"))
+        )
 
     async def remote_link(
         self, name: str, method: Literal["GET", "HEAD"], ttl_s: int
@@ -101,13 +106,9 @@ class LocalAndRemoteCopies:
 
     async def _is_there(self, name: str, sha256: str) -> bool:
         assert self._remote is not None
-        stored = await self._remote.stat(name)
-        if stored is None:
+        if await self._remote.stat(name) is None:
             return False
-        digest = hashlib.sha256()
-        async for chunk in self._remote.read(name, 0, stored.size_bytes):
-            digest.update(chunk)
-        return digest.hexdigest() == sha256
+        return await self._remote.sha256(name) == sha256
 
 
 def open_recording_copies(url: str, local_folder: Path) -> LocalAndRemoteCopies:

@@ -12,6 +12,7 @@ base and path with one slash too many.
 from __future__ import annotations
 
 import json
+import re
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -39,6 +40,8 @@ exception becomes a status by `statuses.status_of`."""
 
 _METHODS: Final = frozenset({"GET", "POST"})
 _UNKNOWN_API: Final = "unknown"
+
+_OUR_ID = re.compile(r"(?:AA-)?[SC]-[A-Za-z0-9]{1,16}-[a-z0-9]{8,32}")
 
 
 class _Asked:
@@ -125,6 +128,7 @@ class OpenEndpoint:
             await _discard(scope, receive)
             raise InvalidRequest("error_invalid_http_method")
         fields = await read_fields(scope, receive)
+        annotate(scope, **_calls_named(fields))
         function = self._functions.get(api)
         if function is None:
             raise InvalidRequest("error_service_not_available")
@@ -135,6 +139,12 @@ class OpenEndpoint:
         ASKED_BY.set(app.account_id)
         asked.app_id, asked.fields = app.id, fields
         return await function(app, fields)
+
+
+def _calls_named(fields: Fields) -> dict[str, str]:
+    """By what the log finds a call's requests: what looks like our ids, and nothing else."""
+    named = {name: fields.get(name) or "" for name in ("session", "txn_ref")}
+    return {name: value for name, value in named.items() if _OUR_ID.fullmatch(value)}
 
 
 def _api_path(path: str) -> str:

@@ -9,7 +9,12 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
-from voiceblocks.accounts.errors import InvalidAccessToken, InvalidAppId, RateLimitExceeded
+from voiceblocks.accounts.errors import (
+    AccountDisabled,
+    InvalidAccessToken,
+    InvalidAppId,
+    RateLimitExceeded,
+)
 from voiceblocks.errors import InvalidRequest
 from voiceblocks.recordings.errors import (
     RecordingAccessDenied,
@@ -35,6 +40,7 @@ STATUS_BY_ERROR: Final = MappingProxyType[type[Exception], str](
     {
         InvalidAccessToken: "error_invalid_access_token",
         InvalidAppId: "error_invalid_app_id",
+        AccountDisabled: "error_developer_suspended",
         RateLimitExceeded: "error_rate_limit_exceeded",
         UnknownSession: "error_invalid_session",
         SessionAccessDenied: "error_session_access_denied",
@@ -71,6 +77,7 @@ GENERIC_STATUSES: Final = (
     "error_access_token_param_missing",
     "error_invalid_access_token",
     "error_invalid_app_id",
+    "error_developer_suspended",
     "error_rate_limit_exceeded",
     INTERNAL_ERROR,
 )
@@ -83,7 +90,8 @@ STATUS_TEXTS: Final = MappingProxyType(
         "error_app_id_param_missing": "app_id is missing or empty.",
         "error_access_token_param_missing": "access_token is missing or empty.",
         "error_invalid_access_token": "The access token is unknown, expired or revoked.",
-        "error_invalid_app_id": "The application is unknown or revoked, or not the token's.",
+        "error_invalid_app_id": "The application is unknown or disabled, or not the token's.",
+        "error_developer_suspended": "The operator has disabled the account.",
         "error_rate_limit_exceeded": "The application asked this API too often in a minute, or the "
         "account called too many numbers in one.",
         INTERNAL_ERROR: "Our fault; the server's log says more.",

@@ -1,9 +1,8 @@
-"""`voiceblocks account | app | number`."""
+"""`voiceblocks account`, and the numbers that an operator gives out."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -13,10 +12,9 @@ from voiceblocks.cli.store import open_store
 from voiceblocks.database import accounts, allowed_prefixes, sessions
 from voiceblocks.money import Thousandths, format_amount
 from voiceblocks.system_clock import SystemClock
-from voiceblocks.workflows import change_account, manage_accounts
+from voiceblocks.workflows import change_account, disable, manage_accounts
 
 account = typer.Typer(no_args_is_help=True, help="Customers: who pays.")
-application = typer.Typer(no_args_is_help=True, help="Programs of a customer that drive calls.")
 number = typer.Typer(no_args_is_help=True, help="Phone numbers of ours that can be called.")
 
 AccountId = Annotated[str, typer.Argument(metavar="ACCOUNT")]
@@ -100,6 +98,29 @@ def disallow(account_id: AccountId, prefix: Prefixes, as_json: Json = False) -> 
     _tell_allowed(as_json, account_id, allowed)
 
 
+@account.command("disable")
+def disable_account(account_id: AccountId, as_json: Json = False) -> None:
+    """Refuse everything that an account asks for, and calls to its numbers.
+
+    What runs ends with its block: no next one is accepted.
+    """
+    _disable_account(as_json, account_id, SystemClock().utc_us())
+
+
+@account.command("enable")
+def enable_account(account_id: AccountId, as_json: Json = False) -> None:
+    """Let a disabled account work again."""
+    _disable_account(as_json, account_id, None)
+
+
+def _disable_account(as_json: bool, account_id: str, at_us: int | None) -> None:
+    with open_store(as_json) as store:
+        store.run(lambda c: disable.disable_account(c, account_id, at_us))
+    state = "enabled" if at_us is None else "disabled"
+    facts = {"account_id": account_id, "state": state}
+    tell(as_json, facts, f"Account {account_id} is {state}")
+
+
 @account.command("set")
 def set_account(
     account_id: AccountId,
@@ -177,6 +198,12 @@ def set_account(
     _tell_account(as_json, changed, allowed, held)
 
 
+def _status(found: Account) -> str:
+    if found.disabled_us is not None:
+        return "disabled"
+    return "trial" if found.is_trial else "active"
+
+
 def _row(found: Account, allowed: tuple[str, ...]) -> dict[str, Any]:
     return {
         "id": found.id,
@@ -198,7 +225,7 @@ def _tell_account(
         "bonus": format_amount(found.bonus),
         "held": format_amount(held),
         "overdraft": format_amount(found.overdraft),
-        "status": "trial" if found.is_trial else "active",
+        "status": _status(found),
         "registered_number": found.registered_number,
         "email": found.email,
         "country": found.country,
@@ -236,88 +263,6 @@ def _tell_allowed(as_json: bool, account_id: str, allowed: tuple[str, ...]) -> N
     whom = " ".join(allowed) or "nobody"
     facts = {"account_id": account_id, "may_call": list(allowed)}
     tell(as_json, facts, f"{account_id} may call {whom}")
-
-
-@application.command("create")
-def create_application(account_id: str, name: str, as_json: Json = False) -> None:
-    """Make an application; its access token is shown once."""
-    with open_store(as_json) as store:
-        key = store.key()
-        made, token = store.run(
-            lambda c: manage_accounts.create_application(
-                c, key, account_id=account_id, name=name, now_us=SystemClock().utc_us()
-            )
-        )
-    tell(
-        as_json,
-        {"app_id": made.id, "access_token": token},
-        f"app_id        {made.id}\naccess_token  {token}   (shown once: keep it)",
-    )
-
-
-@application.command("set")
-def set_application(
-    app_id: Annotated[str, typer.Argument(metavar="APP_ID")],
-    keep_recordings_days: Annotated[
-        str | None,
-        typer.Option(help="Days that a recording is kept, 0 for ever; none: as the settings."),
-    ] = None,
-    silence_keys: Annotated[
-        bool | None,
-        typer.Option(help="Whether keys that are heard in new recordings become silence."),
-    ] = None,
-    seal_with: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Public X25519 key (PEM or hex): nobody but who has the private one can hear new "
-            "recordings, see docs/sealed-recordings.md. none: they are not sealed.",
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Change how an application's recordings are kept, and who can hear them."""
-    key: bytes | Literal["none"] | None
-    if seal_with is None:
-        key = None
-    elif seal_with == "none":
-        key = "none"
-    else:
-        try:
-            key = Path(seal_with).read_bytes()
-        except OSError as error:
-            fail(as_json, f"{seal_with} cannot be read: {error.strerror}")
-    with open_store(as_json) as store:
-        changed = store.run(
-            lambda c: change_account.change_application(
-                c,
-                app_id=app_id,
-                keep_recordings_days=keep_recordings_days,
-                silences_keys=silence_keys,
-                seal_with=key,
-            )
-        )
-    days = changed.keep_recordings_days
-    facts = {
-        "app_id": changed.id,
-        "keep_recordings_days": days,
-        "silence_keys": changed.silences_keys,
-        "seal_with": None if changed.seal_for is None else changed.seal_for.hex(),
-    }
-    kept = {None: "as long as the settings say", 0: "for ever"}.get(days, f"for {days} days")
-    keys = "silenced" if changed.silences_keys else "heard"
-    sealed = "are not sealed" if changed.seal_for is None else "are sealed from the next one on"
-    said = f"Recordings of {changed.id} are kept {kept}; keys in them are {keys}; they {sealed}"
-    tell(as_json, facts, said)
-
-
-@application.command("list")
-def list_applications(as_json: Json = False) -> None:
-    """Show all applications."""
-    with open_store(as_json) as store:
-        found = store.run(accounts.list_applications)
-    rows = ({"app_id": a.id, "account": a.account_id, "name": a.name} for a in found)
-    tell_rows(as_json, "applications", ("app_id", "account", "name"), rows)
 
 
 @number.command("add")

@@ -6,6 +6,8 @@ import typer
 
 from voiceblocks.cli import (
     accounts,
+    applications,
+    bench,
     cache,
     calls,
     ledger,
@@ -30,8 +32,8 @@ app = typer.Typer(
     epilog="voiceblocks serve runs a node; it has a help of its own.",
 )
 app.add_typer(accounts.account, name="account")
-app.add_typer(accounts.application, name="app")
-accounts.application.add_typer(tokens.app, name="token")
+app.add_typer(applications.app, name="app")
+applications.app.add_typer(tokens.app, name="token")
 app.add_typer(numbers.app, name="number")
 app.add_typer(calls.app, name="calls")
 app.add_typer(recordings.app, name="recordings")
@@ -57,5 +59,6 @@ for command in (
     maintenance.upgrade,
     statements.statement,
     unseal.unseal,
+    bench.bench,
 ):
     app.command()(command)

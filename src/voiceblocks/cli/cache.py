@@ -10,8 +10,6 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import track
 
 from voiceblocks.adapters.cache_folder import (
     LEFTOVER_S,
@@ -20,6 +18,7 @@ from voiceblocks.adapters.cache_folder import (
     delete,
     list_entries,
 )
+from voiceblocks.cli.bars import shown
 from voiceblocks.cli.output import Json, fail, tell, tell_rows
 from voiceblocks.server.cache_limits import download_cache_limits, prompt_cache_limits
 from voiceblocks.server.folders import downloads_folder, is_locked, prompts_folder
@@ -65,10 +64,7 @@ def clear(
         chosen = [entry for entry in entries if _goes(entry, now_s, spared_s, is_running)]
         deleted = 0
         deleted_bytes = 0
-        # On standard error, and only where somebody looks.
-        console = Console(stderr=True)
-        is_hidden = as_json or not console.is_terminal
-        for entry in track(chosen, "Deleting", console=console, disable=is_hidden, transient=True):
+        for entry in shown(chosen, "Deleting", as_json=as_json):
             if delete(entry):
                 deleted += 1
                 deleted_bytes += entry.size_bytes

@@ -12,10 +12,10 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from voiceblocks.cli.bars import bar
 from voiceblocks.cli.output import Json, fail, tell
 from voiceblocks.cli.store import open_store
 from voiceblocks.database import accounts
@@ -76,7 +76,7 @@ def _show(findings: list[Finding], lines: list[str], bad: int) -> None:
 def backup(folder: Folder, as_json: Json = False) -> None:
     """Copy database, secret key and recordings into a new folder; the server may run."""
     settings = _settings(as_json)
-    with _progress("Copying") as progress, _explained(as_json):
+    with _progress("Copying", as_json) as progress, _explained(as_json):
         made = backups.make_backup(settings, folder.absolute(), progress)
     sentence = f"{made.n_files} files, {made.n_bytes / 1e6:.1f} MB in {made.folder}: keep it secret"
     tell(as_json, {**asdict(made), "folder": str(made.folder)}, sentence)
@@ -85,7 +85,7 @@ def backup(folder: Folder, as_json: Json = False) -> None:
 def restore(folder: Folder, as_json: Json = False) -> None:
     """Put a backup into an empty data folder; every file is checked first."""
     settings = _settings(as_json)
-    with _progress("Checking") as progress, _explained(as_json):
+    with _progress("Checking", as_json) as progress, _explained(as_json):
         found = backups.restore_backup(settings, folder.absolute(), progress)
     sentence = f"The node of {found.made_at} is back in {settings.root}: `voiceblocks serve`"
     tell(as_json, {**asdict(found), "folder": str(found.folder)}, sentence)
@@ -124,12 +124,7 @@ def _explained(as_json: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _progress(verb: str) -> Iterator[backups.Progress]:
-    """A bar on a terminal's standard error, nothing elsewhere."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), *Progress.get_default_columns()[1:])
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(verb, total=None)
-        yield lambda _name, done, total: bar.update(task, completed=done, total=total)
+def _progress(verb: str, as_json: bool) -> Iterator[backups.Progress]:
+    with bar(verb, as_json=as_json) as shown:
+        task = shown.task_ids[0]
+        yield lambda _name, done, total: shown.update(task, completed=done, total=total)

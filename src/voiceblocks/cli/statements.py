@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from voiceblocks.billing.statement import Month, Statement, gained, month_of, statement_of
+from voiceblocks.cli.bars import Countable, shown
 from voiceblocks.cli.output import Json, tell, tell_rows
 from voiceblocks.cli.store import open_store
 from voiceblocks.database import call_history, ledger_spans
 from voiceblocks.money import Thousandths, format_amount
 from voiceblocks.notifications.parameters import format_date
 from voiceblocks.workflows.manage_accounts import require_account
+
+T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, help="CSV for bookkeepers, on standard output.")
 
@@ -50,7 +53,7 @@ def export_calls(account: AccountId, month: MonthOption, as_json: Json = False) 
             "debit": None if call.debit is None else format_amount(call.debit),
             "currency": call.currency,
         }
-        for call in found
+        for call in _gone_through(found, as_json)
     )
     _write(as_json, "calls", CALL_COLUMNS, rows)
 
@@ -75,7 +78,7 @@ def export_ledger(account: AccountId, month: MonthOption, as_json: Json = False)
             "to_book": entry.to_book,
             "note": entry.note,
         }
-        for entry in found
+        for entry in _gone_through(found, as_json)
     )
     _write(as_json, "entries", ENTRY_COLUMNS, rows)
 
@@ -125,6 +128,11 @@ def _facts(account: str, currency: str, made: Statement) -> dict[str, Any]:
         ],
         "closing": _signed(made.closing),
     }
+
+
+def _gone_through(found: Countable[T], as_json: bool) -> Iterable[T]:
+    """With a bar, unless the rows themselves go to the same terminal."""
+    return found if sys.stdout.isatty() else shown(found, "Writing", as_json=as_json)
 
 
 def _write(

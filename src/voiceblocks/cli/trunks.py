@@ -74,6 +74,87 @@ def add_trunk(
     tell(as_json, _facts(made), f"Trunk {made.name} at {made.address} carries {carries}")
 
 
+@app.command("set")
+def set_trunk(
+    name: str,
+    address: Annotated[str | None, typer.Option(help="sip:HOST[:PORT][;transport=tcp].")] = None,
+    username: Annotated[
+        str | None, typer.Option(help="Our name at the carrier; none: it asks for none.")
+    ] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="First line is the password; else you type it.")
+    ] = None,
+    register: Annotated[bool | None, typer.Option(help="Whether to register there.")] = None,
+    prefix: Annotated[
+        list[str] | None,
+        typer.Option(help="Numbers that it carries, in place of those before; none: all."),
+    ] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option("--from", help="Networks of its calls, in place of those before; or none."),
+    ] = None,
+    country: Annotated[str | None, typer.Option(help="For national numbers; or none.")] = None,
+    number_format: Annotated[str | None, typer.Option(help="e164, plain or national.")] = None,
+    did: Annotated[str | None, typer.Option(help="ruri, to or p-called-party.")] = None,
+    caller_id: Annotated[str | None, typer.Option(help="from, pai, ppi.")] = None,
+    dtmf: Annotated[str | None, typer.Option(help="auto, rfc4733, info or inband.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Change what is named of a trunk; a running server uses it within seconds."""
+    changes: dict[str, Any] = {
+        "address": address,
+        "register": register,
+        "prefixes": _unless_none(prefix),
+        "sources": _unless_none(sources),
+        "number_format": number_format,
+        "dialled_in": did,
+        "caller_in": caller_id,
+        "dtmf": dtmf,
+    }
+    changes = {field: value for field, value in changes.items() if value is not None}
+    if country is not None:
+        changes["country"] = None if country == "none" else country
+    if username is not None:
+        changes["username"] = None if username == "none" else username
+    if changes.get("username") is not None or password_file is not None:
+        changes["password"] = _password(as_json, changes.get("username"), password_file)
+    with open_store(as_json) as store:
+        key = store.key()
+        changed = store.run(lambda c: manage_trunks.change_trunk(c, key, name, changes))
+    _tell_trunk(as_json, changed)
+
+
+@app.command("show")
+def show_trunk(name: str, as_json: Json = False) -> None:
+    """Show a trunk and how its registration stands; no password."""
+    with open_store(as_json) as store:
+        found, standing = store.run(lambda c: (manage_trunks.require_trunk(c, name), list_all(c)))
+    now_us = SystemClock().utc_us()
+    registrations = [_registration(one, now_us) for one in standing if one.trunk_id == found.id]
+    _tell_trunk(as_json, found, registrations)
+
+
+def _tell_trunk(
+    as_json: bool, trunk: Trunk, registrations: list[dict[str, Any]] | None = None
+) -> None:
+    facts = _facts(trunk)
+    words = facts | {
+        "prefixes": " ".join(trunk.prefixes) or "all numbers",
+        "from": " ".join(trunk.sources) or "its address only",
+        "username": trunk.username or "none",
+        "country": trunk.country or "none",
+    }
+    if registrations is not None:
+        facts |= {"registrations": registrations}
+        words |= {"registration": _in_words(trunk, registrations) or "none"}
+    tell(as_json, facts, "\n".join(f"{name:16}{value}" for name, value in words.items()))
+
+
+def _unless_none(given: list[str] | None) -> list[str] | None:
+    """What was typed as a list; `none` alone is an empty one."""
+    return [] if given == ["none"] else given
+
+
 @app.command("list")
 def list_trunks(as_json: Json = False) -> None:
     """Show all trunks, oldest first, and how their registrations stand; no passwords."""

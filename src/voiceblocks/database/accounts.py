@@ -153,8 +153,9 @@ def list_applications(connection: Connection, account_id: str | None = None) -> 
 
 _INSERT_TOKEN = _tokens.insert()
 _TOKEN_BY_LOOKUP = (
-    select(_tokens, _applications)
+    select(_tokens, _applications, _accounts.c.disabled_us)
     .join(_applications, _tokens.c.app_id == _applications.c.id)
+    .join(_accounts, _applications.c.account_id == _accounts.c.id)
     .where(_tokens.c.lookup == bindparam("lookup"))
 )
 _NEWEST_TOKEN = (
@@ -199,7 +200,7 @@ def find_token(connection: Connection, lookup: bytes) -> FoundToken | None:
     if row is None:
         return None
     token, application = split(row, _tokens, _applications)
-    return FoundToken(AccessToken(**token), Application(**application))
+    return FoundToken(AccessToken(**token), Application(**application), row[-1])
 
 
 def newest_token(connection: Connection, app_id: str, now_us: int) -> AccessToken | None:

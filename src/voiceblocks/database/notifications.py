@@ -215,9 +215,21 @@ _RESEND = (
         urgent=False,
         attempts_before=_table.c.attempt_count,
         first_attempt_us=None,
-        next_attempt_us=bindparam("now_us"),
+        next_attempt_us=bindparam("due_us"),
         parameters=bindparam("kept"),
     )
+)
+_MAY_LEAVE = (
+    select(_table.c.id, _table.c.sequence, _table.c.first_attempt_us)
+    .where(
+        _table.c.session_id == bindparam("of"),
+        _IS_PENDING_HERE,
+        _table.c.next_attempt_us < NEVER_US,
+    )
+    .with_for_update()
+)
+_LET_WAIT = (
+    _table.update().where(_table.c.id == bindparam("row_id")).values(next_attempt_us=NEVER_US)
 )
 
 
@@ -227,9 +239,23 @@ def resend(
     """
     Let a settled notification leave again, as the same event and on a schedule that begins anew.
 
+    In order, as ever: of a session only one is on its way. What has been sent goes first; of what
+    has not, the oldest does, and the others are never due until it is settled.
+
     Raises:
         IllegalTransition: If it is pending anyway.
     """
     advance(notification.state, NotificationEvent.RESENT)
-    values = {"row_id": notification.id, "now_us": now_us, "kept": parameters}
+    others = connection.execute(_MAY_LEAVE, {"of": notification.session_id}).all()
+    waits = any(
+        one.first_attempt_us is not None or one.sequence < notification.sequence for one in others
+    )
+    if not waits:
+        for one in others:
+            connection.execute(_LET_WAIT, {"row_id": one.id})
+    values = {
+        "row_id": notification.id,
+        "due_us": NEVER_US if waits else now_us,
+        "kept": parameters,
+    }
     connection.execute(_RESEND, values)

@@ -29,6 +29,7 @@ _LONGEST_PREFIX = (
 
 _KEY = ("direction", "prefix", "currency")
 _DELETE = _table.delete().where(*(_table.c[name] == bindparam("its_" + name) for name in _KEY))
+_ONE = select(_table).where(*(_table.c[name] == bindparam("its_" + name) for name in _KEY))
 _DELETE_ALL = _table.delete()
 _ALL = select(_table).order_by(_table.c.direction, _table.c.currency, _table.c.prefix)
 
@@ -50,6 +51,14 @@ def replace(connection: Connection, tariff: Tariff) -> None:
     insert(connection, tariff)
 
 
+def delete(connection: Connection, direction: str, prefix: str, currency: str) -> Tariff | None:
+    """Delete a tariff and return it; `None` where there is none."""
+    key = {"its_direction": direction, "its_prefix": prefix, "its_currency": currency}
+    row = connection.execute(_ONE, key).mappings().first()
+    connection.execute(_DELETE, key)
+    return None if row is None else Tariff(**row)
+
+
 def list_tariffs(connection: Connection) -> list[Tariff]:
     """Return all tariffs, by direction, currency and prefix."""
     return [Tariff(**row) for row in connection.execute(_ALL).mappings()]
@@ -57,10 +66,15 @@ def list_tariffs(connection: Connection) -> list[Tariff]:
 
 def price_for(connection: Connection, direction: str, number: str, currency: str) -> Price:
     """Return the price by the tariff with the longest fitting prefix, else the default."""
+    return price_from(find_for(connection, direction, number, currency), str(direction), currency)
+
+
+def find_for(connection: Connection, direction: str, number: str, currency: str) -> Tariff | None:
+    """Return the tariff with the longest fitting prefix; `None` where none fits."""
     parameters = {
         "direction": str(direction),
         "currency": currency,
         "prefixes": [number[:length] for length in range(len(number) + 1)],
     }
     row = connection.execute(_LONGEST_PREFIX, parameters).mappings().first()
-    return price_from(None if row is None else Tariff(**row), str(direction), currency)
+    return None if row is None else Tariff(**row)

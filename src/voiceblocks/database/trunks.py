@@ -26,6 +26,11 @@ _ENUMS = {
 _ALL = select(_table).order_by(_table.c.created_us, _table.c.id)
 _BY_NAME = select(_table).where(_table.c.name == bindparam("name"))
 _INSERT = _table.insert()
+_UPDATE = (
+    _table.update()
+    .where(_table.c.id == bindparam("its_id"))
+    .values({name: bindparam(name) for name in _table.c.keys() if name != "id"})  # noqa: SIM118
+)
 _DISABLE = (
     _table.update()
     .where(_table.c.name == bindparam("trunk_name"))
@@ -40,6 +45,15 @@ def insert(connection: Connection, trunk: Trunk) -> None:
     for name in _LISTS:
         columns[name] = ",".join(columns[name])
     connection.execute(_INSERT, plain(columns))
+
+
+def update(connection: Connection, trunk: Trunk) -> None:
+    """Store a trunk as it is now; which one is told by its id."""
+    columns = columns_of(trunk)
+    for name in _LISTS:
+        columns[name] = ",".join(columns[name])
+    columns["its_id"] = columns.pop("id")
+    connection.execute(_UPDATE, plain(columns))
 
 
 def list_trunks(connection: Connection) -> list[Trunk]:

@@ -174,6 +174,7 @@ class OutgoingLeg(CallLeg):
             _log.info(
                 "dial_failed",
                 session=self._name,
+                leg=self.plan.leg_id or None,
                 dest=e164.masked(self.plan.dest),
                 trunk=attempt.route.name,
                 status=final.status,

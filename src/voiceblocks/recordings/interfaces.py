@@ -104,7 +104,15 @@ class RecordingStore(Protocol):
     """Keeps finished recordings by name, such as `rec-….mp3`. All failures are `StoreError`."""
 
     async def put(self, name: str, source: Path) -> StoredObject:
-        """Store a copy of `source` durably under `name`."""
+        """
+        Store `source` durably under `name`.
+
+        It must not change any more; it may be deleted. On the same disk both are one file.
+        """
+        ...
+
+    async def sha256(self, name: str) -> str:
+        """Read all of it back, and return the hash in lower-case hex."""
         ...
 
     async def stat(self, name: str) -> StoredObject | None:

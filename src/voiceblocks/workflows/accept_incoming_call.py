@@ -16,6 +16,7 @@ from voiceblocks.database import accounts, sessions, tariffs
 from voiceblocks.log import get_logger
 from voiceblocks.sessions.model import Direction, Session
 from voiceblocks.sessions.state import SessionState
+from voiceblocks.workflows.hold_credit import left_of_day
 from voiceblocks.workflows.keep_books import available
 from voiceblocks.workflows.notify_application import notify
 
@@ -41,7 +42,8 @@ def accept_incoming_call(
     if expires_us is not None and expires_us <= call.received_at_us:
         return Refusal.UNKNOWN_NUMBER
     application, notify_url = route.application, route.number.notify_url
-    if application.revoked_us is not None or notify_url is None:
+    is_disabled = route.number.disabled_us is not None or route.account.disabled_us is not None
+    if is_disabled or application.revoked_us is not None or notify_url is None:
         return Refusal.NO_APPLICATION
     # Locked, so that calls that arrive together are counted one after another.
     account = accounts.find_account_for_update(connection, route.account.id) or route.account
@@ -49,7 +51,8 @@ def accept_incoming_call(
         return Refusal.NOT_FOR_TRIAL
     price = tariffs.price_for(connection, "inbound", call.to_number, account.currency)
     hold = price.cost_of(1)
-    if available(connection, account) < hold:
+    left = left_of_day(connection, account, call.received_at_us)
+    if available(connection, account) < hold or (left is not None and left < hold):
         return Refusal.NO_CREDIT
     limit = account.max_calls or rules.max_calls_per_account
     if sessions.count_live(connection, account.id) >= limit:

@@ -15,13 +15,11 @@ from sqlalchemy import Connection
 from voiceblocks import e164
 from voiceblocks.accounts.destinations import is_well_formed, may_call
 from voiceblocks.accounts.model import Account, Application
-from voiceblocks.billing.metering import held_by
 from voiceblocks.billing.model import Price
 from voiceblocks.blocks.numbers import PRIVATE
 from voiceblocks.database import (
     accounts,
     allowed_prefixes,
-    charges,
     further_legs,
     sessions,
     tariffs,
@@ -32,14 +30,13 @@ from voiceblocks.log import get_logger
 from voiceblocks.money import NOTHING, Thousandths
 from voiceblocks.trunks.choice import candidates
 from voiceblocks.trunks.model import Trunk
-from voiceblocks.workflows.hold_credit import metered_legs
+from voiceblocks.workflows.hold_credit import left_of_day
 from voiceblocks.workflows.keep_books import available
 
 _log = get_logger("calls")
 
 DIALS_PER_MINUTE = 60
 _MINUTE_US = 60_000_000
-_DAY_US = 24 * 60 * _MINUTE_US
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,23 +158,10 @@ def _require_money(connection: Connection, request: OutgoingRequest, price: Pric
     account = request.account
     if available(connection, account) < request.planned_hold + price.cost_of(1):
         raise InvalidRequest("error_insufficient_credit")
-    if account.spend_per_day is None:
-        return
-    spent = charges.sum_since(connection, account.id, request.now_us - _DAY_US)
-    running = _running_costs(connection, account, request.now_us)
+    left = left_of_day(connection, account, request.now_us)
     # What this request dials as well is taken to cost the same.
-    if spent + running + price.cost_of(1) * (1 + request.planned_dials) > account.spend_per_day:
+    if left is not None and price.cost_of(1) * (1 + request.planned_dials) > left:
         raise InvalidRequest("error_insufficient_credit")
-
-
-def _running_costs(connection: Connection, account: Account, now_us: int) -> int:
-    """What the calls that have not ended cost by now; a block each at least, also unanswered."""
-    live = sessions.list_live(connection, account.id)
-    further = further_legs.list_of_sessions(connection, [session.id for session in live])
-    total = 0
-    for session in live:
-        total += held_by(metered_legs(session, further[session.id]), now_us)
-    return total
 
 
 def _require_pace(connection: Connection, request: OutgoingRequest, rules: OutgoingRules) -> None:

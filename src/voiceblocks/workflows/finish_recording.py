@@ -13,7 +13,6 @@ the end of its block. Then the block ends as `failed`, but the recording is not:
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,11 +218,7 @@ class FinishRecording:
 
     async def _read_back(self, object_name: str, encoded: EncodedRecording) -> None:
         """What was stored is what was encoded, byte for byte: only then is it ready."""
-        digest = hashlib.sha256()
-        async for chunk in self._store.read(object_name, 0, encoded.size_bytes):
-            # Megabytes of a long one: calls must not wait for that.
-            await asyncio.to_thread(digest.update, chunk)
-        if digest.hexdigest() != encoded.sha256:
+        if await self._store.sha256(object_name) != encoded.sha256:
             raise StoreError(f"{object_name} was stored, but reads back different")
 
     def forget_spool(self, name: str) -> None:

@@ -29,6 +29,7 @@ from voiceblocks.calls.events import (
     Refusal,
 )
 from voiceblocks.database.unit_of_work import Database
+from voiceblocks.log import about
 from voiceblocks.recordings.interfaces import RecordingEncoder
 from voiceblocks.stories.interfaces import UNHEARD, StoryKeeper
 from voiceblocks.stories.model import RecordingStep
@@ -115,8 +116,12 @@ class HandleCallEvents:
             ms = event.audio.n_samples // SAMPLES_PER_MS
             step = RecordingStep(event.at_us, event.audio.name, "ends", ms)
             self._story.note(event.session_id, step)
-            recording = await self._finish_recording(event.audio, event.reason)
-        await self._write_down(lambda connection: note_block_finished(connection, event, recording))
+        with about(session=event.session_id):
+            if event.audio is not None:
+                recording = await self._finish_recording(event.audio, event.reason)
+            await self._write_down(
+                lambda connection: note_block_finished(connection, event, recording)
+            )
         self._outbox.wake()
         if event.audio is not None and (recording is not None or event.audio.n_samples == 0):
             self._finish_recording.forget_spool(event.audio.name)
@@ -124,7 +129,8 @@ class HandleCallEvents:
     async def on_call_ended(self, event: CallEnded) -> None:
         """Settle the call."""
         self._meter.forget(event.session_id)
-        await self._write_down(lambda connection: note_call_ended(connection, event))
+        with about(session=event.session_id):
+            await self._write_down(lambda connection: note_call_ended(connection, event))
         self._outbox.wake()
 
     async def on_further_leg_answered(self, event: FurtherLegAnswered) -> None:
@@ -149,7 +155,8 @@ class HandleCallEvents:
 
     async def on_monitor_ended(self, event: MonitorEnded) -> None:
         """Finish the recording of the whole call, and tell the application."""
-        await self._finish_monitor(event)
+        with about(session=event.session_id):
+            await self._finish_monitor(event)
 
     async def _note_and_meter(
         self, session_id: str, at_us: int, note: Callable[[Connection], None]
@@ -160,7 +167,9 @@ class HandleCallEvents:
             note(connection)
             return renew_hold(connection, session_id, at_us)
 
-        self._meter.follow(session_id, await self._write_down(happen))
+        with about(session=session_id):
+            hold = await self._write_down(happen)
+        self._meter.follow(session_id, hold)
 
     async def _write_down(self, fn: Callable[[Connection], T]) -> T:
         return await write_down(self._database, fn)

@@ -2,9 +2,9 @@
 
 A first block of each leg is held before anybody is called or answered. While the call goes on
 the hold is renewed before it is used up (`meter_calls`), for about a minute at a time; where
-the account has no more, the call ends when what was held is used up. A late timer costs the
-operator, not the customer: nothing after `paid_until_us` is charged. So an account's
-credit never falls below its floor, however many calls it has.
+the account has no more, or may spend no more in a day, the call ends when what was held is
+used up. A late timer costs the operator, not the customer: nothing after `paid_until_us` is
+charged. So an account's credit never falls below its floor, however many calls it has.
 
 Functions of a connection. The session's row is locked before its account's, everywhere.
 """
@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from voiceblocks.accounts.model import Account
 from voiceblocks.billing.metering import MeteredLeg, held_by, is_free, paid_until
 from voiceblocks.billing.model import Price
-from voiceblocks.database import accounts, further_legs, sessions
+from voiceblocks.database import accounts, charges, further_legs, sessions
 from voiceblocks.errors import ContractViolation
 from voiceblocks.log import get_logger
 from voiceblocks.money import NOTHING, Thousandths
@@ -28,6 +29,7 @@ from voiceblocks.workflows.keep_books import available
 
 _log = get_logger("billing")
 
+DAY_US = 24 * 3600 * 1_000_000
 STEP_US = 60_000_000
 "How far ahead is held: the first begin of a block that is not sooner."
 
@@ -69,6 +71,9 @@ def renew_hold(connection: Connection, session_id: str, now_us: int) -> Hold | N
     # What it holds is its own, whatever became of the account's credit meanwhile.
     spare = max(NOTHING, available(connection, account))
     money = Thousandths(session.held + spare)
+    left = left_of_day(connection, account, now_us, beside=session_id)
+    if left is not None:
+        money = max(session.held, min(money, left))
     if held_by(legs, now_us) > money:
         return Hold(session.paid_until_us, is_used_up=True)
     until_us = paid_until(legs, now_us, money, at_most_us=now_us + STEP_US)
@@ -82,6 +87,35 @@ def renew_hold(connection: Connection, session_id: str, now_us: int) -> Hold | N
         metered_us=now_us,
     )
     return Hold(until_us)
+
+
+def left_of_day(
+    connection: Connection, account: Account, now_us: int, *, beside: str | None = None
+) -> Thousandths | None:
+    """
+    Return what may still be held for a call where the operator caps an account's day.
+
+    What ended calls of the last 24 hours cost counts, and what those that live hold, or cost by
+    now. So the cap is kept by however many calls, and a call that reaches it ends.
+
+    Args:
+        connection: With the account's row locked.
+        account: Whose.
+        now_us: The present.
+        beside: The call's own session, whose costs are not counted.
+
+    Returns:
+        `None` without a cap.
+    """
+    if account.spend_per_day is None:
+        return None
+    live = [one for one in sessions.list_live(connection, account.id) if one.id != beside]
+    further = further_legs.list_of_sessions(connection, [one.id for one in live])
+    running = sum(
+        max(one.held, held_by(metered_legs(one, further[one.id]), now_us)) for one in live
+    )
+    spent = charges.sum_since(connection, account.id, now_us - DAY_US)
+    return Thousandths(account.spend_per_day - spent - running)
 
 
 def renew_or_end(connection: Connection, session_id: str, now_us: int) -> Hold | None:

@@ -7,6 +7,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from voiceblocks import e164
 from voiceblocks.accounts.model import Number
 from voiceblocks.clock import Clock
 from voiceblocks.database import accounts, number_stock
@@ -69,10 +70,10 @@ def _settle(connection: Connection, name: str, account_id: str, now_us: int) -> 
         ):
             accounts.delete_number(connection, name)
             number_stock.rest(connection, name, number.expires_us + REST_US)
-            _log.warning("number_expired", number=name, account=account_id)
+            _log.warning("number_expired", number=e164.masked(name), account=account_id)
             return
         accounts.update_number(connection, name, expires_us=until_us)
-        _log.info("number_extended", number=name, account=account_id)
+        _log.info("number_extended", number=e164.masked(name), account=account_id)
         account = accounts.find_account_for_update(connection, account_id)
         number = accounts.find_number_for_update(connection, name)
 

@@ -87,14 +87,8 @@ def add_number(
         raise ValueError(f"There is no application {app_id}: see `voiceblocks app list`")
     if accounts.find_number(connection, normal) is not None:
         raise ValueError(f"{normal} exists already: see `voiceblocks number list`")
-    # As strict as the API: what passes here must be deliverable.
-    if notify_url is not None and (
-        len(notify_url) > NOTIFY_URL_MAX or split_web_url(notify_url) is None
-    ):
-        raise ValueError(
-            f"{notify_url} cannot be notified: give an http or https URL without "
-            f"user and password, of at most {NOTIFY_URL_MAX} characters"
-        )
+    if notify_url:
+        require_deliverable(notify_url)
     entry = Number(
         number=normal,
         app_id=ids.AppId(app_id),
@@ -103,6 +97,15 @@ def add_number(
     )
     accounts.insert_number(connection, entry)
     return entry
+
+
+def require_deliverable(notify_url: str) -> None:
+    """Refuse what cannot be notified; as strict as the API."""
+    if len(notify_url) > NOTIFY_URL_MAX or split_web_url(notify_url) is None:
+        raise ValueError(
+            f"{notify_url} cannot be notified: give an http or https URL without "
+            f"user and password, of at most {NOTIFY_URL_MAX} characters"
+        )
 
 
 def require_account(connection: Connection, account_id: str) -> Account:

@@ -21,7 +21,8 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from voiceblocks.billing.model import BLOCK_S, Tariff
+from voiceblocks import e164
+from voiceblocks.billing.model import BLOCK_S, Price, Tariff
 from voiceblocks.database import tariffs
 from voiceblocks.money import CURRENCIES, Thousandths, format_amount, thousandths_from
 
@@ -58,6 +59,47 @@ def load_tariffs(connection: Connection, text: str, *, replaces_all: bool) -> li
     for tariff in found:
         tariffs.replace(connection, tariff)
     return found
+
+
+def set_tariff(
+    connection: Connection, direction: str, prefix: str, currency: str, rate: str, block_s: str
+) -> Tariff:
+    """Make one tariff, or change the one that there is."""
+    tariff = _tariff(
+        {
+            "direction": direction,
+            "prefix": prefix,
+            "currency": currency,
+            "rate": rate,
+            "block_s": block_s,
+        }
+    )
+    tariffs.replace(connection, tariff)
+    return tariff
+
+
+def show_price(
+    connection: Connection, direction: str, number: str, currency: str
+) -> tuple[Price, Tariff | None]:
+    """Return what a call costs, and the tariff that says so; none: the default price."""
+    way, money = _direction(direction), read_currency(currency)
+    to = e164.normalise(number)
+    if to is None:
+        raise ValueError(f"{number} is not a phone number: write it with country code, +6591234567")
+    price = tariffs.price_for(connection, way, to, money)
+    return price, tariffs.find_for(connection, way, to, money)
+
+
+def remove_tariff(connection: Connection, direction: str, prefix: str, currency: str) -> Tariff:
+    """Delete a tariff; calls that are running keep their price."""
+    way, money = _direction(direction), read_currency(currency)
+    tariff = tariffs.delete(connection, way, prefix, money)
+    if tariff is None:
+        raise ValueError(
+            f"There is no {way} tariff for {prefix or 'all numbers'} in {money}: see "
+            "`voiceblocks tariff list`"
+        )
+    return tariff
 
 
 def export_tariffs(found: Iterable[Tariff]) -> str:
@@ -129,10 +171,15 @@ def _read_each(
         raise ValueError(f"Line {reader.line_num}: {error}") from error
 
 
-def _tariff(row: Mapping[str, str]) -> Tariff:
-    direction = _DIRECTIONS.get(row["direction"].lower())
+def _direction(text: str) -> str:
+    direction = _DIRECTIONS.get(text.lower())
     if direction is None:
-        raise ValueError(f"{row['direction']!r} is neither inbound nor outbound")
+        raise ValueError(f"{text!r} is neither inbound nor outbound")
+    return direction
+
+
+def _tariff(row: Mapping[str, str]) -> Tariff:
+    direction = _direction(row["direction"])
     prefix = row["prefix"]
     if _PREFIX.match(prefix) is None:
         raise ValueError(f"{prefix!r} is not a prefix: write +65, or nothing for all numbers")

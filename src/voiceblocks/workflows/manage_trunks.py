@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import phonenumbers
 from sqlalchemy import Connection
@@ -20,6 +20,7 @@ from voiceblocks import ids
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.database import trunks
 from voiceblocks.errors import RemoteSipError
+from voiceblocks.ids import TrunkId
 from voiceblocks.sip.source_guard import read_network
 from voiceblocks.sip.uri import SipUri
 from voiceblocks.trunks.model import CallerIn, DialledIn, DtmfMode, NumberFormat, Trunk
@@ -60,6 +61,50 @@ def add_trunk(connection: Connection, key: SecretKey, wishes: TrunkWishes, *, no
     return trunk
 
 
+def change_trunk(
+    connection: Connection, key: SecretKey, name: str, changes: Mapping[str, Any]
+) -> Trunk:
+    """
+    Change what is named of a trunk, by the fields of `TrunkWishes`; the rest stays.
+
+    A password goes with its user name: who names another one gives a password, too, or has none.
+    A running server uses it within seconds, and registers anew where that is what changed.
+    """
+    if not changes:
+        raise ValueError("Nothing to change: see `voiceblocks trunk set --help`")
+    before = require_trunk(connection, name)
+    wishes = TrunkWishes(
+        **{
+            "name": before.name,
+            "address": before.address,
+            "username": before.username,
+            "register": before.register,
+            "prefixes": before.prefixes,
+            "sources": before.sources,
+            "country": before.country,
+            "number_format": before.number_format.value,
+            "dialled_in": before.dialled_in.value,
+            "caller_in": before.caller_in.value,
+            "dtmf": before.dtmf.value,
+            **changes,
+        }
+    )
+    checked = _checked(wishes, key, before.created_us, trunk_id=before.id)
+    after = replace(checked, disabled_us=before.disabled_us)
+    if not {"username", "password"} & changes.keys():
+        after = replace(after, sealed_password=before.sealed_password, key_id=before.key_id)
+    trunks.update(connection, after)
+    return after
+
+
+def require_trunk(connection: Connection, name: str) -> Trunk:
+    """Return the trunk; a sentence where there is none."""
+    trunk = trunks.find_by_name(connection, name)
+    if trunk is None:
+        raise ValueError(f"There is no trunk {name}: {_SEE_LIST}")
+    return trunk
+
+
 def remove_trunk(connection: Connection, name: str) -> None:
     """Delete a trunk; its calls go on, new ones are not taken."""
     if not trunks.delete(connection, name):
@@ -72,7 +117,9 @@ def disable_trunk(connection: Connection, name: str, *, now_us: int | None) -> N
         raise ValueError(f"There is no trunk {name}: {_SEE_LIST}")
 
 
-def _checked(wishes: TrunkWishes, key: SecretKey, now_us: int) -> Trunk:
+def _checked(
+    wishes: TrunkWishes, key: SecretKey, now_us: int, *, trunk_id: TrunkId | None = None
+) -> Trunk:
     if _NAME.match(wishes.name) is None:
         raise ValueError(
             f"{wishes.name!r} is no name for a trunk: use up to 64 letters, digits, '.', '_', '-'"
@@ -89,7 +136,7 @@ def _checked(wishes: TrunkWishes, key: SecretKey, now_us: int) -> Trunk:
     country = _country(wishes.country)
     if number_format is NumberFormat.NATIONAL and country is None:
         raise ValueError("National numbers belong to a country: add --country, such as SG")
-    trunk_id = ids.new_trunk_id()
+    trunk_id = trunk_id or ids.new_trunk_id()
     return Trunk(
         id=trunk_id,
         name=wishes.name,

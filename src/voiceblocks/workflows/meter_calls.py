@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from voiceblocks import randomness
 from voiceblocks.clock import Clock
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import ContractViolation
@@ -20,6 +21,9 @@ _log = get_logger("billing")
 
 LEAD_US = 2_000_000
 "How long before its end a hold is renewed: several times what a busy database takes."
+SPREAD_US = 10_000_000
+"""By how much chance lets it be earlier than that, so that calls that began together are not all
+looked at together for as long as they last."""
 AGAIN_S = 1.0
 "Until the database is asked again where it was not there."
 
@@ -53,10 +57,11 @@ class MeterCalls:
         if hold.is_used_up:
             due_us = now_us
         elif paid_us is None:
-            due_us = now_us + STEP_US
+            due_us = _some_time_before(now_us + STEP_US, now_us)
+        elif now_us < paid_us - LEAD_US:
+            due_us = _some_time_before(paid_us - LEAD_US, now_us)
         else:
-            is_early = now_us < paid_us - LEAD_US
-            due_us = paid_us - LEAD_US if is_early else paid_us
+            due_us = paid_us
         self._strike_in(session_id, max(0, due_us - now_us) / 1e6)
 
     def forget(self, session_id: str) -> None:
@@ -103,3 +108,9 @@ class MeterCalls:
         elif self._timers.get(session_id) is timer:
             # Else it ended meanwhile, or a leg's answer has set the timer anew.
             self.follow(session_id, hold)
+
+
+def _some_time_before(latest_us: int, now_us: int) -> int:
+    """Of the time that is left, a quarter at most is given to chance."""
+    spread_us = min(SPREAD_US, (latest_us - now_us) // 4)
+    return latest_us - round(randomness.source().random() * spread_us)

@@ -47,6 +47,7 @@ UNTOLD_BLOCKS = frozenset({"hold", "call", "conference"})
 def note_call_answered(connection: Connection, event: CallAnswered) -> None:
     """Billing starts, and a restart can say goodbye."""
     sessions.update(connection, event.session_id, answered_us=event.at_us, dialog=event.dialog)
+    _log.info("call_answered", session=event.session_id)
 
 
 def note_further_leg_answered(connection: Connection, event: FurtherLegAnswered) -> None:
@@ -56,6 +57,7 @@ def note_further_leg_answered(connection: Connection, event: FurtherLegAnswered)
         _log.info("late_leg_answer_ignored", session=event.session_id, leg=event.leg_id)
         return
     further_legs.update(connection, event.leg_id, answered_us=event.at_us, dialog=event.dialog)
+    _log.info("leg_answered", session=event.session_id, leg=event.leg_id)
 
 
 def note_further_leg_ended(connection: Connection, event: FurtherLegEnded) -> None:
@@ -66,6 +68,12 @@ def note_further_leg_ended(connection: Connection, event: FurtherLegEnded) -> No
         return
     further_legs.update(
         connection, event.leg_id, ended_us=event.at_us, disposition=event.disposition.value
+    )
+    _log.info(
+        "leg_ended",
+        session=event.session_id,
+        leg=event.leg_id,
+        disposition=event.disposition.value,
     )
 
 
@@ -83,6 +91,14 @@ def note_block_finished(
     if session is None or run is None or run.finished_us is not None:
         _log.info("late_block_end_ignored", session=event.session_id, run=event.run_id)
         return
+    _log.info(
+        "block_ended",
+        session=event.session_id,
+        block=run.block,
+        run=run.id,
+        reason=event.reason.value,
+        recording=run.recording_id,
+    )
     has_audio = event.audio is not None and (recording is not None or event.audio.n_samples > 0)
     after = _finish_run(
         connection,

@@ -242,7 +242,9 @@ def _subscribe(
         connection, account, number.number, rate, until_us=until_us, now_us=now_us
     ):
         raise InvalidRequest("error_insufficient_credit")
-    _log.info("number_subscribed", account=account.id, app=app.id, number=number.number)
+    _log.info(
+        "number_subscribed", account=account.id, app=app.id, number=e164.masked(number.number)
+    )
     return {
         "currency": account.currency,
         "debit": format_amount(rate),

@@ -24,6 +24,8 @@ def resend_notification(
     """
     Let it leave again, at once and on a schedule that begins anew, also to a stopped URL.
 
+    Where others of its call are on their way it waits for its turn: order holds (decision 2).
+
     Links to recordings are signed afresh; the digits that a caller pressed are not kept
     once delivered, so it says `blanked` in their place.
 

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from voiceblocks.accounts.errors import InvalidAccessToken, InvalidAppId
+from voiceblocks.accounts.errors import AccountDisabled, InvalidAccessToken, InvalidAppId
 from voiceblocks.accounts.model import Application
 from voiceblocks.blocks.command import Command
 from voiceblocks.blocks.hangup import HangupCommand
@@ -61,7 +61,8 @@ class SubmitBlock:
         Raises:
             InvalidAccessToken: If the token is unknown, expired or revoked.
             InvalidAppId: If the token is good but belongs to another application, or the
-                application was revoked.
+                application is disabled.
+            AccountDisabled: If its account is.
         """
         lookups = self._key.lookups(access_token)
         found = await self._database.read(
@@ -72,7 +73,9 @@ class SubmitBlock:
         if found is None or not found.token.is_valid(self._clock.utc_us()):
             raise InvalidAccessToken("unknown, expired or revoked")
         if found.application.id != app_id or found.application.revoked_us is not None:
-            raise InvalidAppId("not the token's application, or revoked")
+            raise InvalidAppId("not the token's application, or disabled")
+        if found.account_disabled_us is not None:
+            raise AccountDisabled(found.application.account_id)
         return found.application
 
     async def submit(self, app: Application, command: Command) -> Mapping[str, Any]:

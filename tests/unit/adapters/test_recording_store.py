@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -37,6 +40,8 @@ def source(tmp_path: Path) -> Path:
 
 
 def _replace(path: Path, content: bytes) -> None:
+    """Another file of the same name: what was stored must not change, see `put`."""
+    path.unlink()
     path.write_bytes(content)
 
 
@@ -53,11 +58,59 @@ async def test_put_then_stat(store: ObjectRecordingStore, source: Path) -> None:
     assert await store.stat(NAME) == stored
 
 
-async def test_put_copies(store: ObjectRecordingStore, source: Path) -> None:
-    """The stored object does not depend on the source any more."""
+async def test_put_keeps(store: ObjectRecordingStore, source: Path) -> None:
+    """The stored object is there when the source is gone, or another file."""
     await store.put(NAME, source)
     _replace(source, b"changed")
     assert await collected(store.read(NAME, 0, len(CONTENT))) == CONTENT
+
+
+async def test_on_the_same_disk_nothing_is_copied(tmp_path: Path, source: Path) -> None:
+    """A long recording is stored as soon as a short one: both names are one file."""
+    folder = tmp_path / "here"
+    store = open_recording_store(folder.as_uri())
+    (folder / f".{NAME}.new").write_bytes(b"left by a crash")
+    await store.put(NAME, source)
+    assert (folder / NAME).samefile(source)
+    assert [path.name for path in folder.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.EPERM])
+async def test_elsewhere_it_is_copied(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Another disk, or a file system without links, gets a copy."""
+
+    def refuse(_source: Path, _target: Path) -> None:
+        raise OSError(code, "no link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store = open_recording_store((tmp_path / "there").as_uri())
+    assert (await store.put(NAME, source)).size_bytes == len(CONTENT)
+    assert not (tmp_path / "there" / NAME).samefile(source)
+    assert await store.sha256(NAME) == hashlib.sha256(CONTENT).hexdigest()
+
+
+async def test_a_disk_that_refuses(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No room for a name is an error of the store, as everything else is."""
+
+    def refuse(_source: Path, _target: Path) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(StoreError):
+        await open_recording_store((tmp_path / "there").as_uri()).put(NAME, source)
+
+
+async def test_the_hash_is_of_what_is_there(store: ObjectRecordingStore, source: Path) -> None:
+    """All of an object is read back, also one of many chunks; what is missing is an error."""
+    await store.put(NAME, source)
+    assert await store.sha256(NAME) == hashlib.sha256(CONTENT).hexdigest()
+    await store.delete(NAME)
+    with pytest.raises(StoreError):
+        await store.sha256(NAME)
 
 
 async def test_put_replaces(store: ObjectRecordingStore, source: Path) -> None:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from voiceblocks.accounts.errors import InvalidAccessToken, InvalidAppId, RateLimitExceeded
+from voiceblocks.accounts.errors import (
+    AccountDisabled,
+    InvalidAccessToken,
+    InvalidAppId,
+    RateLimitExceeded,
+)
 from voiceblocks.api.reference import statuses_of
 from voiceblocks.api.statuses import GENERIC_STATUSES, STATUS_BY_ERROR, STATUS_TEXTS, status_of
 from voiceblocks.blocks.record import RecordCommand
@@ -37,6 +42,7 @@ from voiceblocks.sessions.errors import (
 TABLE = [
     (InvalidAccessToken("x"), "error_invalid_access_token"),
     (InvalidAppId("x"), "error_invalid_app_id"),
+    (AccountDisabled("x"), "error_developer_suspended"),
     (RateLimitExceeded("x"), "error_rate_limit_exceeded"),
     (UnknownSession("x"), "error_invalid_session"),
     (SessionAccessDenied("x"), "error_session_access_denied"),
@@ -108,6 +114,7 @@ def test_record_declares_every_status_of_its_page() -> None:
         error_invalid_max_duration error_rate_limit_exceeded error_internal_server_error"""
     missing = {f"error_{name}_param_missing" for name in ("app_id", "access_token", "session")}
     limits = {"error_recording_space_low", "error_recording_quota_reached"}
+    limits |= {"error_developer_suspended"}
     names = ("format", "beep", "finish_key", "max_silence", "trim")
     extensions = {f"error_invalid_{name}" for name in names} | {"error_recording_sealed"}
     expected = set(page.split()) | missing | limits | extensions

@@ -48,6 +48,8 @@ EVERY: dict[str, Request[Any]] = {
         voice.status("AA"),
         voice.history(datetime(2026, 1, 1, tzinfo=UTC), None, 2),
         voice.rate("+651", "+652"),
+        recording.pause("S-1", block="monitor"),
+        recording.resume("S-1"),
         recording.health("rec-1"),
         recording.link("rec-1", ttl=60, once=True),
         recording.revoke("rec-1", reason="asked"),

@@ -269,3 +269,43 @@ def test_one_sessions_questions_read_nothing_of_others(sqlite_url: str) -> None:
     assert plans
     # Those that SQLite makes for the keys: of the id, and of the session with its sequence.
     assert [one for one in plans if "notifications" in one and "autoindex" not in one] == []
+
+
+def test_what_is_sent_again_keeps_the_order(run: Run) -> None:
+    """However an operator asks, of one session one is on its way, the older before the newer."""
+
+    def prepare(connection: Connection) -> None:
+        for _ in range(3):
+            add_notification(connection, "A")
+        for number in (1, 2, 3):
+            notifications.settle(connection, f"evt_A_{number}", S.DELIVERED, NOW)
+
+    def again(*numbers: int) -> None:
+        for number in numbers:
+            run(lambda c, n=number: resend(c, f"evt_A_{n}"))
+
+    def resend(connection: Connection, notification_id: str) -> None:
+        found = notifications.find(connection, notification_id)
+        assert found is not None
+        notifications.resend(connection, found, "tag=", NOW)
+
+    def settle(number: int) -> None:
+        assert run(lambda c: notifications.settle(c, f"evt_A_{number}", S.DELIVERED, NOW))
+
+    run(prepare)
+    # The newest is asked for first, and has not left when the others are.
+    again(3, 1, 2)
+    for number in (1, 2, 3):
+        assert claim(run) == [f"evt_A_{number}"]
+        assert claim(run) == []
+        settle(number)
+    # What is on its way already is not overtaken, and one that is told meanwhile comes last.
+    again(2)
+    assert claim(run) == ["evt_A_2"]
+    again(1)
+    assert run(lambda c: add_notification(c, "A")).sequence == 4
+    assert claim(run) == []
+    settle(2)
+    assert claim(run) == ["evt_A_1"]
+    settle(1)
+    assert claim(run) == ["evt_A_4"]

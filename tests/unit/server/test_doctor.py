@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from tests.unit.cli.test_cli import run
+from voiceblocks.server.doctor import firewall_lines
+from voiceblocks.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +86,14 @@ def test_a_notify_url_that_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert verdict == "bad"
     assert "error_invalid_notify_url" in says
     assert "secret" not in says
+
+
+def test_the_page_about_trunks_shows_the_lines_of_its_settings() -> None:
+    """Whoever copies them from the page has what doctor prints."""
+    page = Path(__file__).parents[3] / "docs" / "trunks.md"
+    blocks = re.findall(r"^```\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    (lines,) = [block for block in blocks if block.startswith("nft ")]
+    written = blocks[blocks.index(lines) - 1]
+    values = dict(line.split("=", 1) for line in written.splitlines())
+    named = {name.removeprefix("VOICEBLOCKS_").lower(): value for name, value in values.items()}
+    assert firewall_lines(Settings(**named)) == lines.splitlines()  # type: ignore[arg-type]

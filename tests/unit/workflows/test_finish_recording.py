@@ -101,13 +101,17 @@ class FakeStore:
             self.objects[name] = b"x" + self.objects[name][1:]
         return StoredObject(len(self.objects[name]), CREATED_US)
 
+    async def sha256(self, name: str) -> str:
+        """See `RecordingStore`."""
+        return hashlib.sha256(self.objects[name]).hexdigest()
+
     async def stat(self, name: str) -> StoredObject | None:
         """Not needed."""
         raise NotImplementedError
 
-    async def read(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """See `RecordingStore`."""
-        yield self.objects[name][start:end]
+    def read(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """Not needed."""
+        raise NotImplementedError
 
     async def delete(self, name: str) -> None:
         """Not needed."""

@@ -66,6 +66,10 @@ class FakeCopies:
         """Not needed."""
         raise NotImplementedError
 
+    async def sha256(self, name: str) -> str:
+        """Not needed."""
+        raise NotImplementedError
+
     async def stat(self, name: str) -> StoredObject | None:
         """Not needed."""
         raise NotImplementedError
