@@ -111,7 +111,7 @@ async def test_who_gets_no_line(server: ServerProcess) -> None:
     """
     async with Application(server) as app, Application(server) as other:
         mine = await Browser(server).sign_in("mine", account=app.account_id)
-        for origin in ("http://evil.example", "null"):
+        for origin in ("http://evil.example", "null", "http://["):
             with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
                 await mine.open(origin)
         with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):

@@ -51,7 +51,10 @@ def is_foreign(connection: HTTPConnection) -> bool:
     origin = connection.headers.get("origin")
     if connection.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return True
-    return origin is not None and urlsplit(origin).netloc != connection.headers.get("host")
+    try:
+        return origin is not None and urlsplit(origin).netloc != connection.headers.get("host")
+    except ValueError:
+        return True
 
 
 def _refuse_foreign(request: Request) -> None:

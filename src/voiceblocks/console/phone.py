@@ -54,7 +54,10 @@ _NOT_ANSWERED: Final = {
     ),
     487: "You hung up before it was answered.",
     503: "This server takes no more calls now: it is full, or about to stop.",
-    603: "The call was refused: by the application, or for want of credit.",
+    603: (
+        "The call was refused: by the application, for want of credit, or since the account is on "
+        "trial and has no registered number."
+    ),
 }
 _FAILED: Final = (
     "The call did not come about: the server's own phone port did not answer. Look at the page of "
