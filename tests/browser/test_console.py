@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from pathlib import Path
@@ -119,7 +120,30 @@ async def test_a_newcomer_finds_the_recording_of_their_call(
     await page.get_by_role("link", name=re.compile("^S-1-")).click()
     await expect(page.locator("#story")).to_contain_text("record ended: finish_key")
     call.hang_up()
-    await expect(page.locator("p.why")).to_contain_text("caller hung up")
+    await expect(page.locator("p.why")).to_contain_text("The caller hung up after record")
+    await read_the_story(page)
+
+
+async def read_the_story(page: Page) -> None:
+    """The list and the ladder show SIP up to the answer to BYE; both downloads are whole."""
+    moments = page.locator("ol.moments")
+    await expect(moments).to_contain_text("SIP 200 OK (BYE) sent to", timeout=15_000)
+    await expect(moments).to_contain_text("application asked for ivr/middle/record: success_ok")
+    ladder = page.get_by_role("img", name=re.compile("messages and events between caller"))
+    await expect(ladder).to_contain_text("200 OK (BYE)")
+    await expect(ladder).to_contain_text("record: success_ok")
+    async with page.expect_download() as started:
+        await page.get_by_role("link", name="SIP for Wireshark").click()
+    capture = (await (await started.value).path()).read_bytes()
+    assert capture.startswith(b"\xd4\xc3\xb2\xa1")
+    assert b"\r\nCSeq: 1 INVITE\r\n" in capture
+    async with page.expect_download() as started:
+        await page.get_by_role("link", name="JSON of all").click()
+    told = json.loads((await (await started.value).path()).read_text())
+    assert told["call"]["end_cause"] == "far_hung_up"
+    answer = await page.context.request.get(page.url)
+    assert answer.ok
+    assert len(await answer.body()) < 200_000
 
 
 async def test_an_account_sees_its_own_calls_alone(
@@ -135,7 +159,11 @@ async def test_an_account_sees_its_own_calls_alone(
         await sign_in(page, server, "stranger", account=other.account_id)
         await page.goto(f"http://{server.admin}/console/calls")
         await expect(page.locator("main")).to_contain_text("No call yet")
-        for path in (f"calls/{session}", "health", "trunks"):
+        for path in (
+            *(f"calls/{session}{ending}" for ending in ("", ".pcap", ".json")),
+            "health",
+            "trunks",
+        ):
             await page.goto(f"http://{server.admin}/console/{path}")
             await expect(page.get_by_role("heading", level=1)).to_have_text(
                 re.compile("Not Found|Forbidden")

@@ -13,6 +13,7 @@ from tests.crash.facts import free_address
 from tests.crash.victims import is_recovered, victim
 from tests.functional import test_record
 from tests.harness import Application, ServerProcess
+from tests.sealing import samples_in, seal
 from voiceblocks.testing.phone import Phone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -24,7 +25,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_a_recorded_call_and_a_killed_one(
     tmp_path: Path, database_url: str, phone: Phone
 ) -> None:
-    """The same server, told where PostgreSQL is; here only its supervisor is killed."""
+    """
+    The same server, told where PostgreSQL is; here only its supervisor is killed.
+
+    The killed one is sealed, so that this is seen with these books, too.
+    """
     server = ServerProcess(
         tmp_path / "data",
         settings={"DATABASE_URL": database_url},
@@ -34,6 +39,7 @@ async def test_a_recorded_call_and_a_killed_one(
     await server.start()
     try:
         async with Application(server) as other, Application(server) as app, Phone() as second:
+            await seal(app, tmp_path)
             one, _done = await asyncio.gather(
                 victim(app, phone),
                 test_record.test_a_caller_is_recorded_until_the_finish_key(other, second),
@@ -45,7 +51,7 @@ async def test_a_recorded_call_and_a_killed_one(
             await server.gone()
             await facts.until(lambda: not any(facts.is_alive(pid) for pid in pids))
             await server.start()
-            await is_recovered(app, one)
+            await is_recovered(app, one, samples_in)
     finally:
         assert await server.stop() == 0
     assert not (server.data_dir / "voiceblocks.db").exists()

@@ -15,6 +15,7 @@ import pytest_asyncio
 from tests.functional.calls import decode, length_ms, recording
 from tests.harness import Application, ServerProcess
 from tests.s3_server import BUCKET, Fault, FaultyWire, S3Server, clean_environment
+from tests.sealing import samples_in, seal
 from voiceblocks.testing import tone_code
 from voiceblocks.testing.phone import Phone
 
@@ -131,7 +132,7 @@ async def test_a_store_that_is_away_across_a_restart(
 
 
 async def test_readers_are_sent_on_to_the_store(
-    data_dir: Path, cloud: S3Server, wire: FaultyWire, phone: Phone
+    data_dir: Path, cloud: S3Server, wire: FaultyWire, phone: Phone, tmp_path: Path
 ) -> None:
     """LINK_REDIRECT_S: from here until it is uploaded, then 307 to a short-lived link there."""
     await cloud.start()
@@ -162,4 +163,10 @@ async def test_readers_are_sent_on_to_the_store(
         async with app.http.get(f"http://{server.http}/recordings/{path}") as reply:
             assert (reply.status, len(reply.history)) == (200, 0)
             assert await reply.read() == audio
+        # A sealed one goes the same way, and comes back as it was sealed.
+        await seal(app, tmp_path)
+        sealed = (await recorded(app, phone, 7))["record_url"]
+        await uploaded(server, sealed)
+        heard = tone_code.decode_seconds(samples_in(await app.fetch(sealed)))
+        assert [one.second_index for one in heard] == [7]
     await server.stop()

@@ -1,4 +1,4 @@
-"""The story of a call: why it ended, in its first line."""
+"""The story of a call: why it ended, in its first line, and all that happened in it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest_asyncio
 from tests.functional.calls import recording, ringing, waiting_for_a_block
 from tests.harness import Application, ServerProcess
 from voiceblocks.database.unit_of_work import Database
+from voiceblocks.stories.model import MediaEnded, SipMessage
 from voiceblocks.testing.phone import Phone
 from voiceblocks.workflows.tell_story import Story, tell_story
 
@@ -87,3 +88,56 @@ async def test_the_first_line_says_who_ended_it(hasty: ServerProcess, phone: Pho
 
     told = await asyncio.gather(*(tell(how) for how in expected))
     assert told == list(expected.values())
+
+
+async def test_everything_is_told_in_its_order(hasty: ServerProcess, phone: Phone) -> None:
+    """SIP, requests with their prompts, media, a recording and notifications, and no secret."""
+    async with Application(hasty) as app:
+        call, session = await ringing(app, phone)
+        await app.record(session, msg="Please speak.")
+        await call.answered()
+        await call.media.beep_ended()
+        call.send_info("7")
+        await call.media.press("#")
+        await app.told(ivr_block="record")
+        assert await app.block("ivr/middle/play", session, notify_url="nonsense") != "success_ok"
+        call.hang_up()
+        story = await whole_story_of(hasty, session)
+    told = [moment.what for moment in story.moments]
+    expected = [
+        "SIP INVITE received from",
+        "SIP 100 Trying (INVITE) sent to",
+        "SIP 180 Ringing (INVITE) sent to",
+        "notification 1 (answer), attempt 1: HTTP 200",
+        "prompt of text in en spoken",
+        "application asked for ivr/middle/record: success_ok",
+        "SIP 200 OK (INVITE) sent to",
+        "SIP ACK received from",
+        "RTP of the first leg comes from",
+        "begins",
+        "SIP INFO received from",
+        "record ended: finish_key",
+        "notification 2 (record), attempt 1: HTTP 200",
+        "application asked for ivr/middle/play: error_invalid_notify_url",
+        "SIP BYE received from",
+        "SIP 200 OK (BYE) sent to",
+        "RTP of the first leg over",
+    ]
+    rest = iter(told)
+    for words in expected:
+        assert any(words in what for what in rest), (words, *told)
+    assert any("recording rec-" in what and "ends after" in what for what in told)
+    messages = [event for event in story.events if isinstance(event, SipMessage)]
+    (info,) = [one for one in messages if one.data.startswith(b"INFO")]
+    assert info.data.endswith(b"xxxxxxxx\r\nxxxxxxxxxxxx\r\n")
+    assert len(info.data) == info.size_bytes
+
+
+async def whole_story_of(server: ServerProcess, session: str) -> Story:
+    """The story with what is written last: the answer to BYE, and the counters."""
+    async with asyncio.timeout(TOLD_LIMIT_S):
+        while True:
+            story = await story_of(server, session)
+            if any(isinstance(event, MediaEnded) for event in story.events):
+                return story
+            await asyncio.sleep(0.1)

@@ -33,6 +33,7 @@ from voiceblocks.adapters.download_freshness import Freshness, read_freshness
 from voiceblocks.adapters.guarded_http import GuardedHttp
 from voiceblocks.clock import Clock
 from voiceblocks.errors import AdapterError, InvalidRequest
+from voiceblocks.stories.asked import note_cached
 
 MAX_BYTES = 10 * 1024 * 1024
 TIME_LIMIT_S = 30.0
@@ -192,6 +193,7 @@ class AudioDownloader:
         kept = await asyncio.to_thread(self._cache.find, url)
         age_s = _age_s(kept, self._clock.utc_us())
         if kept is not None and age_s < kept.fresh_s:
+            note_cached()
             return self._downloaded(kept)
         copy = kept if kept is not None and _may_stand_in(kept, age_s) else None
         if copy is not None and self._is_down(host):

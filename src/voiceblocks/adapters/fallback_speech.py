@@ -18,6 +18,7 @@ from voiceblocks.log import get_logger
 from voiceblocks.speech.engine_order import EngineOrder
 from voiceblocks.speech.interfaces import Clip, SpeechEngine
 from voiceblocks.speech.languages import GENDERS, Language, find_language
+from voiceblocks.stories.asked import note_cached
 
 REST_S = 30.0
 "How long an engine that was not well is not asked while there are others."
@@ -84,6 +85,7 @@ class FallbackSpeech:
         for index, engine in enumerate(able):
             found = engine.find(text, language, gender)
             if found is not None:
+                note_cached()
                 return found
             is_last = index == len(able) - 1
             if self.is_resting(engine.name) and not is_last:

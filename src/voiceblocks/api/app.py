@@ -45,6 +45,7 @@ def create_app(handlers: ApiHandlers, *, metrics: ApiMetrics | None = None) -> A
         submitter=handlers.blocks,
         rate_limiter=handlers.rate_limiter,
         metrics=metrics or ApiMetrics(),
+        story=handlers.story,
     )
     # A plain route to an ASGI application: every method gets there, also unheard-of ones.
     app.router.routes.append(

@@ -30,6 +30,9 @@ from voiceblocks.blocks.fields import Fields
 from voiceblocks.errors import InvalidRequest
 from voiceblocks.log import get_logger
 from voiceblocks.speech.asked_by import ASKED_BY
+from voiceblocks.stories.asked import PROMPTS
+from voiceblocks.stories.interfaces import UNHEARD, RequestListener
+from voiceblocks.stories.model import PromptMade
 
 ApiFunction: TypeAlias = Callable[[Application, Fields], Awaitable[Mapping[str, Any]]]
 """One API behind its credentials. Returns what the answer holds beside `status`; every
@@ -41,6 +44,24 @@ _UNKNOWN_API: Final = "unknown"
 _OUR_ID = re.compile(r"(?:AA-)?[SC]-[A-Za-z0-9]{1,16}-[a-z0-9]{8,32}")
 
 
+class _Asked:
+    """A request, as far as its call's story tells of it."""
+
+    __slots__ = ("app_id", "fields", "prompts")
+
+    def __init__(self) -> None:
+        self.app_id = ""
+        "Empty until it is known who asks."
+        self.fields = Fields()
+        self.prompts: list[PromptMade] = []
+
+    def calls(self, answer: Mapping[str, Any]) -> list[str]:
+        """The calls that it names, or that came of it."""
+        named = [self.fields.get("session"), self.fields.get("txn_ref")]
+        named += [answer.get("session") or answer.get("txn_ref"), *answer.get("txn_refs", ())]
+        return [call for call in named if call]
+
+
 class OpenEndpoint:
     """
     The ASGI application below `/open`.
@@ -50,6 +71,7 @@ class OpenEndpoint:
         submitter: Knows the applications.
         rate_limiter: Asked once for each authenticated request.
         metrics: Told of every answer.
+        story: Told of every answer to an application.
     """
 
     def __init__(
@@ -59,11 +81,13 @@ class OpenEndpoint:
         submitter: BlockSubmitter,
         rate_limiter: RateLimiter,
         metrics: ApiMetrics,
+        story: RequestListener = UNHEARD,
     ) -> None:
         self._functions = functions
         self._submitter = submitter
         self._rate_limiter = rate_limiter
         self._metrics = metrics
+        self._story = story
         self._log = get_logger("api")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,8 +96,10 @@ class OpenEndpoint:
         path = _api_path(scope["path"])
         api = path if path in self._functions else _UNKNOWN_API
         keep_alive = True
+        asked = _Asked()
+        PROMPTS.set(asked.prompts)
         try:
-            answer = {"status": SUCCESS, **await self._answer(api, scope, receive)}
+            answer = {"status": SUCCESS, **await self._answer(api, scope, receive, asked)}
         except ClientLeft:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a status
@@ -82,10 +108,22 @@ class OpenEndpoint:
             if status == INTERNAL_ERROR:
                 self._log.error("request_failed", api=api, traceback=_without_values(error))
         annotate(scope, api_status=answer["status"])
-        self._metrics.note(api, answer["status"], time.perf_counter() - started_s)
+        duration_s = time.perf_counter() - started_s
+        self._metrics.note(api, answer["status"], duration_s)
+        if asked.app_id and (calls := asked.calls(answer)):
+            self._story.note_request(
+                asked.app_id,
+                calls,
+                api=api,
+                status=answer["status"],
+                duration_s=duration_s,
+                prompts=asked.prompts,
+            )
         await _send_json(send, answer, keep_alive=keep_alive)
 
-    async def _answer(self, api: str, scope: Scope, receive: Receive) -> Mapping[str, Any]:
+    async def _answer(
+        self, api: str, scope: Scope, receive: Receive, asked: _Asked
+    ) -> Mapping[str, Any]:
         if scope["method"] not in _METHODS:
             await _discard(scope, receive)
             raise InvalidRequest("error_invalid_http_method")
@@ -99,6 +137,7 @@ class OpenEndpoint:
         app = await self._submitter.authenticate(app_id, access_token)
         self._rate_limiter.count(app.id, api)
         ASKED_BY.set(app.account_id)
+        asked.app_id, asked.fields = app.id, fields
         return await function(app, fields)
 
 

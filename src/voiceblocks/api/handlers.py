@@ -26,6 +26,7 @@ from voiceblocks.blocks.revoke_links import RevokeLinksCommand
 from voiceblocks.blocks.subscribe import SubscribeCommand
 from voiceblocks.blocks.update_forwarding import UpdateForwardingCommand
 from voiceblocks.blocks.voice_hangup import VoiceHangupCommand
+from voiceblocks.stories.interfaces import UNHEARD, RequestListener
 
 
 class BlockSubmitter(Protocol):
@@ -272,3 +273,4 @@ class ApiHandlers:
     rate_limiter: RateLimiter
     recordings: RecordingSource
     readiness: Readiness
+    story: RequestListener = UNHEARD

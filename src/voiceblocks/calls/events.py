@@ -113,6 +113,7 @@ class RecordingStarted:
     name: str
     spool_path: Path
     shape: RecordingShape = PLAIN
+    at_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

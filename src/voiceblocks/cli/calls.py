@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from voiceblocks import e164
 from voiceblocks.blocks.numbers import PRIVATE
-from voiceblocks.cli.output import Json, Most, fail, tell_rows
+from voiceblocks.cli.output import Json, Most, fail, tell_rows, write_private
 from voiceblocks.cli.store import open_store
 from voiceblocks.database import sessions
 from voiceblocks.sessions.model import Direction, Session
-from voiceblocks.workflows.tell_story import tell_story
+from voiceblocks.stories.ladder import as_text
+from voiceblocks.workflows.draw_ladder import ladder_of
+from voiceblocks.workflows.export_story import (
+    VERSION,
+    moment_rows,
+    moment_text,
+    story_capture,
+    story_json,
+)
+from voiceblocks.workflows.tell_story import Story, tell_story
 
 app = typer.Typer(no_args_is_help=True, help="Calls, and the story of one.")
 
@@ -33,31 +43,74 @@ def list_calls(
 
 
 @app.command("show")
-def show(session_or_txn: str, as_json: Json = False) -> None:
+def show(
+    session_or_txn: str,
+    ladder: Annotated[
+        bool, typer.Option("--ladder", help="Draw who said what to whom, 100 columns wide.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Tell what happened in one call, in order."""
-    with open_store(as_json) as store:
-        story = store.run(lambda c: tell_story(c, session_or_txn, show_number=_masked))
-        if story is None:
-            fail(as_json, f"There is no call {session_or_txn}: see `voiceblocks calls list`")
+    story = _story(session_or_txn, as_json)
     if not as_json:
         sys.stdout.write(story.why + "\n")
-    began_us = story.session.created_us
-    rows = (
-        {
-            "at": _time(moment.at_us),
-            "after_ms": (moment.at_us - began_us) // 1000,
-            "what": moment.what,
-        }
-        for moment in story.moments
-    )
-    tell_rows(as_json, "story", ("at", "after_ms", "what"), rows, why=story.why)
+        if ladder:
+            drawn = as_text(ladder_of(story))
+            sys.stdout.write(f"+0 is {moment_text(story.session.created_us)}\n")
+            sys.stdout.write("\n".join(drawn) + "\n")
+            return
+    columns = ("at", "after_ms", "what")
+    tell_rows(as_json, "story", columns, moment_rows(story), why=story.why, version=VERSION)
+
+
+@app.command("export")
+def export(
+    session_or_txn: str,
+    pcap: Annotated[
+        Path | None, typer.Option("--pcap", help="Write its SIP messages here, for Wireshark.")
+    ] = None,
+    document: Annotated[
+        Path | None, typer.Option("--json", help="Write its whole story here, as JSON.")
+    ] = None,
+) -> None:
+    """
+    Write one call's story into files.
+
+    Numbers stand in them in full, so only you can read the files.
+    """
+    if pcap is None and document is None:
+        fail(False, "Say what to write: --pcap FILE, --json FILE, or both.")
+    story = _story(session_or_txn, as_json=False, show_number=str)
+    made: list[tuple[Path | None, Callable[[], bytes]]] = [
+        (pcap, lambda: story_capture(story)),
+        (document, lambda: story_json(story).encode()),
+    ]
+    for path, content in made:
+        if path is not None:
+            try:
+                write_private(path, content())
+            except OSError as error:
+                fail(False, f"{path} cannot be written: {error.strerror or error}")
+            sys.stdout.write(f"Wrote {path}. It holds phone numbers in full.\n")
+
+
+def _story(
+    session_or_txn: str, as_json: bool, show_number: Callable[[str], str] | None = None
+) -> Story:
+    with open_store(as_json) as store:
+        story = store.run(
+            lambda c: tell_story(c, session_or_txn, show_number=show_number or _masked)
+        )
+        if story is None:
+            fail(as_json, f"There is no call {session_or_txn}: see `voiceblocks calls list`")
+        return story
 
 
 def _row(session: Session) -> dict[str, Any]:
     return {
         "txn_ref": session.txn_ref,
         "session": session.id,
-        "started": _time(session.created_us),
+        "started": moment_text(session.created_us),
         "from": _masked(session.from_number),
         "to": _called(session),
         "state": session.state.value,
@@ -74,7 +127,3 @@ def _called(session: Session) -> str:
 
 def _masked(number: str) -> str:
     return number if number == PRIVATE else e164.masked(number)
-
-
-def _time(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"

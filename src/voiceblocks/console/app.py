@@ -48,6 +48,8 @@ def create_console(handlers: ConsoleHandlers) -> Starlette:
         routes=[
             private("/", pages.home),
             private("/calls", pages.calls),
+            private("/calls/{call}.pcap", pages.call_capture),
+            private("/calls/{call}.json", pages.call_document),
             private("/calls/{call}", pages.call),
             private("/recordings", pages.recordings),
             private("/recordings/{recording}", pages.recording),

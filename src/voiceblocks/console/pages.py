@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -10,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from voiceblocks.console.handlers import ConsoleHandlers
+from voiceblocks.console.ladder_picture import picture_of
 from voiceblocks.console.rendering import SECURE, page, sorry
 from voiceblocks.errors import RequestRefused, StoreError
 from voiceblocks.notifications.recording_words import health_words
@@ -18,10 +20,18 @@ from voiceblocks.recordings.model import Recording
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.users.model import Role
 from voiceblocks.workflows.act_for_people import NO_SUCH
+from voiceblocks.workflows.draw_ladder import ladder_of
+from voiceblocks.workflows.export_story import story_capture, story_json
 from voiceblocks.workflows.show_to_people import Cursor
 from voiceblocks.workflows.sign_in import Visitor
+from voiceblocks.workflows.tell_story import Story
 
 _SEARCH_MAX: Final = 64
+MOMENTS: Final = 120
+RUNGS: Final = 60
+"Of a long story so many are shown from its beginning, and so many from its end."
+TOLD: Final = 50
+"Notifications that a call's page lists, the last ones."
 _FOR_OPERATORS: Final = "This page is for operators of the server."
 
 
@@ -67,7 +77,43 @@ class Pages:
         story = await self._show.story(visitor.user, request.path_params["call"])
         if story is None:
             return sorry(visitor, HTTPStatus.NOT_FOUND, NO_SUCH)
-        return page("call.html", visitor, story=story, call=story.session)
+        ladder = ladder_of(story).shortened(RUNGS, RUNGS)
+        return page(
+            "call.html",
+            visitor,
+            story=story,
+            call=story.session,
+            first=story.moments[:MOMENTS],
+            last=story.moments[MOMENTS:][-MOMENTS:],
+            n_left_out=max(0, len(story.moments) - 2 * MOMENTS),
+            told=story.notifications[-TOLD:],
+            ladder=picture_of(ladder),
+        )
+
+    async def call_capture(self, request: Request, visitor: Visitor) -> Response:
+        """Give a call's SIP to Wireshark."""
+        return await self._download(
+            request, visitor, "pcap", "application/vnd.tcpdump.pcap", story_capture
+        )
+
+    async def call_document(self, request: Request, visitor: Visitor) -> Response:
+        """Give a call's whole story to a program."""
+        return await self._download(request, visitor, "json", "application/json", story_json)
+
+    async def _download(
+        self,
+        request: Request,
+        visitor: Visitor,
+        ending: str,
+        media_type: str,
+        made_of: Callable[[Story], bytes | str],
+    ) -> Response:
+        story = await self._show.story(visitor.user, request.path_params["call"])
+        if story is None:
+            return sorry(visitor, HTTPStatus.NOT_FOUND, NO_SUCH)
+        name = f'attachment; filename="{story.session.id}.{ending}"'
+        headers = {**SECURE, "content-disposition": name}
+        return Response(made_of(story), media_type=media_type, headers=headers)
 
     async def recordings(self, request: Request, visitor: Visitor) -> Response:
         """Show the list of recordings."""

@@ -8,7 +8,7 @@ from voiceblocks.database import schema
 from voiceblocks.database.rows import insert_row
 from voiceblocks.notifications.model import Attempt
 
-_attempts = schema.notification_attempts
+_attempts, _notifications = schema.notification_attempts, schema.notifications
 
 
 def record(connection: Connection, attempt: Attempt) -> None:
@@ -46,6 +46,21 @@ def list_of(connection: Connection, notification_id: str) -> list[Attempt]:
     """Return the notification's finished attempts in their order."""
     rows = connection.execute(_ATTEMPTS_OF, {"notification_id": notification_id}).mappings()
     return [Attempt(**row) for row in rows]
+
+
+_ATTEMPTS_OF_SESSION = (
+    select(_attempts)
+    .join(_notifications, _notifications.c.id == _attempts.c.notification_id)
+    .where(_notifications.c.session_id == bindparam("session_id"))
+    .order_by(_attempts.c.started_us)
+    .limit(bindparam("n_most"))
+)
+
+
+def list_of_session(connection: Connection, session_id: str, limit: int) -> list[Attempt]:
+    """Return the attempts of a call's notifications, the first ones."""
+    values = {"session_id": session_id, "n_most": limit}
+    return [Attempt(**row) for row in connection.execute(_ATTEMPTS_OF_SESSION, values).mappings()]
 
 
 _OLD = (

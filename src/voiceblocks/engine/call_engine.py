@@ -10,15 +10,14 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 
 from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import AcceptedCall, CallHandler, EndReason, IncomingCall, Refusal
 from voiceblocks.clock import Clock
-from voiceblocks.engine.call_clocks import CallLimits
 from voiceblocks.engine.call_leg import CallLeg
 from voiceblocks.engine.end_causes import cause_of
+from voiceblocks.engine.engine_config import EngineConfig
 from voiceblocks.engine.goodbye import Goodbyes
 from voiceblocks.engine.incoming_leg import IncomingLeg
 from voiceblocks.engine.live_call import LiveCall
@@ -29,6 +28,7 @@ from voiceblocks.engine.parts import EngineParts
 from voiceblocks.engine.plan import BlockPlan, CallPlan, RoomKey
 from voiceblocks.engine.rooms import Rooms
 from voiceblocks.engine.sip_endpoint import SipEndpoint
+from voiceblocks.engine.sip_log import SipLog
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.errors import RemoteSipError
 from voiceblocks.log import get_logger
@@ -50,6 +50,7 @@ from voiceblocks.sip.events import (
 )
 from voiceblocks.sip.responses import REFUSALS
 from voiceblocks.sip.source_guard import SourceGuard
+from voiceblocks.stories.interfaces import UNHEARD, StoryKeeper
 from voiceblocks.trunks.incoming import read_numbers
 from voiceblocks.trunks.model import DtmfMode, Trunk, TrunkRoute
 
@@ -60,18 +61,6 @@ STOP_LIMIT_S = 15.0
 LAST_ANSWERS_S = 4.0
 """How long a stopping node waits until far ends have answered its BYEs and CANCELs, and until
 those that have not said anything yet can be cancelled: each was sent four times by then."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineConfig:
-    """Where the engine listens and what it calls itself."""
-
-    sip_host: str
-    sip_port: int
-    sip_public_address: str
-    media_address: str
-    limits: CallLimits
-    max_room_participants: int = 8
 
 
 class CallEngine:
@@ -85,6 +74,7 @@ class CallEngine:
         clock: For time stamps and the SIP core's `now`.
         guard: Who may send us SIP at all.
         addresses: Where the trunks are.
+        story: Takes what happens in calls.
         open_route: Gives a trunk with its password in clear.
     """
 
@@ -98,7 +88,9 @@ class CallEngine:
         guard: SourceGuard,
         addresses: TrunkAddresses,
         open_route: Callable[[Trunk], TrunkRoute],
+        story: StoryKeeper = UNHEARD,
     ) -> None:
+        self.sip_log = SipLog(clock, story.note)
         self._config = config
         self._plane = plane
         self._handler = handler
@@ -110,6 +102,7 @@ class CallEngine:
             guard=guard,
             public_address=config.sip_public_address,
             on_event=self._on_event,
+            observer=self.sip_log,
         )
         self._addresses = addresses
         self._goodbyes = Goodbyes(self._endpoint, addresses, open_route)
@@ -122,6 +115,8 @@ class CallEngine:
             clock=clock,
             targets=addresses,
             rooms=self._rooms,
+            sip_log=self.sip_log,
+            story=story,
             media_address=config.media_address,
             sdp_ids=itertools.count(clock.utc_us() // 1_000_000),
         )
@@ -262,7 +257,7 @@ class CallEngine:
     def hold_clocks(self, session_id: str) -> AbstractContextManager[None]:
         """While a block for this call is being prepared, nobody is hung up for lack of one."""
         call = self._by_session.get(session_id)
-        return nullcontext() if call is None else call.hold_clocks()
+        return contextlib.nullcontext() if call is None else call.hold_clocks()
 
     def say_goodbye(self, dialog: str) -> None:
         """Send the BYE of a call that an earlier process had answered (decision 12)."""
@@ -394,3 +389,4 @@ class CallEngine:
     def _forget(self, call: LiveCall) -> None:
         self._by_session.pop(call.session_id, None)
         call.leg.forget()
+        self.sip_log.over(call.session_id)

@@ -6,6 +6,7 @@ how a leg comes up; what it does while it is up, and how it goes, is here.
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -19,6 +20,7 @@ from voiceblocks.engine.digits import Digit
 from voiceblocks.engine.leg_end import LegEnd
 from voiceblocks.engine.media.handles import Tap, TapDirection
 from voiceblocks.engine.media_session import MediaSession
+from voiceblocks.engine.media_story import MediaStory
 from voiceblocks.engine.parts import EngineParts
 from voiceblocks.engine.runners.interfaces import CallGone
 from voiceblocks.errors import ContractViolation, LocalSipError, RemoteSipError
@@ -71,6 +73,7 @@ class CallLeg(ABC):
         self._handle: int | None = None
         self._media: MediaSession | None = None
         self._trunk_id: str | None = None
+        self._leg_id = ""
         self.state = LegState.RINGING
         self.ending = LegEnd()
         self.disposition = Disposition.NO_ANSWER
@@ -239,6 +242,14 @@ class CallLeg(ABC):
 
     # For the two directions
 
+    def _has_handle(self, handle: int) -> None:
+        """The SIP core knows it: hear its events, and put its messages into the story."""
+        self._handle = handle
+        self._parts.legs[handle] = self
+        with contextlib.suppress(LocalSipError):
+            call_id = self._parts.endpoint.run(lambda ua, _now: ua.call_id(handle))
+            self._parts.sip_log.belongs(call_id, self._name, self._leg_id)
+
     def _came_up(self, flow: Flow) -> bool:
         """The 200 has left or come; `False` where the connection was lost with it."""
         handle = self._require_handle()
@@ -270,6 +281,7 @@ class CallLeg(ABC):
         self._media = media
         media.on_lost = lambda: self.end(EndReason.SERVER_RESTART, cause=CallEndCause.MEDIA_LOST)
         media.on_silent = self._probe
+        MediaStory(self._parts, self._name, self._leg_id, media)
 
     def _probe(self, silent_s: float) -> None:
         _log.info("no_rtp_probing", session=self._name, silent_s=round(silent_s))

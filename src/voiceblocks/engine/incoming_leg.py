@@ -46,12 +46,11 @@ class IncomingLeg(CallLeg):
         dtmf: DtmfMode = DtmfMode.AUTO,
     ) -> None:
         super().__init__(parts, name=name, dtmf=dtmf)
-        self._handle = handle
         self._flow = flow
         self._answer_sent = asyncio.Event()
         self._confirmed = asyncio.Event()
         self._watch(media)
-        parts.legs[handle] = self
+        self._has_handle(handle)
 
     async def connect(self) -> None:
         """Answer; returns when our 200 has left."""

@@ -154,7 +154,9 @@ class LiveCall:
         tap = self.leg.record(name, limit_ms=limit_ms, seal_for=shape.seal_for)
         try:
             self.parts.handler.on_recording_started(
-                RecordingStarted(self.session_id, name, tap.spool_path, shape)
+                RecordingStarted(
+                    self.session_id, name, tap.spool_path, shape, self.parts.clock.utc_us()
+                )
             )
         except Exception:  # noqa: BLE001 (what is not followed is encoded as a whole at its end)
             _log.exception("recording_not_followed", session=self.session_id)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from voiceblocks.engine.digits import Digit, DigitInbox
 from voiceblocks.engine.media.handles import MediaLeg, Playback, Tap, TapDirection
-from voiceblocks.engine.media.messages import DigitReceived, Format
+from voiceblocks.engine.media.messages import DigitReceived, Format, LegClosed, LegHeard
 from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.errors import ContractViolation
 from voiceblocks.sdp.negotiation import (
@@ -64,6 +64,11 @@ class MediaSession:
         self.digits = DigitInbox()
         self.on_lost: Callable[[], None] = lambda: None
         self.on_silent: Callable[[float], None] = lambda _silent_s: None
+        self.address: tuple[str, int] = ("", 0)
+        "Ours, once it was opened."
+        self.on_heard: Callable[[LegHeard], None] = lambda _event: None
+        self.on_closed: Callable[[LegClosed], None] = lambda _event: None
+        "Comes a moment after `close`."
 
     @property
     def awaits_first_answer(self) -> bool:
@@ -204,6 +209,9 @@ class MediaSession:
         leg.on_digit(self._digit)
         leg.on_silent(self._silent)
         leg.on_lost(self._lost)
+        self.address = leg.address
+        leg.on_heard = self.on_heard
+        leg.on_closed = self.on_closed
         self._leg = leg
         return leg
 

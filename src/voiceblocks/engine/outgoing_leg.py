@@ -99,6 +99,7 @@ class OutgoingLeg(CallLeg):
     ) -> None:
         super().__init__(parts, name=name, dtmf=DtmfMode.AUTO)
         self.plan = plan
+        self._leg_id = plan.leg_id
         self._beside = beside
         self._final: asyncio.Future[Answered | CallFailed] | None = None
         self._life = asyncio.Event()
@@ -239,7 +240,7 @@ class OutgoingLeg(CallLeg):
         flow = self._flow = endpoint.flow_to(target.host, target.port, target.transport)
         self._life.clear()
         self._final = asyncio.get_running_loop().create_future()
-        self._handle = endpoint.run(
+        handle = endpoint.run(
             lambda ua, now: ua.call(
                 target=attempt.contact or invite.request_uri,
                 from_=invite.from_,
@@ -251,14 +252,14 @@ class OutgoingLeg(CallLeg):
                 credentials=invite.credentials,
             )
         )
-        self._parts.legs[self._handle] = self
+        self._has_handle(handle)
         if not await self._shows_life() and await others.any_left() and not self._final.done():
-            return CallFailed(self._handle, 408, "no response", None)
+            return CallFailed(handle, 408, "no response", None)
         final = await self._final
         if isinstance(final, Answered) and not self._take_answer(final):
             # Somebody picked up: another trunk would call them twice.
             self._rang = True
-            return CallFailed(self._handle, 488, "no usable SDP in the answer", None)
+            return CallFailed(handle, 488, "no usable SDP in the answer", None)
         return final
 
     async def _shows_life(self) -> bool:

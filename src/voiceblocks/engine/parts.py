@@ -15,7 +15,9 @@ from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.engine.media_session import MediaSession
 from voiceblocks.engine.rooms import Rooms
 from voiceblocks.engine.sip_endpoint import SipEndpoint
+from voiceblocks.engine.sip_log import SipLog
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
+from voiceblocks.stories.interfaces import StoryKeeper
 from voiceblocks.trunks.model import DtmfMode
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class EngineParts:
     clock: Clock
     targets: TrunkAddresses
     rooms: Rooms
+    sip_log: SipLog
+    story: StoryKeeper
     media_address: str
     "What SDP says instead of our local address; empty for the address itself."
     legs: dict[int, CallLeg] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from voiceblocks.clock import Clock
 from voiceblocks.engine.local_address import advertised_host
@@ -33,6 +33,14 @@ CONNECT_LIMIT_S = 4.0
 FREE_PORT_ATTEMPTS = 10
 
 
+class SipObserver(Protocol):
+    """Sees every message that comes and goes."""
+
+    def on_message(self, data: bytes, flow: Flow, *, incoming: bool) -> None:
+        """See one; must return at once and never raise."""
+        ...
+
+
 class SipEndpoint:
     """
     SIP over UDP and TCP on one port.
@@ -44,6 +52,7 @@ class SipEndpoint:
         guard: Decides whose messages are read at all (decision 9).
         public_address: What Contact says; empty for the local address towards each peer.
         on_event: Called with each event of the core, on the loop, never re-entered.
+        observer: Sees every message; nobody if omitted.
     """
 
     def __init__(
@@ -56,12 +65,14 @@ class SipEndpoint:
         public_address: str = "",
         user: str = "voiceblocks",
         on_event: Callable[[Event], None],
+        observer: SipObserver | None = None,
     ) -> None:
         self._bind = (host, port)
         self._clock = clock
         self._guard = guard
         self._public_address = public_address
         self._on_event = on_event
+        self._observer = observer
         self._user_agent = UserAgent(
             UserAgentConfig(
                 contact_user=user, contact_host_port=self._contact, opens_connections=True
@@ -212,6 +223,8 @@ class SipEndpoint:
         return stream
 
     def _message(self, data: bytes, flow: Flow) -> None:
+        if self._observer is not None:
+            self._observer.on_message(data, flow, incoming=True)
         self._step(lambda now: self._user_agent.receive_message(data, flow, now))
 
     def _stream_closed(self, flow: Flow) -> None:
@@ -249,6 +262,8 @@ class SipEndpoint:
         self._arm()
 
     def _send(self, data: bytes, flow: Flow) -> None:
+        if self._observer is not None:
+            self._observer.on_message(data, flow, incoming=False)
         if flow.transport == "tcp":
             stream = self._streams.get(flow.connection)
             if stream is not None:

@@ -29,6 +29,7 @@ from voiceblocks.api.rate_limits import InMemoryRateLimiter
 from voiceblocks.calls.events import EndReason
 from voiceblocks.console.app import create_console
 from voiceblocks.console.handlers import ConsoleHandlers
+from voiceblocks.database import notification_attempts, stories
 from voiceblocks.database.migrate import upgrade
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.engine.call_engine import CallEngine
@@ -68,9 +69,10 @@ from voiceblocks.workflows.expire_recordings import ExpireRecordings
 from voiceblocks.workflows.finish_left_over import FinishLeftOver
 from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
-from voiceblocks.workflows.forget_attempts import ForgetAttempts
+from voiceblocks.workflows.forget_old import Forget, ForgetOld
 from voiceblocks.workflows.keep_limits import KeepLimits
 from voiceblocks.workflows.keep_numbers import KeepNumbers
+from voiceblocks.workflows.keep_story import KeepStory
 from voiceblocks.workflows.keep_trunks import KeepTrunks
 from voiceblocks.workflows.meter_calls import MeterCalls
 from voiceblocks.workflows.moderate_call import ModerateCall
@@ -127,6 +129,7 @@ class Node:
         key = load_or_create(settings.effective_secret_key_file)
         await asyncio.to_thread(upgrade, settings.effective_database_url)
         self._database = Database(settings.effective_database_url)
+        self._story = KeepStory(self._database, self._clock)
         self._rings = folders.rings
         salvaged: dict[str, int] = {}
         for rings in (*folders.earlier_rings, folders.rings):
@@ -191,6 +194,7 @@ class Node:
         )
         open_route = functools.partial(route_of, key=key)
         self._engine = self._make_engine(finish_recording, finish_monitor, open_route)
+        self._story.messages = self._engine.sip_log
         self._registrations = Registrations(
             self._engine.endpoint, self._addresses, open_route, self._clock, settings.node
         )
@@ -263,6 +267,7 @@ class Node:
                 rate_limiter=limiter,
                 recordings=serve_recording(redirect_s=settings.link_redirect_s),
                 readiness=self._not_ready_because,
+                story=self._story,
             ),
             console,
             NodeMetrics(
@@ -316,9 +321,8 @@ class Node:
             asyncio.create_task(keep_limits.run()),
             asyncio.create_task(KeepNumbers(self._database, self._clock).run()),
             asyncio.create_task(self._keep_trunks.run()),
-            asyncio.create_task(
-                ForgetAttempts(self._database, self._clock, settings.keep_attempts_days).run()
-            ),
+            asyncio.create_task(self._story.run()),
+            *(asyncio.create_task(old.run()) for old in self._what_grows_old()),
         }
 
     def ready_line(self) -> str:
@@ -354,6 +358,7 @@ class Node:
             await self._keep_trunks.forget()
         self._addresses.stop()
         await self._delivery.stop(LAST_NOTIFICATIONS_S)
+        await self._story.close()
         await self._public.stop()
         await self._admin.stop()
         await asyncio.gather(self._plane.stop(), self._render.stop())
@@ -384,11 +389,13 @@ class Node:
                 finish_monitor=finish_monitor,
                 meter=self._meter,
                 outbox=self._delivery,
+                story=self._story,
             ),
             clock=self._clock,
             guard=self._guard,
             addresses=self._addresses,
             open_route=open_route,
+            story=self._story,
         )
 
     def _make_request_parts(self, key: SecretKey, requests: RequestPreparer) -> RequestParts:
@@ -430,6 +437,16 @@ class Node:
             trusted_proxies=[str(network) for network in settings.trusted_proxies],
             websockets=True,
         )
+
+    def _what_grows_old(self) -> list[ForgetOld]:
+        def job(keep_days: int, forget: Forget, kind: str) -> ForgetOld:
+            return ForgetOld(self._database, self._clock, keep_days, forget=forget, kind=kind)
+
+        settings = self._settings
+        return [
+            job(settings.keep_attempts_days, notification_attempts.forget, "attempts"),
+            job(settings.keep_story_days, stories.forget, "stories"),
+        ]
 
     def _public_url(self) -> str:
         return self._settings.public_url or f"http://{_text(self._public.address)}"

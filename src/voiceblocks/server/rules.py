@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 
 from voiceblocks.engine.call_clocks import CallLimits
-from voiceblocks.engine.call_engine import EngineConfig
+from voiceblocks.engine.engine_config import EngineConfig
 from voiceblocks.server.folders import free_bytes
 from voiceblocks.settings import Settings, parse_listen
 from voiceblocks.workflows.admit_recording import MB, RecordingRules

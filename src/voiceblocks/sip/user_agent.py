@@ -210,6 +210,10 @@ class UserAgent:
             credentials=credentials,
         )
 
+    def call_id(self, leg: int) -> str:
+        """Call-ID of a leg's dialogs."""
+        return self._core.leg(leg).invite.call_id
+
     def was_heard(self, leg: int) -> bool:
         """Whether the peer has shown life: sent any response to the present INVITE of ours."""
         return self._core.leg(leg).state is not LegState.CALLING

@@ -31,6 +31,8 @@ from voiceblocks.calls.events import (
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.log import about
 from voiceblocks.recordings.interfaces import RecordingEncoder
+from voiceblocks.stories.interfaces import UNHEARD, StoryKeeper
+from voiceblocks.stories.model import RecordingStep
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules, accept_incoming_call
 from voiceblocks.workflows.call_control import Outbox
 from voiceblocks.workflows.finish_monitor import FinishMonitor
@@ -48,6 +50,8 @@ from voiceblocks.workflows.write_down import write_down
 
 T = TypeVar("T")
 
+SAMPLES_PER_MS = 8
+
 
 class HandleCallEvents:
     """
@@ -61,6 +65,7 @@ class HandleCallEvents:
         finish_monitor: The same for recordings of whole calls.
         meter: Follows each answered call's credit.
         outbox: Woken after each commit that wrote a notification.
+        story: Takes what becomes of recordings before they are ready.
     """
 
     def __init__(
@@ -73,6 +78,7 @@ class HandleCallEvents:
         finish_monitor: FinishMonitor,
         meter: MeterCalls,
         outbox: Outbox,
+        story: StoryKeeper = UNHEARD,
     ) -> None:
         self._database = database
         self._rules = rules
@@ -81,6 +87,7 @@ class HandleCallEvents:
         self._finish_monitor = finish_monitor
         self._meter = meter
         self._outbox = outbox
+        self._story = story
 
     async def on_incoming_call(self, call: IncomingCall) -> AcceptedCall | Refusal:
         """Store a ringing session and its notification, or say why not."""
@@ -98,12 +105,17 @@ class HandleCallEvents:
 
     def on_recording_started(self, event: RecordingStarted) -> None:
         """Encode while the call goes on, so that a long recording is ready as soon as a short."""
+        self._story.note(event.session_id, RecordingStep(event.at_us, event.name, "begins"))
         if not event.shape.is_sealed:
             self._encoder.follow(event.name, event.spool_path, event.shape)
 
     async def on_block_finished(self, event: BlockFinished) -> None:
         """Finish what was recorded, then tell the application."""
         recording = None
+        if event.audio is not None:
+            ms = event.audio.n_samples // SAMPLES_PER_MS
+            step = RecordingStep(event.at_us, event.audio.name, "ends", ms)
+            self._story.note(event.session_id, step)
         with about(session=event.session_id):
             if event.audio is not None:
                 recording = await self._finish_recording(event.audio, event.reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,10 @@ from voiceblocks.blocks.msg import Part, SpeechPart, TextPart, UrlPart
 from voiceblocks.errors import InvalidRequest, SynthesisError, UnreadableAudio
 from voiceblocks.speech.interfaces import Clip, PromptRenderer
 from voiceblocks.speech.languages import check_spoken, find_language
+from voiceblocks.stories.asked import PROMPT, PROMPTS, PromptTrace
+from voiceblocks.stories.model import PromptMade
+
+_URL_MOST = 300
 
 STATUS_OF_ERROR: dict[type[Exception], str] = {
     SynthesisError: "error_msg_cannot_convert_text",
@@ -98,6 +103,26 @@ class PromptPreparer:
         return clips
 
     async def _prepare_part(self, part: Part, account_id: str) -> Clip | None:
+        kept = PROMPTS.get()
+        if kept is None:
+            return await self._make_part(part, account_id)
+        # In a task of its own (`gather`), so that parts do not see each other's.
+        trace = PromptTrace()
+        PROMPT.set(trace)
+        began_s = time.perf_counter()
+        status = "cancelled"
+        try:
+            clip = await self._make_part(part, account_id)
+            status = ""
+        except InvalidRequest as error:
+            status = error.status
+            raise
+        finally:
+            ms = round((time.perf_counter() - began_s) * 1000)
+            kept.append(PromptMade(_kind_of(part), _source_of(part), ms, trace.was_cached, status))
+        return clip
+
+    async def _make_part(self, part: Part, account_id: str) -> Clip | None:
         try:
             if isinstance(part, UrlPart):
                 audio = await self._downloader.fetch(part.url, account_id)
@@ -125,6 +150,23 @@ class PromptPreparer:
             return part.gender
         speakers = self._renderer.speakers_of(language)
         return part.gender if part.gender in speakers else next(iter(speakers), part.gender)
+
+
+def _kind_of(part: Part) -> str:
+    match part:
+        case UrlPart():
+            return "url"
+        case SpeechPart():
+            return "speech"
+        case _:
+            return "text"
+
+
+def _source_of(part: Part) -> str:
+    """No text, which may be about people, and no query, which may hold a secret."""
+    if not isinstance(part, UrlPart):
+        return part.language
+    return part.url.partition("?")[0].partition("#")[0][:_URL_MOST]
 
 
 def _status_of(error: Exception) -> str:

@@ -10,27 +10,33 @@ from sqlalchemy import Connection
 from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import Disposition, EndReason
 from voiceblocks.calls.why import CallEnd, LastBlock, why_it_ended
-from voiceblocks.database import charges, further_legs, notifications, recordings, sessions
+from voiceblocks.database import (
+    charges,
+    further_legs,
+    notification_attempts,
+    notifications,
+    recordings,
+    sessions,
+    stories,
+)
+from voiceblocks.errors import StoreError
+from voiceblocks.log import get_logger
 from voiceblocks.money import format_amount
-from voiceblocks.notifications.model import Notification
+from voiceblocks.notifications.model import Attempt, Notification
 from voiceblocks.notifications.state import NotificationState
 from voiceblocks.recordings.model import Recording
 from voiceblocks.sessions.model import BlockRun, Direction, FurtherLeg, Session
+from voiceblocks.stories.model import AnyEvent
+from voiceblocks.stories.packing import unpack
+from voiceblocks.workflows.story_moments import Moment, moments_of, moments_of_attempts
 
+__all__ = ["Moment", "Story", "tell_story"]
+
+_log = get_logger("story")
+
+MOST_ATTEMPTS = 500
 _SAME_MOMENT_US = 50_000
 _NOT_TAKEN = frozenset({NotificationState.SUPERSEDED, NotificationState.GIVEN_UP})
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Something that happened."""
-
-    at_us: int
-    kind: str
-    "`call`, `leg`, `block`, `recording`, `notification` or `charge`."
-    what: str
-    subject: str | None = None
-    "Id of the recording or notification."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,14 @@ class Story:
     runs: tuple[BlockRun, ...]
     recordings: tuple[Recording, ...]
     notifications: tuple[Notification, ...]
+    attempts: tuple[Attempt, ...]
+    events: tuple[AnyEvent, ...]
+    "What was noted while it happened, in order; nothing of it once the keep time is over."
+
+    @property
+    def leg_names(self) -> dict[str, str]:
+        """What legs are called in words, by their ids; that of the first is empty."""
+        return _names(self.legs)
 
 
 def tell_story(
@@ -71,12 +85,18 @@ def tell_story(
     runs = tuple(sessions.list_runs(connection, session.id))
     recorded = tuple(recordings.list_of_session(connection, session.id))
     told = tuple(notifications.list_of_session(connection, session.id))
+    attempts = tuple(notification_attempts.list_of_session(connection, session.id, MOST_ATTEMPTS))
+    events = tuple(_events_of(connection, session.id))
+    tried = {attempt.notification_id for attempt in attempts}
+    leg_names = _names(legs)
     moments = [
         *_of_call(session, show_number),
+        *moments_of(events, leg_names),
+        *moments_of_attempts(attempts, {one.id: one for one in told}),
         *(moment for leg in legs for moment in _of_leg(leg, show_number)),
         *(moment for run in runs for moment in _of_run(run)),
         *(moment for recording in recorded for moment in _of_recording(recording)),
-        *(moment for one in told for moment in _of_notification(one)),
+        *(moment for one in told for moment in _of_notification(one, was_kept=one.id in tried)),
         *(
             Moment(
                 charge.created_us,
@@ -88,7 +108,21 @@ def tell_story(
     ]
     why = why_it_ended(_end_of(session, runs, told))
     ordered = tuple(sorted(moments, key=lambda moment: moment.at_us))
-    return Story(session, why, ordered, legs, runs, recorded, told)
+    return Story(session, why, ordered, legs, runs, recorded, told, attempts, events)
+
+
+def _names(legs: tuple[FurtherLeg, ...]) -> dict[str, str]:
+    return {"": "first leg"} | {leg.id: f"leg {leg.number}" for leg in legs}
+
+
+def _events_of(connection: Connection, session_id: str) -> list[AnyEvent]:
+    events: list[AnyEvent] = []
+    for batch in stories.list_of_session(connection, session_id):
+        try:
+            events += unpack(batch)
+        except StoreError:
+            _log.warning("story_batch_unreadable", session=session_id)
+    return sorted(events, key=lambda event: event.at_us)
 
 
 def _end_of(
@@ -156,9 +190,10 @@ def _of_recording(recording: Recording) -> Iterator[Moment]:
         yield Moment(recording.ready_us, "recording", what, recording.id)
 
 
-def _of_notification(one: Notification) -> Iterator[Moment]:
+def _of_notification(one: Notification, *, was_kept: bool) -> Iterator[Moment]:
+    """What is known of it; with its attempts, which are forgotten at some time, only its end."""
     said = f"notification {one.sequence} ({one.block})"
-    if one.first_attempt_us is not None:
+    if one.first_attempt_us is not None and not was_kept:
         yield Moment(one.first_attempt_us, "notification", f"{said} sent", one.id)
     if one.settled_us is not None:
         what = f"{said}: {one.state.value}"

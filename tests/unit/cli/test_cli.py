@@ -12,11 +12,13 @@ from typer.testing import CliRunner
 from tests.unit.database.nouns import CREATED_US, a_leg, a_recording, a_session, seed
 from tests.unit.notifications.outbox import add_application, add_notification, add_session
 from voiceblocks.cli.app import app
-from voiceblocks.database import further_legs, recordings, sessions
+from voiceblocks.database import further_legs, recordings, sessions, stories
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.recordings.model import Recording
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.sessions.model import Direction
+from voiceblocks.stories.model import SipMessage
+from voiceblocks.stories.packing import pack
 
 RECORDING = "rec-0f"
 SHA256 = "ab" * 32
@@ -282,6 +284,40 @@ def test_story_of_a_call_with_two_legs(data_dir: Path) -> None:
     assert "leg 2 to +6598****00 answered" in told
     assert told[-1] == "leg 2 to +6598****00 ended: answered"
     assert "1110" not in json.dumps([row, told])
+
+
+def test_story_is_drawn_and_written_into_files(data_dir: Path, tmp_path: Path) -> None:
+    """The ladder masks nothing that it does not show; files are complete and their owner's."""
+    run("calls", "list")
+    database = database_of(data_dir)
+    data = b"INVITE sip:+6531580000@host SIP/2.0\r\nCall-ID: one\r\nCSeq: 1 INVITE\r\n\r\n"
+    address = ("127.0.0.1", 5060)
+    event = SipMessage(CREATED_US, "", True, "udp", address, address, data, len(data))
+
+    def write(connection: Any) -> None:
+        seed(connection, "S-1-a")
+        packed = pack([event])
+        stories.append(connection, "S-1-a", events=packed, n_events=1, now_us=CREATED_US)
+
+    database.run_sync(write)
+    database.close()
+    drawn = CliRunner().invoke(app, ["calls", "show", "S-1-a", "--ladder"]).stdout
+    assert "├────────────── INVITE ──────────────▶┤" in drawn
+    assert max(len(line) for line in drawn.splitlines()) <= 100
+    pcap, document = tmp_path / "call.pcap", tmp_path / "call.json"
+    words = ["calls", "export", "AA-S-1-a", "--pcap", str(pcap), "--json", str(document)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert data in pcap.read_bytes()
+    assert {path.stat().st_mode & 0o777 for path in (pcap, document)} == {0o600}
+    told = json.loads(document.read_text())
+    assert (told["format"], told["version"]) == ("voiceblocks-story", 1)
+    assert told["events"][0]["text"] == data.decode()
+    assert "SIP INVITE received from 127.0.0.1:5060 (first leg, UDP)" in [
+        moment["what"] for moment in told["moments"]
+    ]
+    nothing = CliRunner().invoke(app, ["calls", "export", "S-1-a"])
+    assert nothing.exit_code == 1
+    assert "Say what to write" in nothing.output
 
 
 def _stored_recording(data_dir: Path, **fields: Any) -> list[Path]:

@@ -76,6 +76,9 @@ class FakeCore:
     def hang_up(self, leg: int, _now: float) -> None:
         self.hung_up.append(leg)
 
+    def call_id(self, leg: int) -> str:
+        return f"call {leg}"
+
     def was_heard(self, _leg: int) -> bool:
         return self.says_trying
 
@@ -104,6 +107,12 @@ class FakeParts:
         self.legs: dict[int, OutgoingLeg] = {}
         self.clock = self
         self.opened: list[FakeMedia] = []
+        self.sip_log = self
+        self.belonging: list[tuple[str, str, str]] = []
+        "What was said to belong to which call."
+
+    def belongs(self, call_id: str, session_id: str, leg_id: str) -> None:
+        self.belonging.append((call_id, session_id, leg_id))
 
     def monotonic(self) -> float:
         return 1.0
@@ -158,6 +167,7 @@ async def test_an_answered_leg_is_up() -> None:
     leg.on_sip_progress(Progress(1, 180, None))
     leg.on_final(Answered(1, SDP, RESPONSE))
     await connecting
+    assert parts.belonging == [("call 1", "S-1-a", "")]
     assert leg.state is LegState.UP
     assert leg.disposition is Disposition.ANSWERED
     assert leg.dialog

@@ -41,7 +41,7 @@ from voiceblocks.webhook_signatures import HOIIO_HEADER as HEADER
 from voiceblocks.webhook_signatures import hoiio_holds as verifies
 from voiceblocks.webhook_signatures import standard_holds
 from voiceblocks.workflows.deliver_notifications import DeliveryLimits, NotificationDelivery
-from voiceblocks.workflows.forget_attempts import ForgetAttempts
+from voiceblocks.workflows.forget_old import ForgetOld
 from voiceblocks.workflows.resend_notification import resend_notification
 
 T = TypeVar("T")
@@ -657,8 +657,13 @@ async def test_old_attempts_are_forgotten(scene: Scene) -> None:
     await scene.round()
     await scene.round(after_s=86_400)
     scene.clock.now_us += 29 * 86_400 * SECOND_US + SECOND_US
-    assert await ForgetAttempts(scene.database, scene.clock, 0).forget() == 0
-    assert await ForgetAttempts(scene.database, scene.clock, 30).forget() == 1
+
+    def job(keep_days: int) -> ForgetOld:
+        forget = notification_attempts.forget
+        return ForgetOld(scene.database, scene.clock, keep_days, forget=forget, kind="attempts")
+
+    assert await job(0).forget() == 0
+    assert await job(30).forget() == 1
     left = await scene.run(lambda c: notification_attempts.list_of(c, made.id))
     assert [attempt.number for attempt in left] == [2]
 

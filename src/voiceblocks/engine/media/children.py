@@ -180,6 +180,8 @@ class WorkerLink(Child):
         self.legs: dict[int, MediaLeg] = {}
         self.arriving = 0
         "Legs on their way here."
+        self.closing: dict[int, Callable[[m.LegClosed], None]] = {}
+        "Who waits for the counters of a leg that was told to close."
         self.stats: m.WorkerStats | None = None
         self.heard_at = 0.0
         self.late_histogram = [0] * N_BINS
@@ -202,6 +204,11 @@ class WorkerLink(Child):
             for index, count in enumerate(event.late_histogram):
                 self.late_histogram[index] += count
             return
+        if isinstance(event, m.LegClosed):
+            told = self.closing.pop(event.leg, None)
+            if told is not None:
+                told(event)
+            return
         leg = self.legs.get(event.leg)
         if leg is not None and isinstance(event, m.LegDetached):
             leg.on_detached(event.state, fds)
@@ -211,6 +218,7 @@ class WorkerLink(Child):
 
     def _on_gone(self) -> None:
         legs, self.legs = self.legs, {}
+        self.closing.clear()
         for leg in legs.values():
             leg.on_worker_lost()
 

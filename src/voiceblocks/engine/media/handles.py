@@ -78,6 +78,10 @@ class MediaLeg:
         self._on_digit: Callable[[m.DigitReceived], None] | None = None
         self._on_silent: Callable[[float], None] | None = None
         self._on_lost: Callable[[], None] | None = None
+        self.on_heard: Callable[[m.LegHeard], None] | None = None
+        "Called where the source of its RTP was found."
+        self.on_closed: Callable[[m.LegClosed], None] | None = None
+        "Called with its counters, a moment after `close`."
 
     def now(self) -> float:
         """Monotonic seconds, on the clock of its plane."""
@@ -228,6 +232,8 @@ class MediaLeg:
             self._held = None
             self._plane.forget_unopened(self)
         else:
+            if self.on_closed is not None and not self.is_lost:
+                self.target.closing[self.ident] = self.on_closed
             self.post(m.CloseLeg(self.ident))
         self._plane.release(self)
 
@@ -327,6 +333,9 @@ class MediaLeg:
                     self._plane.flush(tap, event)
             case m.LegLeftMix():
                 self.left_mix = event
+            case m.LegHeard():
+                if self.on_heard is not None:
+                    self.on_heard(event)
             case m.LegSilent():
                 if self._on_silent is not None:
                     self._on_silent(event.silent_s)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from voiceblocks.engine.media.ears import Ears
 from voiceblocks.engine.media.legs import Leg, LegTable
-from voiceblocks.engine.media.messages import DigitReceived
+from voiceblocks.engine.media.messages import DigitReceived, LegHeard
 from voiceblocks.engine.media.taps import Taps
 from voiceblocks.errors import RemoteRtpError
 from voiceblocks.rtp.packet import RtpPacket
@@ -35,7 +35,7 @@ class Inspector:
         legs: The table.
         taps: Where audio goes.
         ears: Where audio goes that is heard in here.
-        report: Takes `DigitReceived`.
+        report: Takes `DigitReceived` and `LegHeard`.
         retarget: Called when a leg's source lock has found where to send.
     """
 
@@ -44,7 +44,7 @@ class Inspector:
         legs: LegTable,
         taps: Taps,
         ears: Ears,
-        report: Callable[[DigitReceived], None],
+        report: Callable[[DigitReceived | LegHeard], None],
         retarget: Callable[[Leg], None],
     ) -> None:
         self._columns = legs.columns
@@ -97,6 +97,9 @@ class Inspector:
         if verdict is Verdict.LOCKED:
             leg.locked_at = now
             self._retarget(leg)
+            if leg.told_source != known:
+                leg.told_source = known
+                self._report(LegHeard(leg.ident, known, packet.ssrc))
         is_settled = not leg.lock.is_doubtful or now - leg.locked_at >= DOUBT_S
         if is_settled and not leg.connected:
             self._connect(leg, known)

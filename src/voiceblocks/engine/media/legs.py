@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voiceblocks.audio.mixing import LAWS
-from voiceblocks.engine.media.messages import Format, StreamState
+from voiceblocks.engine.media.messages import Format, LegClosed, StreamState
 from voiceblocks.rtp.batch import PLAIN
 from voiceblocks.rtp.packet import HEADER_BYTES
 from voiceblocks.rtp.rtcp import ReceiverStatistics
@@ -32,6 +32,8 @@ STATIC_PAYLOAD_TYPES = {0: "PCMU", 8: "PCMA"}
 COMFORT_NOISE = 13
 NEVER = 1 << 60
 "A position, or a tick, that never comes."
+
+SAMPLES_PER_MS = 8
 
 _REMEMBERED_DIGITS = 16
 
@@ -119,6 +121,8 @@ class Leg:
         self.remote_rtcp: tuple[str, int] | None = None
         self.rtcp_source: tuple[str, int] | None = None
         "Who sent the last RTCP that we believed."
+        self.told_source: tuple[str, int] | None = None
+        "The source that the control process knows of."
         self.locked_at = 0.0
         "When its source was found last."
         self.connected = False
@@ -241,6 +245,22 @@ class Leg:
         columns.out_row[slot] = tap.row if is_plain and tap is not None else -1
         columns.out_zero[slot] = 0 if tap is None else tap.zero
         columns.out_end[slot] = NEVER if tap is None else tap.end
+
+    def closed(self) -> LegClosed:
+        """Its counters, to be told at its end."""
+        self.load()
+        statistics = self.statistics
+        return LegClosed(
+            leg=self.ident,
+            codec=self.law,
+            source=self.lock.source,
+            ssrc=self.heard_ssrc or 0,
+            packets_expected=statistics.total_expected,
+            packets_received=statistics.total_received,
+            packets_late=self.packets_late,
+            jitter_ms=statistics.jitter / SAMPLES_PER_MS,
+            packets_sent=int(self._columns.sent[self.slot]),
+        )
 
     def remember_digit(self, timestamp: int, position: int) -> None:
         """Keep where a digit began, so that a tap can end there whatever the stream does next."""

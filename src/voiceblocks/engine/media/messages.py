@@ -277,6 +277,29 @@ class LegSilent(Message, frozen=True, tag=True, array_like=True):
     silent_s: float
 
 
+class LegHeard(Message, frozen=True, tag=True, array_like=True):
+    """The source of a leg's RTP was found: at its beginning, and where it changed."""
+
+    leg: int
+    source: tuple[str, int]
+    ssrc: int
+
+
+class LegClosed(Message, frozen=True, tag=True, array_like=True):
+    """The last that is told of a leg: its counters since it was opened, wherever it was."""
+
+    leg: int
+    codec: str
+    source: tuple[str, int] | None
+    "From where RTP came last."
+    ssrc: int
+    packets_expected: int
+    packets_received: int
+    packets_late: int
+    jitter_ms: float
+    packets_sent: int
+
+
 class LegDetached(Message, frozen=True, tag=True, array_like=True):
     """The leg's sockets (RTP, RTCP) ride along."""
 
@@ -308,6 +331,8 @@ WorkerEvent = (
     | TapClosed
     | LegLeftMix
     | LegSilent
+    | LegHeard
+    | LegClosed
     | LegDetached
     | WorkerStats
 )

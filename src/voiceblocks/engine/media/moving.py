@@ -123,6 +123,7 @@ def load_leg(
     leg = legs.add(ident, rtp, rtcp, state.format, SourceLock.restore(state.lock), state.cname)
     leg.send, leg.receive = state.send, state.receive
     leg.connected = state.connected
+    leg.told_source = leg.lock.source
     leg.remote_rtcp, leg.rtcp_source = state.remote_rtcp, state.rtcp_source
     leg.timeline = Timeline(state.timeline, ends_windows=False)
     leg.statistics = state.statistics

@@ -202,6 +202,7 @@ class Worker:
         self._taps.close_all(leg, self._now)
         self._transmitter.end(leg)
         self._reporter.end(leg, self._now, self._utc_us)
+        self._report(leg.closed())
         self._remove(leg)
         leg.rtp.close()
         leg.rtcp.close()

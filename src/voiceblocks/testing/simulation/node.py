@@ -32,7 +32,8 @@ from voiceblocks.calls.events import EndReason
 from voiceblocks.database import trunks
 from voiceblocks.database.in_memory import InMemoryDatabase
 from voiceblocks.engine.call_clocks import CallLimits
-from voiceblocks.engine.call_engine import CallEngine, EngineConfig
+from voiceblocks.engine.call_engine import CallEngine
+from voiceblocks.engine.engine_config import EngineConfig
 from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
 from voiceblocks.errors import SynthesisError
