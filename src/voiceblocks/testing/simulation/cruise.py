@@ -27,6 +27,8 @@ from voiceblocks.testing.simulation.virtual_loop import time_of
 LEAST_TICKS = 6
 "A shorter stretch is not worth looking at."
 MOST_TICKS = 100
+MOST_PHONES = 8
+"With more, reports leave no stretch long enough, and it is not even looked for."
 
 _REPORT_TICKS = 100
 "`engine.media.reports` looks at each slot so often."

@@ -19,7 +19,7 @@ from voiceblocks.engine.media.children import Child, WorkerLink
 from voiceblocks.engine.media.keeper import PASS_INTERVAL_S, KeptRow, keep_row
 from voiceblocks.engine.media.ring import Arena
 from voiceblocks.engine.media.sealing import SealedRow
-from voiceblocks.testing.simulation.cruise import LEAST_TICKS, CruisingWorker
+from voiceblocks.testing.simulation.cruise import LEAST_TICKS, MOST_PHONES, CruisingWorker
 from voiceblocks.testing.simulation.network import SimulatedNetwork
 from voiceblocks.testing.simulation.phone_media import SimulatedMedia
 from voiceblocks.testing.simulation.virtual_loop import START_S, TICK_S, VirtualLoop, time_of
@@ -101,12 +101,13 @@ class MediaClock:
     def _cruise(self) -> None:
         """Do what comes before anything else can happen, as far as it is plain."""
         loop = self._loop
-        if not self._cruises or not loop.is_quiet or len(self._workers) != 1:
+        if not self._cruises or not loop.is_quiet or len(self._senders) > MOST_PHONES:
             return
         until_s = loop.next_timer_s
         if until_s is not None:
             n_most = math.floor((until_s - time_of(self._tick)) / TICK_S - _APART)
-            done = self._workers[0].cruise(tuple(self._senders), self._tick, n_most)
+            (worker,) = self._workers
+            done = worker.cruise(tuple(self._senders), self._tick, n_most)
             self._tick += done
             self.skipped += done
 
