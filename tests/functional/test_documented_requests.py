@@ -160,7 +160,10 @@ class Documentation:
             # An entry is that of query_status, as the page says; the newest is of the same kind.
             shown = [{**one, "entries": [self.shape_of("voice/query_status")]} for one in shown]
             answer["entries"] = [answer["entries"][0] | {"status": ""}]
-        assert shape(answer) in shown, f"{path}: {answer}"
+        # Beside what is shown, fields that a table names, such as one that only some calls have.
+        real = shape(answer)
+        beside = {name: real[name] for name in real.keys() & example.named}
+        assert any(real in (one, beside | one) for one in shown), f"{path}: {answer}"
         self.ran.add(path)
         return answer
 
@@ -216,7 +219,8 @@ async def test_every_documented_request_runs_as_written(
         await _connected_calls(docs, carrier)
         await _conferences(docs, carrier)
     await _account(docs, app, tmp_path)
-    assert docs.ran == {*BLOCKS, *REQUESTS}
+    untried = {*BLOCKS, *REQUESTS} - docs.ran
+    assert not untried, f"let this test run the examples of {untried}, where a call has use of them"
 
 
 async def _led_call(docs: Documentation, app: Application, phone: Phone, carrier: Carrier) -> str:
@@ -231,6 +235,8 @@ async def _led_call(docs: Documentation, app: Application, phone: Phone, carrier
     assert (await docs.told("ivr/middle/gather"))["digits"] == "123456"
     await docs.ask("ivr/middle/record", session=session)
     await call.media.beep_ended()
+    await docs.ask("recording/pause", session=session)
+    await docs.ask("recording/resume", session=session)
     await call.media.say(tone_code.encode_seconds(0, 1))
     await call.media.press("#")
     recorded = await docs.told("ivr/middle/record")

@@ -63,15 +63,20 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     return chain, private
 
 
-def configuration(folder: Path, port: int, upstream: str) -> str:
-    """The page's server block with our port, certificate and server, and what must surround it."""
-    (block,) = re.findall(r"^```nginx\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+def configuration(folder: Path, port: int, server: ServerProcess) -> str:
+    """The page's blocks with our port, certificate and server, and what must surround them."""
+    text = PAGE.read_text(encoding="utf-8")
+    site, console = re.findall(r"^```nginx\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (upgrades,) = re.findall(r"`(map \$http_upgrade [^`]*)`", text)
     chain, key = certificate(folder)
+    # The console's location belongs into the server.
+    block = f"{site.rstrip().removesuffix('}')}\n{console}\n}}\n"
     for written, real in {
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
         "/etc/letsencrypt/live/voice.example.com/fullchain.pem": str(chain),
         "/etc/letsencrypt/live/voice.example.com/privkey.pem": str(key),
-        "http://127.0.0.1:8080": f"http://{upstream}",
+        "http://127.0.0.1:8080": f"http://{server.http}",
+        "http://127.0.0.1:8081": f"http://{server.admin}",
     }.items():
         assert block.count(written) == 1
         block = block.replace(written, real)
@@ -79,7 +84,7 @@ def configuration(folder: Path, port: int, upstream: str) -> str:
     folders = "\n".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     return (
         f"daemon off; pid {folder}/pid; error_log stderr; worker_processes 1;\n"
-        f"events {{}}\nhttp {{ {folders}\n{block} }}\n"
+        f"events {{}}\nhttp {{ {folders}\n{upgrades}\n{block} }}\n"
     )
 
 
@@ -98,7 +103,7 @@ async def test_the_page_s_nginx_serves_and_says_who_asks(data_dir: Path, tmp_pat
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     written = tmp_path / "nginx.conf"
-    written.write_text(configuration(tmp_path, port, server.http))
+    written.write_text(configuration(tmp_path, port, server))
     proxy = await asyncio.create_subprocess_exec(
         program, "-p", str(tmp_path), "-e", "stderr", "-c", str(written),
         stderr=asyncio.subprocess.PIPE,
@@ -108,7 +113,11 @@ async def test_the_page_s_nginx_serves_and_says_who_asks(data_dir: Path, tmp_pat
         connector = aiohttp.TCPConnector(local_addr=(READER, 0), ssl=trust)
         async with aiohttp.ClientSession(connector=connector) as http, asyncio.timeout(WAIT_S):
             answer = await _answer(http, f"https://127.0.0.1:{port}/open/user/get_balance", proxy)
+            console = f"https://127.0.0.1:{port}/console/sign-in"
+            async with http.get(console, server_hostname=HOST) as reply:
+                shown = await reply.text()
         assert answer == {"status": "error_app_id_param_missing"}
+        assert "Voiceblocks" in shown
     finally:
         if proxy.returncode is None:
             proxy.terminate()

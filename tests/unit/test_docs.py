@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from voiceblocks.api.reference import statuses_of
 from voiceblocks.api.statuses import GENERIC_STATUSES
 from voiceblocks.blocks import answer
 from voiceblocks.blocks.registry import BLOCKS, REQUESTS
+from voiceblocks.cli.app import app
 from voiceblocks.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +30,8 @@ _CODE = re.compile(r"`[^`\n]*`")
 _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 _NAMED_STATUS = re.compile(r"^\| `((?:error|success)_[a-z0-9_]+)` \|", re.MULTILINE)
 _NAMED_PARAMETER = re.compile(r"^\| `([a-z0-9_]+)` \| (?:yes|no) \|", re.MULTILINE)
+
+_COMMAND_LINE = re.compile(r"^(?:\w+=\S+ )*(voiceblocks \S.*)$", re.MULTILINE)
 
 _SKIPPED_FOLDERS = frozenset({"var", "build", "dist", "node_modules"})
 
@@ -215,6 +221,32 @@ def test_python_on_a_how_to_page_is_a_piece_of_an_example(page: Path) -> None:
         assert any(piece in example for example in examples), f"in no example:\n{piece}"
 
 
+@pytest.mark.parametrize("page", _pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_on_a_page_can_be_typed(page: Path) -> None:
+    """Each `voiceblocks …` in a block names a command, its options, and all that it needs."""
+    fences = "\n".join(_FENCE.findall(page.read_text(encoding="utf-8")))
+    # What Commands shows as usage is not to be typed.
+    lines = [] if page == DOCS / "commands.md" else _COMMAND_LINE.findall(fences)
+    for line in lines:
+        words = shlex.split(line.rstrip("& "), comments=True)[1:]
+        command: Any = typer.main.get_command(app)
+        if words[0] == "serve":
+            words = []
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        assert words == [] or not hasattr(command, "commands"), f"no such command: {line}"
+        if hasattr(command, "commands"):
+            continue
+        # What stands for a file need not exist, so it is parsed and not checked further.
+        context = command.context_class(command)
+        given, too_much, _ = command.make_parser(context).parse_args(args=list(words))
+        assert not too_much, f"too much: {line}"
+        missing = [
+            item.name for item in command.params if item.required and not given.get(item.name)
+        ]
+        assert not missing, f"without {missing}: {line}"
+
+
 def test_decisions_are_numbered_without_gaps_and_listed() -> None:
     """The index has every page, and a number is given once."""
     folder = DOCS / "decisions"
@@ -222,7 +254,7 @@ def test_decisions_are_numbered_without_gaps_and_listed() -> None:
     pages = sorted(path for path in folder.glob("*.md") if path.name != "README.md")
     assert pages[0].name == "0001-0023-foundations.md"
     numbers = [int(path.name[:4]) for path in pages[1:]]
-    assert numbers == sorted(set(numbers))
+    assert numbers == list(range(24, 24 + len(numbers)))
     for path in pages:
         assert f"({path.name})" in index
         number = path.name.partition("-")[0]

@@ -235,6 +235,50 @@ def test_a_number_that_does_not_answer(voice: Voice, how: Any, status: str) -> N
     assert [told.dial_status for told in voice.notifications] == [status]
 
 
+def test_three_in_a_room(voice: Voice) -> None:
+    """In a conference each hears the others, mixed by the worker, and never itself."""
+    voice.answer_with(lambda told: None)
+    ends = [voice.phone(f"+659111000{number}").answers(number / 4) for number in range(3)]
+    numbers = [end.number for end in ends]
+    room = voice.client.voice.conference(*numbers, notify_url=voice.notify_url).room
+    calls = [end.rings() for end in ends]
+    for number, call in enumerate(calls):
+        call.is_answered()
+        call.phone_call.media.repeat(speaker(number, 1000))
+    voice.waits(2)
+    heard = [_newest_speakers(call.phone_call) for call in calls]
+    assert heard == [{1, 2}, {0, 2}, {0, 1}]
+    for call in calls:
+        call.hangs_up()
+    assert [(told.room, told.dest) for told in voice.notifications] == [
+        (room, number) for number in numbers
+    ]
+
+
+def test_a_monitored_call(voice: Voice) -> None:
+    """Both sides of a call are one recording: the caller left, what they hear right."""
+
+    def answer(told: Notification) -> None:
+        ivr, url = voice.client.ivr, voice.notify_url
+        if told.block == "answer":
+            ivr.monitor(told.session, url, msg="This call is recorded.")
+        elif told.block == "monitor" and not told.is_ended:
+            ivr.gather(told.session, url, max_digits=1, timeout=10)
+
+    voice.answer_with(answer)
+    tune = speaker(6, 1000)
+    call = voice.call()
+    call.hears("This call is recorded.")
+    call.says(tune)
+    call.hangs_up()
+    voice.settles()
+    (recording,) = voice.recordings
+    said, heard = recording.samples.T
+    assert {passage.speaker for passage in who_is_heard(said)} == {6}
+    assert {passage.speaker for passage in who_is_heard(heard)} == set()
+    assert recording.duration_s == pytest.approx(len(said) / 8000, abs=0.1)
+
+
 def test_two_callers_at_once(voice: Voice) -> None:
     """A script that is a coroutine leads several callers; each leaves a message of its own."""
     voice.answer_with(voicemail(voice))
