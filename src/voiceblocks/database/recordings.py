@@ -105,13 +105,17 @@ _STORED_BYTES = (
         _table.c.state == RecordingState.READY.value,
     )
 )
-_UNFINISHED_OF_NODE = (
-    select(_table)
-    .join(_sessions, _table.c.session_id == _sessions.c.id)
-    .where(
-        _table.c.state.in_([state.value for state in UNFINISHED_STATES]),
-        _sessions.c.node == bindparam("node"),
-    )
+_IS_UNFINISHED_OF_NODE = (
+    _table.c.state.in_([state.value for state in UNFINISHED_STATES]),
+    _sessions.c.node == bindparam("node"),
+)
+_OF_ITS_SESSION = _table.join(_sessions, _table.c.session_id == _sessions.c.id)
+_UNFINISHED_OF_NODE = select(_table).select_from(_OF_ITS_SESSION).where(*_IS_UNFINISHED_OF_NODE)
+_COUNT_UNFINISHED = (
+    select(_table.c.kind, _table.c.limit_s, func.count())
+    .select_from(_OF_ITS_SESSION)
+    .where(*_IS_UNFINISHED_OF_NODE)
+    .group_by(_table.c.kind, _table.c.limit_s)
 )
 
 
@@ -139,6 +143,14 @@ def stored_bytes(connection: Connection, account_id: str) -> int:
 def list_unfinished(connection: Connection, node: str) -> list[Recording]:
     """Return what a node records or encodes now, in no order."""
     return _list(connection, _UNFINISHED_OF_NODE, {"node": node})
+
+
+def count_unfinished(
+    connection: Connection, node: str
+) -> list[tuple[RecordingKind, int | None, int]]:
+    """Return of what a node records or encodes now: kind, limit, and how many have both."""
+    rows = connection.execute(_COUNT_UNFINISHED, {"node": node})
+    return [(RecordingKind(kind), limit_s, count) for kind, limit_s, count in rows]
 
 
 def _list(

@@ -43,6 +43,14 @@ def bytes_ahead(
     return round(_CHANNELS[kind] * (growing + finished * (recorded_s + next_s)))
 
 
+def bytes_ahead_at_most(kind: RecordingKind, limit_s: int | None) -> int:
+    """No less than `bytes_ahead` of any format and at any time; `limit_s` as in `Recording`."""
+    longest_s = HORIZON_S if limit_s is None else limit_s
+    finished = max(_FINISHED_BYTES_PER_S.values())
+    growing = (_SPOOL_BYTES_PER_S + finished) * min(longest_s, HORIZON_S)
+    return _CHANNELS[kind] * (growing + finished * longest_s)
+
+
 def bytes_ahead_of(recording: Recording, now_us: int) -> int:
     """The same of one that is being made."""
     elapsed_s = max(now_us - recording.created_us, 0) / 1e6

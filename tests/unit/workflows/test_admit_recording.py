@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
 from tests.unit.database.nouns import (
     CREATED_US,
@@ -26,8 +27,13 @@ from voiceblocks.database import accounts, recordings, sessions
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.ids import AppId, SessionId
 from voiceblocks.recordings.errors import RecordingQuotaReached, RecordingSpaceLow
-from voiceblocks.recordings.model import RecordingKind
-from voiceblocks.recordings.room import HORIZON_S, bytes_ahead, bytes_ahead_of
+from voiceblocks.recordings.model import Recording, RecordingKind
+from voiceblocks.recordings.room import (
+    HORIZON_S,
+    bytes_ahead,
+    bytes_ahead_at_most,
+    bytes_ahead_of,
+)
 from voiceblocks.recordings.state import RecordingState
 from voiceblocks.workflows.admit_recording import RecordingRules, admit_recording
 
@@ -153,3 +159,42 @@ def test_a_row_of_an_earlier_version_reserves_an_hour() -> None:
     """It does not say how long it may become."""
     made = a_recording("rec-1", limit_s=None)
     assert bytes_ahead_of(made, CREATED_US) == bytes_ahead(RecordingKind.RECORD, HORIZON_S)
+
+
+@given(
+    st.one_of(st.none(), st.integers(1, 90_000)),
+    st.floats(0, 200_000),
+    st.sampled_from(RecordingKind),
+    st.sampled_from(["mp3", "wav", "sealed"]),
+)
+def test_the_quick_sum_is_never_too_small(
+    limit_s: int | None, elapsed_s: float, kind: RecordingKind, file_format: str
+) -> None:
+    """Whatever runs, and since when: no more is needed than what the quick sum says."""
+    longest_s = HORIZON_S if limit_s is None else limit_s
+    exact = bytes_ahead(kind, longest_s, elapsed_s, file_format=file_format)
+    assert bytes_ahead_at_most(kind, limit_s) >= exact
+
+
+def test_on_a_roomy_disk_no_running_recording_is_read(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With hundreds at a time each new one costs a count; only a low disk asks for all rows."""
+    running = [
+        a_recording(f"rec-{n}", limit_s=100, state=RecordingState.PENDING) for n in range(300)
+    ]
+    database.run_sync(lambda c: [recordings.insert(c, one) for one in running])
+    reads: list[str] = []
+    read = recordings.list_unfinished
+
+    def counted(connection: Connection, node: str) -> list[Recording]:
+        reads.append(node)
+        return read(connection, node)
+
+    monkeypatch.setattr(recordings, "list_unfinished", counted)
+    assert admit(database, ROOMY) == 100
+    assert reads == []
+    assert admit(database, with_room(NEEDED * 301)) == 100
+    with pytest.raises(RecordingSpaceLow):
+        admit(database, with_room(NEEDED * 301 - 1))
+    assert len(reads) == 2
