@@ -46,10 +46,11 @@ class Load:
         self.latencies_s: list[float] = []
         self.statuses: Counter[str] = Counter()
 
-    async def connection(self, until: float, every_s: float | None) -> None:
-        """One request after another until the time has come."""
+    async def connection(self, until: float, every_s: float | None, share: float) -> None:
+        """One request after another until the time has come, the first a share of one later."""
         reader, writer = await asyncio.open_connection(self._host, self._port)
-        due = time.perf_counter()
+        # All at once would be bursts of as many requests as there are connections.
+        due = time.perf_counter() + share * (every_s or 0.0)
         while time.perf_counter() < until:
             if every_s is not None:
                 due += every_s
@@ -153,7 +154,10 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> None:
         every_s = arguments.connections / arguments.rate if arguments.rate else None
         before, began = cpu_s_of(server), time.perf_counter()
         await asyncio.gather(
-            *(load.connection(until, every_s) for _ in range(arguments.connections)),
+            *(
+                load.connection(until, every_s, n / arguments.connections)
+                for n in range(arguments.connections)
+            ),
             options.send(server.sip, until),
         )
         elapsed = time.perf_counter() - began
