@@ -66,6 +66,7 @@ class Overheard:
                 loud = [level for level in levels if level > BEEP_LEVEL_DBFS - 6]
                 if len(loud) * 20 >= BEEP_DURATION_MS / 2 and levels[-1] < BEEP_LEVEL_DBFS - 6:
                     return loud
+                # A poll with a deadline: frames come as they come.
                 await asyncio.sleep(0.05)
 
 

@@ -122,6 +122,7 @@ async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that other processes do."""
     async with asyncio.timeout(SETTLED_LIMIT_S):
         while not condition():  # noqa: ASYNC110 - other processes set no event
+            # A poll of other processes, with a deadline.
             await asyncio.sleep(0.02)
 
 

@@ -171,6 +171,7 @@ async def test_sound_in_fits_and_starts_is_recorded_in_even_time(
         for number, piece in enumerate(pieces):
             if number % 2 == 0:
                 late_s = 0.015 * (number // 2 % 3)
+                # The browser's pace, and its heaps: when they come is the test.
                 await asyncio.sleep(max(0.0, began + number * 0.04 + late_s - loop.time()))
             await socket.send_bytes(piece.astype("<i2").tobytes())
         await socket.send_json({"press": "#"})

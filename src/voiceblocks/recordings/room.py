@@ -1,7 +1,8 @@
 """How much room on disk a recording may still need, so that none is begun that cannot end.
 
 While it is made it is twice on disk: the spool grows, and the MP3 follows it. At its end the
-MP3 is copied to where finished recordings are, and for a moment there are two of it.
+MP3 goes to where finished recordings are; where that is another disk or folder without links, it
+is copied, and for a moment there are two of it. Counted are always two.
 """
 
 from __future__ import annotations

@@ -86,4 +86,5 @@ async def no_calls_left(app: Application, within_s: float = 10) -> None:
             async with app.http.get(f"http://{app.server.admin}/metrics") as reply:
                 if "voiceblocks_live_calls 0.0" in await reply.text():
                     return
+            # A poll of another process, which tells nobody.
             await asyncio.sleep(0.1)

@@ -16,17 +16,14 @@ def test_a_message_is_recorded(voice):          # the fixture of the pytest plug
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import contextvars
 import functools
 import io
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -41,9 +38,7 @@ from voiceblocks import randomness
 from voiceblocks.blocks.msg import parse_msg
 from voiceblocks.client import AsyncClient, Client, Notification, RequestFailed
 from voiceblocks.client.notifications import parse_notification
-from voiceblocks.engine.media.ring import arena_bytes, rows_for
 from voiceblocks.speech.interfaces import Clip
-from voiceblocks.testing.answering import BUSY, Answer, Behaviour, Refuse, RingForever
 from voiceblocks.testing.fake_trunk import FakeTrunk
 from voiceblocks.testing.phone import Phone
 from voiceblocks.testing.simulation.applications import (
@@ -54,6 +49,8 @@ from voiceblocks.testing.simulation.applications import (
     host_of_wsgi,
 )
 from voiceblocks.testing.simulation.calls import AsyncScriptedCall, ScriptedCall
+from voiceblocks.testing.simulation.far_end import FarEnd
+from voiceblocks.testing.simulation.folders import memory_folder, prompts_folder
 from voiceblocks.testing.simulation.http import ASGIApp, Host, HttpAnswer, HttpRequest, ask_asgi
 from voiceblocks.testing.simulation.in_step import ask_loop, is_in_step
 from voiceblocks.testing.simulation.media import MediaClock
@@ -69,6 +66,7 @@ from voiceblocks.testing.simulation.node import (
     SimulatedNode,
 )
 from voiceblocks.testing.simulation.phone_media import media_maker
+from voiceblocks.testing.simulation.recordings import SimulatedRecording
 from voiceblocks.testing.simulation.timeline import ScriptFailed, Timeline
 from voiceblocks.testing.simulation.virtual_loop import VirtualLoop
 
@@ -78,86 +76,11 @@ NOTIFY_URL = "http://application.example/notify"
 FILES_HOST = "files.example"
 CALLER = "+6591234567"
 
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of its own is made in it
-_SPARE_BYTES = 1 << 28
-
 QUIET_S = 1.0
 "After so much time without a notification or request nothing more is expected."
 QUIET_LIMIT_S = 60.0
 
 _NAMES = {NODE_HOST: "node", PHONE_HOST: "phone", TRUNK_HOST: "far end"}
-
-
-@dataclass(frozen=True, slots=True)
-class SimulatedRecording:
-    """A finished recording, fetched by the link that the application was told."""
-
-    url: str
-    content: bytes
-    "Of the file: MP3, or what was asked for."
-    notification: Notification
-
-    @property
-    def samples(self) -> NDArray[np.int16]:
-        """Decoded, 8 kHz; of both sides of a call two columns."""
-        samples, _rate_hz = soundfile.read(io.BytesIO(self.content), dtype="int16")
-        decoded: NDArray[np.int16] = samples
-        return decoded
-
-    @property
-    def duration_s(self) -> float:
-        """As the application was told it."""
-        told = self.notification.parameters
-        return int(told.get("record_ms") or told.get("monitor_ms") or 0) / 1000
-
-
-class FarEnd:
-    """
-    Who is called: a number behind the simulated carrier; made by `Voice.phone`.
-
-    Until it is told otherwise it answers at once.
-    """
-
-    def __init__(self, voice: Voice, trunk: FakeTrunk, number: str) -> None:
-        self._voice = voice
-        self._trunk = trunk
-        self.number = number
-        self.behaves(Answer())
-
-    def behaves(self, behaviour: Behaviour) -> Self:
-        """Anything of `testing.answering`."""
-        self._trunk.route(self.number, behaviour)
-        return self
-
-    def answers(self, after_rings: float = 0.0) -> Self:
-        """Picks up, after so many rings of four seconds each."""
-        return self.behaves(Answer(rings=after_rings))
-
-    def is_busy(self) -> Self:
-        """Says that it is busy."""
-        return self.behaves(BUSY)
-
-    def does_not_answer(self) -> Self:
-        """Rings for ever."""
-        return self.behaves(RingForever())
-
-    def refuses(self, status: int) -> Self:
-        """Refuses with a SIP status."""
-        return self.behaves(Refuse(status=status))
-
-    async def rings_async(self, limit_s: float = 60.0) -> AsyncScriptedCall:
-        """The next call that reaches it; for scripts that are coroutines."""
-        try:
-            call = await self._trunk.incoming(limit_s, self.number)
-        except TimeoutError as error:
-            raise self._voice.failure(
-                f"nobody called {self.number} within {limit_s:g} s"
-            ) from error
-        return AsyncScriptedCall(self._voice, call, self.number)
-
-    def rings(self, limit_s: float = 60.0) -> ScriptedCall:
-        """The next call that reaches it; it may be answered by then, as it was told."""
-        return ScriptedCall(self._voice, self._voice.run(self.rings_async(limit_s)))
 
 
 class Voice:
@@ -184,7 +107,9 @@ class Voice:
         self._files: dict[str, bytes] = {}
         self._busy = 0
         self._last_s = 0.0
-        folder = tempfile.mkdtemp(prefix="voiceblocks-simulation-", dir=_memory(self.options.calls))
+        folder = tempfile.mkdtemp(
+            prefix="voiceblocks-simulation-", dir=memory_folder(self.options.calls)
+        )
         self._folder = Path(folder)
         self._network = SimulatedNetwork()
         self._network.on_sip = self._on_sip
@@ -201,7 +126,7 @@ class Voice:
     async def _start(self) -> None:
         self._media = MediaClock(self._loop, cruises=self.options.cruises)
         self.node = SimulatedNode(
-            self._loop, self._network, self._media, self._folder, _prompts(), self.options
+            self._loop, self._network, self._media, self._folder, prompts_folder(), self.options
         )
         await self.node.start()
         app, token = self.node.add_application(self.options)
@@ -578,24 +503,6 @@ def _file_content(audio: bytes | Path | NDArray[np.int16]) -> bytes:
     written = io.BytesIO()
     soundfile.write(written, audio, 8000, format="WAV", subtype="PCM_16")
     return written.getvalue()
-
-
-def _memory(calls: int) -> str | None:
-    """Where files cost no disk: shared memory, if it has room to spare; else the usual place."""
-    needed = 4 * arena_bytes(rows_for(calls * 2)) + _SPARE_BYTES
-    try:
-        has_room = shutil.disk_usage(_SHARED_MEMORY).free > needed
-    except OSError:
-        return None
-    return _SHARED_MEMORY if has_room and os.access(_SHARED_MEMORY, os.W_OK) else None
-
-
-@functools.cache
-def _prompts() -> Path:
-    """One cache for all simulations of this process: its entries depend on their content alone."""
-    folder = tempfile.mkdtemp(prefix="voiceblocks-prompts-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
 
 
 __all__ = ["FarEnd", "Options", "ScriptFailed", "SimulatedRecording", "Voice"]
