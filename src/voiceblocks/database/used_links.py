@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam
 
 from voiceblocks.database import schema
+from voiceblocks.database.prepared import Prepared
 from voiceblocks.database.rows import insert_unless_there
 
 _table = schema.used_links
 
-_DELETE_EXPIRED = _table.delete().where(_table.c.expires_s < bindparam("now_s"))
+_DELETE_EXPIRED = Prepared(_table.delete().where(_table.c.expires_s < bindparam("now_s")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,4 +35,4 @@ def use(connection: Connection, link: UsedLink) -> bool:
 
 def delete_expired(connection: Connection, now_s: int) -> None:
     """Forget the links that are dead anyway."""
-    connection.execute(_DELETE_EXPIRED, {"now_s": now_s})
+    _DELETE_EXPIRED.change(connection, {"now_s": now_s})
