@@ -57,6 +57,24 @@ def upgrade(url: str) -> None:
             _check_references(connection)
 
 
+def make_tables(url: str) -> SchemaState:
+    """
+    Make the tables of an empty database; one of an older version stays as it is.
+
+    Returns:
+        `CURRENT`, or `OLDER`.
+
+    Raises:
+        StartupError: As `upgrade`.
+    """
+    with _transaction(url) as connection:
+        found = SchemaState.CURRENT if _is_at_head(connection) else _state_of(connection)
+    if found is not SchemaState.EMPTY:
+        return found
+    upgrade(url)
+    return SchemaState.CURRENT
+
+
 def check_schema(url: str) -> SchemaState:
     """
     Compare the database's schema with ours and change nothing.
