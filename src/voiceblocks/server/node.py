@@ -75,9 +75,9 @@ from voiceblocks.workflows.keep_numbers import KeepNumbers
 from voiceblocks.workflows.keep_story import KeepStory
 from voiceblocks.workflows.keep_trunks import KeepTrunks
 from voiceblocks.workflows.meter_calls import MeterCalls
-from voiceblocks.workflows.open_key import open_key
 from voiceblocks.workflows.moderate_call import ModerateCall
 from voiceblocks.workflows.offer_numbers import OfferNumbers
+from voiceblocks.workflows.open_key import open_key
 from voiceblocks.workflows.place_call import PlaceCall
 from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.query_account import QueryAccount
