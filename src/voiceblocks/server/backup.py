@@ -24,6 +24,7 @@ from typing import Any, Final
 from sqlalchemy.engine import make_url
 
 from voiceblocks import __version__
+from voiceblocks.adapters.recording_store import local_folder
 from voiceblocks.database.engines import sqlite_path
 from voiceblocks.errors import StartupError
 from voiceblocks.server.folders import lock_folder
@@ -70,7 +71,7 @@ def make_backup(settings: Settings, folder: Path, progress: Progress) -> BackupR
     try:
         _copy_database(settings, draft)
         shutil.copy2(key, draft / _KEY)
-        _copy_tree(settings.root / _RECORDINGS, draft / _RECORDINGS, progress)
+        _copy_tree(_recordings_folder(settings), draft / _RECORDINGS, progress)
         _copy_tree(settings.root / _SPOOLS, draft / _SPOOLS, progress)
         report = _write_manifest(draft, folder)
         with contextlib.suppress(FileNotFoundError):
@@ -119,12 +120,24 @@ def restore_backup(settings: Settings, folder: Path, progress: Progress) -> Back
                 _run_postgresql(["pg_restore", "--no-owner", "--exit-on-error", "--dbname"],
                                 settings, source)  # fmt: skip
             else:
-                target = settings.root / name
+                target = _place_of(settings, Path(name))
                 target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 _copy_durably(source, target)
     finally:
         os.close(lock)
     return report
+
+
+def _recordings_folder(settings: Settings) -> Path:
+    """Where finished recordings lie on this machine: those that wait for a cloud, too."""
+    return local_folder(settings.effective_recordings_url) or settings.root / _RECORDINGS
+
+
+def _place_of(settings: Settings, name: Path) -> Path:
+    """Where a file of a backup, by its name in it, belongs."""
+    if name.parts[0] == _RECORDINGS:
+        return _recordings_folder(settings).joinpath(*name.parts[1:])
+    return settings.root / name
 
 
 def _copy_database(settings: Settings, draft: Path) -> None:
@@ -215,7 +228,7 @@ def _checked(folder: Path, progress: Progress) -> tuple[BackupReport, list[str]]
 
 
 def _refuse_to_overwrite(settings: Settings) -> None:
-    in_the_way = [settings.effective_secret_key_file, settings.root / _RECORDINGS]
+    in_the_way = [settings.effective_secret_key_file, _recordings_folder(settings)]
     sqlite = sqlite_path(settings.effective_database_url)
     if sqlite is not None:
         in_the_way.append(sqlite)

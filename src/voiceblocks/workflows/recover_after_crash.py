@@ -28,7 +28,13 @@ from voiceblocks.calls.events import (
     EndReason,
     RecordedAudio,
 )
-from voiceblocks.database import due_notifications, further_legs, recordings, sessions
+from voiceblocks.database import (
+    due_notifications,
+    further_legs,
+    recordings,
+    sessions,
+    store_tasks,
+)
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import StoreError, VoiceblocksError
 from voiceblocks.ids import RecordingId
@@ -222,6 +228,10 @@ class RecoverAfterCrash:
 
 
 def _look(connection: Connection, node: str) -> list[_LeftBehind]:
+    # Else a changed NODE would leave calls that live for ever, and uploads that nobody makes.
+    taken = sessions.take_over(connection, node), store_tasks.take_over(connection, node)
+    if any(taken):
+        _log.warning("took_over_from_former_name", sessions=taken[0], store_tasks=taken[1])
     # Whoever had claimed them is dead; nobody should wait until the claims run out.
     due_notifications.release_claims(connection, node)
     found = []

@@ -42,6 +42,23 @@ def test_the_node_is_the_same_again(
     assert key.stat().st_mode & 0o777 == 0o600
 
 
+def test_recordings_in_a_folder_of_their_own_are_in_it(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What RECORDINGS_URL puts on another disk is copied, and comes back where the new URL says."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (disk / "rec-2.mp3").write_bytes(b"more sound")
+    monkeypatch.setenv("VOICEBLOCKS_RECORDINGS_URL", disk.as_uri())
+    run("backup", str(tmp_path / "copy"))
+    monkeypatch.setenv("VOICEBLOCKS_DATA_DIR", str(tmp_path / "other"))
+    assert "exists already" in run("restore", str(tmp_path / "copy"), exit_code=1)["error"]
+    new_disk = tmp_path / "new-disk"
+    monkeypatch.setenv("VOICEBLOCKS_RECORDINGS_URL", new_disk.as_uri())
+    run("restore", str(tmp_path / "copy"))
+    assert (new_disk / "rec-2.mp3").read_bytes() == b"more sound"
+
+
 def test_a_backup_beside_a_writer_is_of_one_moment(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
