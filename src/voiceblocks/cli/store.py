@@ -17,13 +17,13 @@ from pydantic import ValidationError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from voiceblocks.accounts.secret_key import load_or_create
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.cli.output import fail
 from voiceblocks.database.migrate import SchemaState, make_tables
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import StartupError, VoiceblocksError
 from voiceblocks.settings import Settings, explain
+from voiceblocks.workflows.open_key import open_key
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class Store:
 
     def key(self) -> SecretKey:
         """The server key, made if there is none yet."""
-        return load_or_create(self.settings.effective_secret_key_file)
+        return open_key(self.database, self.settings.effective_secret_key_file)
 
 
 @contextmanager

@@ -262,7 +262,7 @@ class CallEngine:
         return contextlib.nullcontext() if call is None else call.hold_clocks()
 
     def say_goodbye(self, dialog: str) -> None:
-        """End a leg of a call of an earlier process (decisions 12 and 58)."""
+        """End a leg of a call of an earlier process (decisions 12 and 59)."""
         self._goodbyes.say(dialog)
 
     # Events of the SIP core

@@ -1,4 +1,4 @@
-"""The end of calls whose process died (decisions 12 and 58).
+"""The end of calls whose process died (decisions 12 and 59).
 
 BYE for legs that were answered, CANCEL or a refusal for those that rang: remembered while they
 live and said after a restart. ACK and BYE for those whose answer comes only now. Each with the

@@ -35,7 +35,7 @@ refusal has been sent four times by then, a CANCEL as often."""
 
 REFUSAL = 503
 """The failure is ours and passes: whoever has another way tries it at once. Without Retry-After,
-which would keep a carrier away from a node that is back (21.5.4); decision 58."""
+which would keep a carrier away from a node that is back (21.5.4); decision 59."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How phones that we ring are stopped after a crash, written beside the calls (decision 58).
+"""How phones that we ring are stopped after a crash, written beside the calls (decision 59).
 
 An INVITE does not wait for a disk. What would cancel it is written a moment later, for all calls
 together, so that no number of calls makes more than some twenty commits a second. A leg that is

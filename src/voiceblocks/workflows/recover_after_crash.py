@@ -1,7 +1,7 @@
 """After a restart: what an earlier process left unfinished is finished now.
 
 Its calls are over (decision 12). The far ends of answered calls get their BYE, those that
-ring are stopped (decision 58), recordings that it had begun are completed from their spools,
+ring are stopped (decision 59), recordings that it had begun are completed from their spools,
 every running block is notified once, and every call is settled. All of it is repeatable: each
 session is one transaction, and a crash in the middle leaves the rest for the next start.
 
