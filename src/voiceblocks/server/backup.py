@@ -3,7 +3,8 @@
 A backup is a folder: the database as of one moment (made while the server runs), the secret key,
 the finished recordings that lie on this machine, and a manifest with the SHA-256 of each file.
 Recordings are copied after the database, so each row that it calls ready has its file, unless
-that was deleted meanwhile; and each that it calls unfinished has its spool. What a remote store has is not in it.
+that was deleted meanwhile; and each that it calls unfinished has its spool. What a remote store
+has is not in it.
 """
 
 from __future__ import annotations
