@@ -18,8 +18,8 @@ from voiceblocks.engine.local_address import advertised_host
 from voiceblocks.errors import VoiceblocksError
 from voiceblocks.sip.uri import SipUri
 from voiceblocks.testing.phone import CallNotAnswered, Phone, PhoneCall
-from voiceblocks.testing.phone_media import load_wav
 from voiceblocks.testing.phone_script import Step, parse_script
+from voiceblocks.testing.sounds import load_wav
 
 app = typer.Typer(no_args_is_help=True, help="The built-in phone.")
 
