@@ -24,6 +24,7 @@ from voiceblocks.workflows.export_story import (
     story_capture,
     story_json,
 )
+from voiceblocks.workflows.story_troubles import troubles_of
 from voiceblocks.workflows.tell_story import Story, tell_story
 
 app = typer.Typer(no_args_is_help=True, help="Calls, and the story of one.")
@@ -54,9 +55,11 @@ def show(
     story = _story(session_or_txn, as_json)
     if not as_json:
         sys.stdout.write(story.why + "\n")
+        for trouble in troubles_of(story):
+            sys.stdout.write(trouble.what + "\n")
         if ladder:
             drawn = as_text(ladder_of(story))
-            sys.stdout.write(f"+0 is {moment_text(story.session.created_us)}\n")
+            sys.stdout.write(f"+0 is {moment_text(story.began_us)}\n")
             sys.stdout.write("\n".join(drawn) + "\n")
             return
     columns = ("at", "after_ms", "what")

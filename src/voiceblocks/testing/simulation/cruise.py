@@ -236,7 +236,10 @@ class CruisingWorker(Worker):
             if not 0 < until - clean <= RING_SLOTS:
                 continue
             first, after = clean % RING_SLOTS, clean % RING_SLOTS + until - clean
-            for part in (slice(first, min(after, RING_SLOTS)), slice(0, max(0, after - RING_SLOTS))):
+            for part in (
+                slice(first, min(after, RING_SLOTS)),
+                slice(0, max(0, after - RING_SLOTS)),
+            ):
                 arena.slots[tap.row, part] = SILENCE_BYTE[tap.law]
                 arena.presence[tap.row, part] = 0
             arena.headers[tap.row]["clean_slots"] = until

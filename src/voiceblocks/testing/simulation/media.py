@@ -22,7 +22,13 @@ from voiceblocks.engine.media.sealing import SealedRow
 from voiceblocks.testing.simulation.cruise import LEAST_TICKS, MOST_PHONES, CruisingWorker
 from voiceblocks.testing.simulation.network import SimulatedNetwork
 from voiceblocks.testing.simulation.phone_media import SimulatedMedia
-from voiceblocks.testing.simulation.virtual_loop import START_S, TICK_S, VirtualLoop, round_at, time_of
+from voiceblocks.testing.simulation.virtual_loop import (
+    START_S,
+    TICK_S,
+    VirtualLoop,
+    round_at,
+    time_of,
+)
 
 _AT_ONCE = (m.StartSource, m.StopSource)
 "As the worker's own loop does: what plays begins and stops between two ticks."

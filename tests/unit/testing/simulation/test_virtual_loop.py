@@ -100,7 +100,7 @@ def test_threads_are_not_needed(loop: VirtualLoop) -> None:
 
 
 def test_what_is_due_in_the_background_is_done_together_and_never_early() -> None:
-    """Every instant has its round: at it or up to four seconds later, the same for its neighbours."""
+    """Every instant has its round: at it, or up to four seconds later, in the same order."""
     starts = [START_S + hundredths / 100 for hundredths in range(1, 2001)]
     rounds = [round_at(when_s) for when_s in starts]
     assert all(0 <= at - when_s < 4 for at, when_s in zip(rounds, starts, strict=True))
