@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Annotated
+
 import typer
 
+from voiceblocks import __version__
 from voiceblocks.cli import (
     accounts,
     applications,
@@ -45,6 +49,21 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(statements.app, name="export")
 app.add_typer(users.app, name="user")
 app.add_typer(phone.app, name="phone")
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"voiceblocks {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def everything(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Which it is.")
+    ] = False,
+) -> None:
+    """A self-hosted programmable voice server."""
 
 
 @app.command("serve", context_settings={"ignore_unknown_options": True})
