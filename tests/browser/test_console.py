@@ -390,7 +390,8 @@ async def test_every_page_light_and_dark_wide_and_narrow(
 _CELLS_OUT_OF_SIGHT = """() => [...document.querySelectorAll("td")]
     .filter((cell) => {
         const box = cell.getBoundingClientRect();
-        return box.width === 0 || box.left < 0 || box.right > innerWidth;
+        const around = cell.closest(".scroll").getBoundingClientRect();
+        return box.width === 0 || box.left < around.left || box.right > around.right + 1;
     })
     .map((cell) => cell.textContent)"""
 
