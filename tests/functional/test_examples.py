@@ -30,7 +30,7 @@ from voiceblocks.testing import tone_code
 from voiceblocks.testing.answering import BUSY, Answer
 from voiceblocks.testing.conversation import speak, until_heard
 from voiceblocks.testing.phone import Phone, PhoneCall
-from voiceblocks.testing.phone_media import silence
+from voiceblocks.testing.sounds import silence
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

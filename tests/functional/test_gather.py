@@ -24,7 +24,7 @@ from tests.functional.calls import ringing, waiting_for_a_block
 from tests.harness import Application
 from voiceblocks.audio.level import rms_dbfs
 from voiceblocks.testing.phone import Phone, PhoneCall
-from voiceblocks.testing.phone_media import silence
+from voiceblocks.testing.sounds import silence
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -24,7 +24,7 @@ from voiceblocks.testing.conversation import listen
 from voiceblocks.testing.fake_trunk import FakeTrunk
 from voiceblocks.testing.keypad import keypad, keys_heard
 from voiceblocks.testing.phone import Phone, PhoneCall
-from voiceblocks.testing.phone_media import joined, silence
+from voiceblocks.testing.sounds import joined, silence
 from voiceblocks.testing.speakers import voice, who_is_heard
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

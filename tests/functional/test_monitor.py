@@ -40,7 +40,7 @@ from voiceblocks.testing.conversation import be_silent, listen, speak, until_hea
 from voiceblocks.testing.hearing import burst, find_burst, heard_at_s, spoken_at_s
 from voiceblocks.testing.keypad import keypad, keys_heard
 from voiceblocks.testing.phone import Phone, PhoneCall
-from voiceblocks.testing.phone_media import joined
+from voiceblocks.testing.sounds import joined
 from voiceblocks.testing.speakers import levels, voice, who_is_heard
 from voiceblocks.testing.webhook_sink import ReceivedNotification
 

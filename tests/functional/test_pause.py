@@ -28,7 +28,7 @@ from tests.sealing import noise, places_with, samples_in, seal
 from voiceblocks.audio.level import rms_dbfs
 from voiceblocks.testing import tone_code
 from voiceblocks.testing.phone import Phone, PhoneCall
-from voiceblocks.testing.phone_media import joined, silence
+from voiceblocks.testing.sounds import joined, silence
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -26,7 +26,7 @@ from voiceblocks.testing import tone_code
 from voiceblocks.testing.impairments import Impairments
 from voiceblocks.testing.keypad import keypad, keys_heard
 from voiceblocks.testing.phone import Phone
-from voiceblocks.testing.phone_media import joined, silence
+from voiceblocks.testing.sounds import joined, silence
 from voiceblocks.testing.speakers import voice, who_is_heard
 from voiceblocks.testing.webhook_sink import ReceivedNotification
 

@@ -24,7 +24,7 @@ from tests.sealing import PRIVATE_HEX, noise, opened, places_with, samples_in, s
 from voiceblocks.testing import tone_code
 from voiceblocks.testing.keypad import keypad, keys_heard
 from voiceblocks.testing.phone import Phone
-from voiceblocks.testing.phone_media import joined
+from voiceblocks.testing.sounds import joined
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

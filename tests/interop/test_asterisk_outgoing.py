@@ -29,7 +29,7 @@ from tests.interop.asterisk_trunk import PASSWORD, TALKERS, USERNAME, AsteriskTr
 from tests.interop.peers import until
 from voiceblocks.testing.conversation import listen
 from voiceblocks.testing.phone import Phone
-from voiceblocks.testing.phone_media import silence
+from voiceblocks.testing.sounds import silence
 from voiceblocks.testing.speakers import LEVEL_DBFS, levels, who_is_heard
 
 pytestmark = [pytest.mark.interop, pytest.mark.asyncio(loop_scope="module")]

@@ -184,6 +184,22 @@ def is_remote(url: str) -> bool:
     return urlsplit(url).scheme in _ENVIRONMENT_PREFIXES
 
 
+def local_folder(url: str) -> Path | None:
+    """
+    The folder that a `RECORDINGS_URL` names; `None` where it names a cloud.
+
+    Raises:
+        StartupError: If it is a `file://` URL without a folder of this machine.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        return None
+    try:
+        return _folder_of(parts)
+    except ValueError as error:
+        raise StartupError(f"RECORDINGS_URL {url!r} cannot be used: {error}") from error
+
+
 def _client_options(prefix: str) -> dict[str, str]:
     found = {
         name: os.environ[prefix + name.upper()]

@@ -54,10 +54,10 @@ def month_of(text: str) -> Month:
     """
     try:
         first = datetime.strptime(text, "%Y-%m").replace(tzinfo=_GMT_PLUS_8)
-    except ValueError as error:
+        following = (first + timedelta(days=32)).replace(day=1)
+        return Month(text, _microseconds(first), _microseconds(following))
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"{text} is not a month: write 2026-11") from error
-    following = (first + timedelta(days=32)).replace(day=1)
-    return Month(text, _microseconds(first), _microseconds(following))
 
 
 def statement_of(

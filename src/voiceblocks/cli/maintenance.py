@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +23,10 @@ from voiceblocks.database import accounts
 from voiceblocks.database.engines import sqlite_path
 from voiceblocks.database.migrate import SchemaState, check_schema
 from voiceblocks.database.migrate import upgrade as upgrade_schema
-from voiceblocks.errors import VoiceblocksError
+from voiceblocks.errors import StartupError, VoiceblocksError
 from voiceblocks.server import backup as backups
 from voiceblocks.server.doctor import Finding, Verdict, examine, firewall_lines
-from voiceblocks.server.folders import is_locked
+from voiceblocks.server.folders import is_locked, lock_folder
 from voiceblocks.settings import Settings, explain
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR")]
@@ -99,13 +100,28 @@ def upgrade(as_json: Json = False) -> None:
         path = sqlite_path(settings.effective_database_url)
         is_new = path is not None and not path.exists()
         before = SchemaState.EMPTY if is_new else check_schema(settings.effective_database_url)
-        upgrade_schema(settings.effective_database_url)
+        if before is not SchemaState.CURRENT:
+            # Not beneath a running server: what it writes has the former columns.
+            lock = _lock_to_upgrade(settings.root)
+            try:
+                upgrade_schema(settings.effective_database_url)
+            finally:
+                os.close(lock)
     sentences = {
         SchemaState.EMPTY: "The tables are made",
         SchemaState.OLDER: "The database is of this version now",
         SchemaState.CURRENT: "The database was of this version already",
     }
     tell(as_json, {"was": before.value}, sentences[before])
+
+
+def _lock_to_upgrade(root: Path) -> int:
+    if is_locked(root):
+        raise StartupError(
+            f"A server of the older version runs on {root}: stop it first. It upgrades by itself "
+            "when it is started again"
+        )
+    return lock_folder(root)
 
 
 def _settings(as_json: bool) -> Settings:

@@ -18,8 +18,8 @@ from voiceblocks.engine.local_address import advertised_host
 from voiceblocks.errors import VoiceblocksError
 from voiceblocks.sip.uri import SipUri
 from voiceblocks.testing.phone import CallNotAnswered, Phone, PhoneCall
-from voiceblocks.testing.phone_media import load_wav
 from voiceblocks.testing.phone_script import Step, parse_script
+from voiceblocks.testing.sounds import load_wav
 
 _SCRIPT_HELP = (
     "Instead of --say and --press: a file with a step in each line. wait for beep, wait for audio, "

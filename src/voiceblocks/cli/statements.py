@@ -8,15 +8,18 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, TypeVar
 
 import typer
+from sqlalchemy import Connection
 
 from voiceblocks.billing.statement import Month, Statement, gained, month_of, statement_of
 from voiceblocks.cli.bars import Countable, shown
 from voiceblocks.cli.output import Json, tell, tell_rows
 from voiceblocks.cli.store import open_store
-from voiceblocks.database import call_history, ledger_spans
+from voiceblocks.database import call_history, further_legs, ledger_spans
 from voiceblocks.money import Thousandths, format_amount
 from voiceblocks.notifications.parameters import format_date
+from voiceblocks.sessions.model import Session
 from voiceblocks.workflows.manage_accounts import require_account
+from voiceblocks.workflows.notify_application import rate_of
 
 T = TypeVar("T")
 
@@ -31,6 +34,9 @@ CALL_COLUMNS = (
 )  # fmt: skip
 ENTRY_COLUMNS = ("at", "entry", "kind", "amount", "currency", "from_book", "to_book", "note")
 
+_CALLS_AT_ONCE = 500
+"Whose legs are read together: databases take so many parameters, and not any number."
+
 
 @app.command("calls")
 def export_calls(account: AccountId, month: MonthOption, as_json: Json = False) -> None:
@@ -38,7 +44,7 @@ def export_calls(account: AccountId, month: MonthOption, as_json: Json = False) 
     span = month_of_option(month)
     with open_store(as_json) as store:
         store.run(lambda c: require_account(c, account))
-        found = store.run(lambda c: call_history.of_account(c, account, span.from_us, span.to_us))
+        found = store.run(lambda c: _calls(c, account, span))
     rows = (
         {
             "began": format_date(call.created_us),
@@ -49,11 +55,11 @@ def export_calls(account: AccountId, month: MonthOption, as_json: Json = False) 
             "to": call.to_number,
             "disposition": call.disposition,
             "minutes": call.duration_min,
-            "rate": format_amount(call.rate),
+            "rate": format_amount(rate),
             "debit": None if call.debit is None else format_amount(call.debit),
             "currency": call.currency,
         }
-        for call in _gone_through(found, as_json)
+        for call, rate in _gone_through(found, as_json)
     )
     _write(as_json, "calls", CALL_COLUMNS, rows)
 
@@ -87,12 +93,8 @@ def statement(account: AccountId, month: MonthOption, as_json: Json = False) -> 
     """Tell what an account had, gained, paid and kept in a month."""
     span = month_of_option(month)
     with open_store(as_json) as store:
-        owner = store.run(lambda c: require_account(c, account))
-        opening = store.run(lambda c: ledger_spans.held_before(c, account, span.from_us))
-        within = store.run(
-            lambda c: list(ledger_spans.entries(c, account, span.from_us, span.to_us))
-        )
-    made = statement_of(account, span, opening, within)
+        # In one transaction: a charge that comes meanwhile is in all of it or in nothing.
+        owner, made = store.run(lambda c: (require_account(c, account), _made(c, account, span)))
     if as_json:
         tell(as_json, _facts(account, owner.currency, made), "")
         return
@@ -106,6 +108,23 @@ def statement(account: AccountId, month: MonthOption, as_json: Json = False) -> 
     rows.append({"what": "at the end", "events": None, "amount": _signed(made.closing)})
     sys.stdout.write(f"{owner.name}, {span.name}, in {owner.currency}\n")
     tell_rows(as_json, "statement", ("what", "events", "amount"), rows)
+
+
+def _calls(connection: Connection, account: str, span: Month) -> list[tuple[Session, Thousandths]]:
+    """Calls, each with its rate as its notification told it: of all legs that were answered."""
+    found = call_history.of_account(connection, account, span.from_us, span.to_us)
+    rated = []
+    for start in range(0, len(found), _CALLS_AT_ONCE):
+        some = found[start : start + _CALLS_AT_ONCE]
+        legs = further_legs.list_of_sessions(connection, [call.id for call in some])
+        rated += [(call, rate_of(call, legs[call.id])) for call in some]
+    return rated
+
+
+def _made(connection: Connection, account: str, span: Month) -> Statement:
+    opening = ledger_spans.held_before(connection, account, span.from_us)
+    within = ledger_spans.entries(connection, account, span.from_us, span.to_us)
+    return statement_of(account, span, opening, within)
 
 
 def month_of_option(text: str) -> Month:

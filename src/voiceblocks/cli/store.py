@@ -2,6 +2,9 @@
 
 SQLite in WAL mode and PostgreSQL both take a second writer, and the server keeps no
 copy of accounts, applications or numbers: a change takes effect with its commit.
+
+No command but `upgrade` changes a schema: a server of the former version may run beside it,
+and there is no way back.
 """
 
 from __future__ import annotations
@@ -14,13 +17,13 @@ from pydantic import ValidationError
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from voiceblocks.accounts.secret_key import load_or_create
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.cli.output import fail
-from voiceblocks.database.migrate import upgrade
+from voiceblocks.database.migrate import SchemaState, make_tables
 from voiceblocks.database.unit_of_work import Database
-from voiceblocks.errors import VoiceblocksError
+from voiceblocks.errors import StartupError, VoiceblocksError
 from voiceblocks.settings import Settings, explain
+from voiceblocks.workflows.open_key import open_key
 
 T = TypeVar("T")
 
@@ -38,7 +41,7 @@ class Store:
 
     def key(self) -> SecretKey:
         """The server key, made if there is none yet."""
-        return load_or_create(self.settings.effective_secret_key_file)
+        return open_key(self.database, self.settings.effective_secret_key_file)
 
 
 @contextmanager
@@ -47,7 +50,11 @@ def open_store(as_json: bool) -> Iterator[Store]:
     try:
         settings = Settings()
         settings.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        upgrade(settings.effective_database_url)
+        if make_tables(settings.effective_database_url) is SchemaState.OLDER:
+            raise StartupError(
+                "The database is of an older version: make a backup, stop the server, and then "
+                "`voiceblocks upgrade`"
+            )
         database = Database(settings.effective_database_url)
     except ValidationError as error:
         fail(as_json, "; ".join(explain(error)))

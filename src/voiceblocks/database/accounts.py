@@ -210,6 +210,14 @@ def newest_token(connection: Connection, app_id: str, now_us: int) -> AccessToke
     return None if row is None else AccessToken(**row)
 
 
+_ANY_TOKEN = select(_tokens.c.lookup).where(_tokens.c.revoked_us.is_(None)).limit(1)
+
+
+def has_tokens(connection: Connection) -> bool:
+    """Whether any token was made that is not revoked."""
+    return connection.execute(_ANY_TOKEN).first() is not None
+
+
 _TOKENS_OF_APPLICATION = (
     select(_tokens)
     .where(_tokens.c.app_id == bindparam("app_id"))

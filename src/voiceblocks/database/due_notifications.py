@@ -165,10 +165,15 @@ def hasten(connection: Connection, host: str, now_us: int, limit: int) -> int:
     return len(ids)
 
 
-_OF_NODE = select(schema.sessions.c.id).where(schema.sessions.c.node == bindparam("node"))
+# For each that is claimed its session, not all sessions that there ever were.
+_OF_NODE = (
+    select(schema.sessions.c.id)
+    .where(schema.sessions.c.id == _table.c.session_id, schema.sessions.c.node == bindparam("node"))
+    .exists()
+)
 _RELEASE = (
     _table.update()
-    .where(_IS_PENDING, _table.c.claimed_until_us.is_not(None), _table.c.session_id.in_(_OF_NODE))
+    .where(_IS_PENDING, _table.c.claimed_until_us.is_not(None), _OF_NODE)
     .values(claimed_until_us=None, next_attempt_us=_table.c.created_us)
 )
 

@@ -16,6 +16,8 @@ from voiceblocks.errors import StartupError
 
 BUSY_TIMEOUT_MS = 5000
 "How long a writer waits for another process (the command line, a backup)."
+MIGRATION_TIMEOUT_MS = 120_000
+"How long who looks at the schema waits for whoever upgrades a large database."
 
 # RETURNING; Debian 12 has 3.40.
 _OLDEST_SQLITE = (3, 35, 0)
@@ -109,7 +111,7 @@ def _open_sqlite(url: URL, *, enforces_foreign_keys: bool, only_reads: bool) -> 
     )
     event.listen(engine, "connect", _set_pragmas)
     if not enforces_foreign_keys:
-        event.listen(engine, "connect", _ignore_foreign_keys)
+        event.listen(engine, "connect", _prepare_to_migrate)
     if only_reads:
         event.listen(engine, "connect", _refuse_changes)
     event.listen(engine, "begin", _begin_to_read if only_reads else _begin_immediate)
@@ -138,9 +140,10 @@ def _set_pragmas(connection: sqlite3.Connection, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _ignore_foreign_keys(connection: sqlite3.Connection, _record: Any) -> None:
+def _prepare_to_migrate(connection: sqlite3.Connection, _record: Any) -> None:
     # Has an effect only outside a transaction, so it cannot wait for the migration's own.
     connection.execute("PRAGMA foreign_keys=OFF").close()
+    connection.execute(f"PRAGMA busy_timeout={MIGRATION_TIMEOUT_MS}").close()
 
 
 def _refuse_changes(connection: sqlite3.Connection, _record: Any) -> None:

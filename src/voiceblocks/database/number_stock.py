@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select, tuple_
 
 from voiceblocks.accounts.model import NumberRate, StockNumber
 from voiceblocks.database import schema
@@ -18,16 +18,18 @@ _stock, _rates, _numbers = schema.number_stock, schema.number_rates, schema.numb
 
 _IS_TAKEN = select(_numbers.c.number).where(_numbers.c.number == _stock.c.number).exists()
 _IS_FREE = (~_IS_TAKEN, _stock.c.free_from_us <= bindparam("now_us"))
-_PLACES = (
-    select(
-        _stock.c.country,
-        _stock.c.state,
-        func.min(_stock.c.country_name),
-        func.min(_stock.c.state_name),
-    )
+_PLACE = (_stock.c.country, _stock.c.state)
+_NEXT_PLACE = (
+    select(*_PLACE)
+    .where(tuple_(*_PLACE) > tuple_(bindparam("country"), bindparam("state")))
+    .order_by(*_PLACE)
+    .limit(1)
+)
+_NAMES = (
+    select(_stock.c.country_name, _stock.c.state_name)
+    .where(_stock.c.country == bindparam("country"), _stock.c.state == bindparam("state"))
     .where(*_IS_FREE)
-    .group_by(_stock.c.country, _stock.c.state)
-    .order_by(_stock.c.country, _stock.c.state)
+    .limit(1)
 )
 _FIND = select(_stock).where(_stock.c.number == bindparam("number"))
 _FIND_FREE = _FIND.where(*_IS_FREE)
@@ -76,8 +78,15 @@ def list_stock(connection: Connection) -> list[StockNumber]:
 
 def places(connection: Connection, now_us: int) -> list[tuple[str, str, str, str]]:
     """Return where there are free numbers: country, state, and their names."""
-    rows = connection.execute(_PLACES, {"now_us": now_us})
-    return [(country, state, name, state_name) for country, state, name, state_name in rows]
+    found = []
+    # From place to place in the index: there are few, and very many numbers of each.
+    at = {"country": "", "state": ""}
+    while (place := connection.execute(_NEXT_PLACE, at).first()) is not None:
+        at = {"country": place.country, "state": place.state}
+        names = connection.execute(_NAMES, {**at, "now_us": now_us}).first()
+        if names is not None:
+            found.append((place.country, place.state, names.country_name, names.state_name))
+    return found
 
 
 def page(

@@ -84,10 +84,13 @@ def recent(connection: Connection, limit: int) -> list[Recording]:
     return _list(connection, _NEWEST_FIRST.limit(limit), {})
 
 
+# From the applications to their recordings: the expression keeps SQLite, which has no statistics,
+# from beginning with all recordings that are ready.
+_ITS_APPLICATION = _table.c.app_id == _applications.c.id.concat("")
 _KEEP_DAYS = func.coalesce(_applications.c.keep_recordings_days, bindparam("default_days"))
 _TOO_OLD = (
     select(_table)
-    .join(_applications, _table.c.app_id == _applications.c.id)
+    .join(_applications, _ITS_APPLICATION)
     .where(
         _table.c.state == RecordingState.READY.value,
         _table.c.held_us.is_(None),
@@ -99,7 +102,7 @@ _TOO_OLD = (
 )
 _STORED_BYTES = (
     select(func.coalesce(func.sum(_table.c.size_bytes), 0))
-    .join(_applications, _table.c.app_id == _applications.c.id)
+    .join(_applications, _ITS_APPLICATION)
     .where(
         _applications.c.account_id == bindparam("account_id"),
         _table.c.state == RecordingState.READY.value,

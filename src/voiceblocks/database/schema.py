@@ -78,6 +78,7 @@ applications = Table(
     Column("keep_recordings_days", Integer),
     Column("revoked_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
+    Index(None, "account_id"),
 )
 
 # Decision 6: looked up by HMAC, sealed with AES-GCM so that notifications can be signed.
@@ -107,6 +108,8 @@ numbers = Table(
     Column("disabled_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
     Index(None, "expires_us"),
+    # An application's numbers, among all that there are.
+    Index(None, "app_id", "number"),
 )
 
 # What can be subscribed; a number that is in `numbers` as well is somebody's now.
@@ -121,7 +124,8 @@ number_stock = Table(
     # After a subscription it rests, so that nobody gets the calls of who had it before.
     Column("free_from_us", BigInteger, nullable=False),
     Column("created_us", BigInteger, nullable=False),
-    Index(None, "country", "state", "number"),
+    # Counts what is free without looking at the rows.
+    Index(None, "country", "state", "number", "free_from_us"),
 )
 
 number_rates = Table(
@@ -275,8 +279,8 @@ recordings = Table(
     Index(None, "state"),
     Index(None, "session_id"),
     Index(None, "created_us", "id"),
-    # What an account has stored, and what of an application is too old.
-    Index(None, "app_id", "state", "ready_us"),
+    # What of an application is too old, and what an account has stored, by the index alone.
+    Index(None, "app_id", "state", "ready_us", "size_bytes"),
 )
 
 # What a store has still to do: at most one thing for a recording, the last one decided.

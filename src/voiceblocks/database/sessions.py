@@ -15,6 +15,7 @@ from voiceblocks.database import schema
 from voiceblocks.database.rows import insert_row, select_by_id, split, update_row
 from voiceblocks.errors import ContractViolation
 from voiceblocks.money import Thousandths
+from voiceblocks.recordings.state import UNFINISHED_STATES
 from voiceblocks.sessions.model import BlockRun, Direction, Session, SessionKind
 from voiceblocks.sessions.state import LIVE_STATES, SessionState
 
@@ -56,6 +57,15 @@ _NEXT_SEQUENCE = (
     .values(notification_count=_sessions.c.notification_count + 1)
     .returning(_sessions.c.notification_count)
 )
+_NOTE_RINGING = (
+    _sessions.update()
+    .where(
+        _sessions.c.id == bindparam("session_id"),
+        _sessions.c.answered_us.is_(None),
+        _sessions.c.ended_us.is_(None),
+    )
+    .values(dialog=bindparam("text"))
+)
 
 
 def insert(connection: Connection, session: Session) -> None:
@@ -88,6 +98,11 @@ def update(connection: Connection, session_id: str, **columns: Any) -> None:
     update_row(connection, _sessions, session_id, columns)
 
 
+def note_ringing(connection: Connection, session_id: str, dialog: str) -> None:
+    """Set what ends the session's own leg; nothing where it was answered, or is over, meanwhile."""
+    connection.execute(_NOTE_RINGING, {"session_id": session_id, "text": dialog})
+
+
 def count_live(connection: Connection, account_id: str) -> int:
     """Return how many calls of the account have not ended."""
     return int(connection.execute(_COUNT_LIVE, {"account_id": account_id}).scalar_one())
@@ -114,6 +129,33 @@ def count_dialled_since(connection: Connection, account_id: str, since_us: int) 
 def list_unfinished(connection: Connection, node: str) -> list[Session]:
     """Return the node's sessions that have not ended, oldest first: what a crash left."""
     return [session_from(row) for row in connection.execute(_UNFINISHED, {"node": node}).mappings()]
+
+
+_TAKE_OVER = (
+    _sessions.update()
+    .where(
+        _IS_LIVE
+        | _sessions.c.id.in_(
+            select(schema.recordings.c.session_id).where(
+                schema.recordings.c.state.in_([state.value for state in UNFINISHED_STATES])
+            )
+        ),
+        _sessions.c.node != bindparam("of_node"),
+    )
+    .values(node=bindparam("of_node"))
+)
+
+
+def take_over(connection: Connection, node: str) -> int:
+    """
+    Make what is unfinished this node's, where a database has one node; returns how many sessions.
+
+    A SQLite database does: who left them was this node by a former name. On PostgreSQL they may
+    be another node's, and nothing is changed.
+    """
+    if connection.dialect.name != "sqlite":
+        return 0
+    return connection.execute(_TAKE_OVER, {"of_node": node}).rowcount
 
 
 def recent(connection: Connection, limit: int, account_id: str | None = None) -> list[Session]:

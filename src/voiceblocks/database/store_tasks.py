@@ -42,6 +42,7 @@ _MAKE_DUE = (
     .where(_IS_OF_NODE, _table.c.next_attempt_us > bindparam("now_us"))
     .values(next_attempt_us=bindparam("now_us"))
 )
+_TAKE_OVER = _table.update().where(~_IS_OF_NODE).values(node=bindparam("of_node"))
 _COUNT = select(_table.c.kind, func.count()).where(_IS_OF_NODE).group_by(_table.c.kind)
 
 
@@ -72,6 +73,13 @@ def postpone(connection: Connection, task: StoreTask, until_us: int, error: str)
     """Count a failed attempt; nothing where the task was replaced meanwhile."""
     values = {**_key(task), "until_us": until_us, "error": error}
     connection.execute(_POSTPONE, values)
+
+
+def take_over(connection: Connection, node: str) -> int:
+    """Make all tasks this node's, where a database has one node; see `sessions.take_over`."""
+    if connection.dialect.name != "sqlite":
+        return 0
+    return connection.execute(_TAKE_OVER, {"of_node": node}).rowcount
 
 
 def make_due(connection: Connection, node: str, now_us: int) -> None:

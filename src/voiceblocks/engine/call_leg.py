@@ -18,7 +18,7 @@ from voiceblocks.calls.events import Disposition, EndReason
 from voiceblocks.engine import goodbye
 from voiceblocks.engine.digits import Digit
 from voiceblocks.engine.leg_end import LegEnd
-from voiceblocks.engine.media.handles import Tap, TapDirection
+from voiceblocks.engine.media.handles import Playback, Tap, TapDirection
 from voiceblocks.engine.media_session import MediaSession
 from voiceblocks.engine.media_story import MediaStory
 from voiceblocks.engine.parts import EngineParts
@@ -78,7 +78,7 @@ class CallLeg(ABC):
         self.ending = LegEnd()
         self.disposition = Disposition.NO_ANSWER
         self.dialog = ""
-        "What a BYE after a restart needs; empty until the leg is up."
+        "What ends it after a restart, as it is now; empty where nothing needs to."
         self.on_gone: Callable[[], None] = lambda: None
         "Called once, at the instant at which it ends."
 
@@ -139,7 +139,7 @@ class CallLeg(ABC):
         """An INFO, which may tell of a pressed key."""
         key = read_digit(content_type, body)
         if key is not None and self._media is not None:
-            self._media.digits.put(Digit(key, self._parts.clock.monotonic(), None))
+            self._media.digits.put(Digit(key, self._parts.endpoint.event_at, None))
 
     def on_ended(self, cause: CallEndCause) -> None:
         """BYE, CANCEL, a lost ACK, an expired session: the core has said what is due."""
@@ -171,16 +171,18 @@ class CallLeg(ABC):
             self._try(lambda ua, now, handle: ua.hang_up(handle, now))
             self._leave(reason, Disposition.ANSWERED, cause)
 
-    async def play(self, clips: Sequence[Clip]) -> None:
+    async def play(self, clips: Sequence[Clip], *, then_recorded: bool = False) -> Playback | None:
         """Play clips to their end; stops where it is cancelled. `CallGone` if the leg ends."""
-        if clips:
-            playback = self.media.play(clips)
-            try:
-                if not await self.ending.unless(playback.wait()):
-                    # Its file is gone or cannot be read, most likely: the caller heard nothing.
-                    _log.warning("prompt_not_played", session=self._name)
-            finally:
-                playback.stop()
+        if not clips:
+            return None
+        playback = self.media.play(clips, then_recorded=then_recorded)
+        try:
+            if not await self.ending.unless(playback.wait()):
+                # Its file is gone or cannot be read, most likely: the caller heard nothing.
+                _log.warning("prompt_not_played", session=self._name)
+        finally:
+            playback.stop()
+        return playback
 
     def looping(self, clips: Sequence[Clip]) -> AbstractContextManager[None]:
         """Play clips again and again while the context lasts."""
@@ -193,19 +195,22 @@ class CallLeg(ABC):
         limit_ms: int | None,
         direction: TapDirection = "in",
         seal_for: bytes | None = None,
+        after: Playback | None = None,
     ) -> Tap:
-        """Record what is received (`in`) or sent (`out`) from now on."""
-        return self.media.record(name, limit_ms=limit_ms, direction=direction, seal_for=seal_for)
+        """Record what is received (`in`) or sent (`out`) from now on, or from a playback's end."""
+        return self.media.record(
+            name, limit_ms=limit_ms, direction=direction, seal_for=seal_for, after=after
+        )
 
     def pause(self, names: Collection[str], *, paused: bool) -> bool:
         """Pause recordings by their spools' names, or go on; `False` if none of them runs."""
         at = self._parts.clock.monotonic()
         return self._media is not None and self._media.pause(names, at=at, paused=paused)
 
-    def forget_digits(self) -> None:
-        """Drop what was pressed so far."""
+    def forget_digits(self, before: float | None = None) -> None:
+        """Drop what was pressed so far, or before an instant (monotonic seconds)."""
         if self._media is not None:
-            self._media.digits.forget()
+            self._media.digits.forget(before)
 
     async def next_digit(self) -> Digit:
         """The next digit that nobody took yet; may be cancelled without loss."""
@@ -273,8 +278,9 @@ class CallLeg(ABC):
         if self.state is LegState.RINGING:
             self.disposition = unanswered
         self.state = LegState.GONE
-        clock = self._parts.clock
-        self.ending.come(reason, clock.monotonic(), clock.utc_us(), cause, sip_status)
+        clock, at = self._parts.clock, self._parts.endpoint.event_at
+        at_us = clock.utc_us() - round((clock.monotonic() - at) * 1e6)
+        self.ending.come(reason, at, at_us, cause, sip_status)
         self.on_gone()
 
     def _watch(self, media: MediaSession) -> None:

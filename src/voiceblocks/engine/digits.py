@@ -52,10 +52,12 @@ class DigitInbox:
         if not self._waiting.full():
             self._waiting.put_nowait(digit)
 
-    def forget(self) -> None:
-        """Drop what was pressed so far."""
-        while not self._waiting.empty():
-            self._waiting.get_nowait()
+    def forget(self, before: float | None = None) -> None:
+        """Drop what was pressed so far, or before an instant (monotonic seconds)."""
+        for _digit in range(self._waiting.qsize()):
+            digit = self._waiting.get_nowait()
+            if before is not None and digit.at >= before:
+                self._waiting.put_nowait(digit)
 
     async def next(self) -> Digit:
         """The next digit that nobody took yet."""

@@ -25,7 +25,7 @@ from voiceblocks.calls.events import (
 from voiceblocks.engine.call_clocks import CallClocks, CallLimits
 from voiceblocks.engine.call_leg import CallLeg, LegState
 from voiceblocks.engine.digits import Digit
-from voiceblocks.engine.media.handles import Tap
+from voiceblocks.engine.media.handles import Playback, Tap
 from voiceblocks.engine.monitor import Monitor
 from voiceblocks.engine.parts import EngineParts
 from voiceblocks.engine.plan import BlockPlan
@@ -144,14 +144,16 @@ class LiveCall:
         )
         await self.leg.confirmed()
 
-    async def play(self, clips: Sequence[Clip]) -> None:
+    async def play(self, clips: Sequence[Clip], *, then_recorded: bool = False) -> Playback | None:
         """Play clips to their end; raises `CallGone` if the leg ends first."""
-        await self.leg.play(clips)
+        return await self.leg.play(clips, then_recorded=then_recorded)
 
-    def record(self, name: str, *, limit_ms: int, shape: RecordingShape) -> Tap:
-        """Record the caller from now on; what was pressed before is forgotten."""
-        self.leg.forget_digits()
-        tap = self.leg.record(name, limit_ms=limit_ms, seal_for=shape.seal_for)
+    def record(
+        self, name: str, *, limit_ms: int, shape: RecordingShape, after: Playback | None
+    ) -> Tap:
+        """Record the caller from now on, or from a playback's end; earlier keys are forgotten."""
+        self.leg.forget_digits(after.over_at if after is not None else None)
+        tap = self.leg.record(name, limit_ms=limit_ms, seal_for=shape.seal_for, after=after)
         try:
             self.parts.handler.on_recording_started(
                 RecordingStarted(

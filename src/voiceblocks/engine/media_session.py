@@ -150,9 +150,10 @@ class MediaSession:
         self._our_offer = build_offer(self._local(self.leg.address[1]))
         return self._our_offer
 
-    def play(self, clips: Sequence[Clip]) -> Playback:
+    def play(self, clips: Sequence[Clip], *, then_recorded: bool = False) -> Playback:
         """Start to play clips in the leg's law."""
-        return self.leg.play([clip.path_for(self._codec) for clip in clips])
+        paths = [clip.path_for(self._codec) for clip in clips]
+        return self.leg.play(paths, then_recorded=then_recorded)
 
     @contextmanager
     def looping(self, clips: Sequence[Clip]) -> Iterator[None]:
@@ -170,10 +171,16 @@ class MediaSession:
         limit_ms: int | None,
         direction: TapDirection = "in",
         seal_for: bytes | None = None,
+        after: Playback | None = None,
     ) -> Tap:
         """Start to record what is received (`in`) or sent (`out`)."""
         return self.leg.record(
-            name, law=self._codec, limit_ms=limit_ms, direction=direction, seal_for=seal_for
+            name,
+            law=self._codec,
+            limit_ms=limit_ms,
+            direction=direction,
+            seal_for=seal_for,
+            after=after,
         )
 
     def pause(self, names: Collection[str], *, at: float, paused: bool) -> bool:

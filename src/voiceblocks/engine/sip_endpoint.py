@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
+from voiceblocks.arrivals import Arrivals
 from voiceblocks.clock import Clock
 from voiceblocks.engine.local_address import advertised_host
 from voiceblocks.engine.sip_stream import SipStream
@@ -81,6 +82,8 @@ class SipEndpoint:
             guard=guard,
         )
         self._udp: asyncio.DatagramTransport | None = None
+        self._arrivals: Arrivals | None = None
+        self._event_at: float | None = None
         self._tcp: asyncio.Server | None = None
         self._streams: dict[int, SipStream] = {}
         self._opening: dict[Flow, asyncio.Task[SipStream | None]] = {}
@@ -98,6 +101,15 @@ class SipEndpoint:
     def user_agent(self) -> UserAgent:
         """The core, for its counters; commands go through `run`."""
         return self._user_agent
+
+    @property
+    def event_at(self) -> float:
+        """
+        When what is told by `on_event` now happened (monotonic seconds): the datagram's arrival.
+
+        A loop that is busy reads a BYE late; the call was over when it came.
+        """
+        return self._clock.monotonic() if self._event_at is None else self._event_at
 
     async def start(self) -> None:
         """
@@ -127,6 +139,7 @@ class SipEndpoint:
             lambda: _Datagrams(self._datagram), local_addr=(host, port)
         )
         sock = self._udp.get_extra_info("socket")
+        self._arrivals = Arrivals(sock)
         _enlarge_buffers(sock)
         port = sock.getsockname()[1]
         self._tcp = await asyncio.start_server(self._accept, host, port)
@@ -197,7 +210,12 @@ class SipEndpoint:
         return self.advertised_host(flow.remote[0]), self._bind[1]
 
     def _datagram(self, data: bytes, source: tuple[str, int]) -> None:
-        self._message(data, Flow("udp", self._bind, source))
+        if self._arrivals is not None:
+            self._event_at = self._arrivals.last_s(self._clock.monotonic())
+        try:
+            self._message(data, Flow("udp", self._bind, source))
+        finally:
+            self._event_at = None
 
     def _step(self, step: Callable[[float], object]) -> None:
         """A step of the core. A fault of ours in one message or timer must not stop the rest."""

@@ -3,12 +3,14 @@
 A backup is a folder: the database as of one moment (made while the server runs), the secret key,
 the finished recordings that lie on this machine, and a manifest with the SHA-256 of each file.
 Recordings are copied after the database, so each row that it calls ready has its file, unless
-that was deleted meanwhile. What a remote store has is not in it.
+that was deleted meanwhile; and each that it calls unfinished has its spool. What a remote store
+has is not in it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -24,6 +26,7 @@ from typing import Any, Final
 from sqlalchemy.engine import make_url
 
 from voiceblocks import __version__
+from voiceblocks.adapters.recording_store import local_folder
 from voiceblocks.database.engines import sqlite_path
 from voiceblocks.errors import StartupError
 from voiceblocks.server.folders import lock_folder
@@ -35,6 +38,9 @@ _POSTGRESQL: Final = "voiceblocks.dump"
 _KEY: Final = "secret.key"
 _RECORDINGS: Final = "recordings"
 _SPOOLS: Final = "spools"
+_KEPT_SPOOLS: Final = ".spools-of-a-backup"
+_NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+"Of file systems that know one name for a file."
 _CHUNK_BYTES: Final = 1 << 20
 
 Progress = Callable[[str, int, int], None]
@@ -68,10 +74,12 @@ def make_backup(settings: Settings, folder: Path, progress: Progress) -> BackupR
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True, mode=0o700)
     try:
-        _copy_database(settings, draft)
-        shutil.copy2(key, draft / _KEY)
-        _copy_tree(settings.root / _RECORDINGS, draft / _RECORDINGS, progress)
-        _copy_tree(settings.root / _SPOOLS, draft / _SPOOLS, progress)
+        with _kept_spools(settings.root) as keep_those_of_now:
+            _copy_database(settings, draft)
+            kept = keep_those_of_now()
+            shutil.copy2(key, draft / _KEY)
+            _copy_tree(_recordings_folder(settings), draft / _RECORDINGS, progress)
+            _copy_tree(kept, draft / _SPOOLS, progress)
         report = _write_manifest(draft, folder)
         with contextlib.suppress(FileNotFoundError):
             folder.rmdir()
@@ -119,12 +127,60 @@ def restore_backup(settings: Settings, folder: Path, progress: Progress) -> Back
                 _run_postgresql(["pg_restore", "--no-owner", "--exit-on-error", "--dbname"],
                                 settings, source)  # fmt: skip
             else:
-                target = settings.root / name
+                target = _place_of(settings, Path(name))
                 target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 _copy_durably(source, target)
     finally:
         os.close(lock)
     return report
+
+
+@contextlib.contextmanager
+def _kept_spools(root: Path) -> Iterator[Callable[[], Path]]:
+    """
+    Give each spool a second name, which it keeps when the server deletes it.
+
+    A recording that the copied database calls unfinished may be ready, and its spool gone, before
+    that is copied: then a restored node would have nothing to finish it from.
+
+    Yields:
+        To be called when the database is copied: names those that came meanwhile, too, and
+        returns the folder with all of them.
+    """
+    folder = root / _KEPT_SPOOLS
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+
+    def keep() -> Path:
+        for spool in (root / _SPOOLS).glob("*"):
+            try:
+                os.link(spool, folder / spool.name)
+            except (FileExistsError, FileNotFoundError):
+                # Known already, or gone since it was listed.
+                continue
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                return root / _SPOOLS
+        return folder
+
+    try:
+        keep()
+        yield keep
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _recordings_folder(settings: Settings) -> Path:
+    """Where finished recordings lie on this machine: those that wait for a cloud, too."""
+    return local_folder(settings.effective_recordings_url) or settings.root / _RECORDINGS
+
+
+def _place_of(settings: Settings, name: Path) -> Path:
+    """Where a file of a backup, by its name in it, belongs."""
+    if name.parts[0] == _RECORDINGS:
+        return _recordings_folder(settings).joinpath(*name.parts[1:])
+    return settings.root / name
 
 
 def _copy_database(settings: Settings, draft: Path) -> None:
@@ -215,7 +271,7 @@ def _checked(folder: Path, progress: Progress) -> tuple[BackupReport, list[str]]
 
 
 def _refuse_to_overwrite(settings: Settings) -> None:
-    in_the_way = [settings.effective_secret_key_file, settings.root / _RECORDINGS]
+    in_the_way = [settings.effective_secret_key_file, _recordings_folder(settings)]
     sqlite = sqlite_path(settings.effective_database_url)
     if sqlite is not None:
         in_the_way.append(sqlite)

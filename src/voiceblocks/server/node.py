@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
-from voiceblocks.accounts.secret_key import load_keys, load_or_create
+from voiceblocks.accounts.secret_key import load_keys
 from voiceblocks.accounts.tokens import SecretKey
 from voiceblocks.adapters.fallback_speech import SpeechMetrics
 from voiceblocks.adapters.recording_copies import open_recording_copies
@@ -77,6 +77,7 @@ from voiceblocks.workflows.keep_trunks import KeepTrunks
 from voiceblocks.workflows.meter_calls import MeterCalls
 from voiceblocks.workflows.moderate_call import ModerateCall
 from voiceblocks.workflows.offer_numbers import OfferNumbers
+from voiceblocks.workflows.open_key import open_key
 from voiceblocks.workflows.place_call import PlaceCall
 from voiceblocks.workflows.prepare_request import RequestPreparer
 from voiceblocks.workflows.query_account import QueryAccount
@@ -126,9 +127,10 @@ class Node:
         speech = speech_setup(settings, self._http)
         folders = make_folders(settings)
         self._lock = await asyncio.to_thread(lock_folder, folders.root)
-        key = load_or_create(settings.effective_secret_key_file)
         await asyncio.to_thread(upgrade, settings.effective_database_url)
         self._database = Database(settings.effective_database_url)
+        key_file = settings.effective_secret_key_file
+        key = await asyncio.to_thread(open_key, self._database, key_file)
         self._story = KeepStory(self._database, self._clock)
         self._rings = folders.rings
         salvaged: dict[str, int] = {}
@@ -199,7 +201,7 @@ class Node:
             self._engine.endpoint, self._addresses, open_route, self._clock, settings.node
         )
         self._engine.on_registration = self._registrations.on_event
-        keys = load_keys(settings.effective_secret_key_file)
+        keys = load_keys(key_file)
         requests = request_preparer(
             settings,
             database=self._database,

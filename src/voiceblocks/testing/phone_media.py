@@ -10,26 +10,21 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voiceblocks.arrivals import Arrivals
 from voiceblocks.audio.codecs import Codec, codec_named
-from voiceblocks.audio.level import goertzel_level_dbfs, rms_dbfs
-from voiceblocks.audio.tones import BEEP_FREQUENCY_HZ
 from voiceblocks.errors import RemoteRtpError
 from voiceblocks.rtp.packet import RtpPacket
 from voiceblocks.rtp.telephone_event import ScheduledEvent, TelephoneEvent, event_packets
+from voiceblocks.testing.beep_watch import BeepWatch
 from voiceblocks.testing.impairments import Impairments
-
-SAMPLES_PER_MS = 8
-# The beep stands out from its surroundings by so much; G.711 noise is far below.
-TONE_MARGIN_DB = 3.0
-TONE_FLOOR_DBFS = -40.0
-BEEP_FRAMES = 8
+from voiceblocks.testing.sounds import SAMPLES_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +53,10 @@ class PhoneMedia(asyncio.DatagramProtocol):
     """
     One RTP stream each way. Made by `Phone`; starts to send with `start`.
 
+    Its times are those of a phone that is never late: what is heard counts from its arrival at
+    the kernel, what is said from the instant at which its packet was due. A packet that left
+    later was delayed on its way, as any network does.
+
     Args:
         codec: `"PCMU"` or `"PCMA"`.
         event_payload_type: For digits; `None` where telephone-event was not negotiated.
@@ -82,6 +81,11 @@ class PhoneMedia(asyncio.DatagramProtocol):
         self._ssrc = ssrc
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.DatagramTransport | None = None
+        self._arrivals: Arrivals | None = None
+        self._due_s: float | None = None
+        "When the packet that is sent now was due; `None` where that is always now."
+        self.latest_s = 0.0
+        "How late a packet left at worst: what a measurement by this phone is worth."
         self._reserved: socket.socket | None = None
         self._remote: tuple[str, int] | None = None
         self.sends = True
@@ -96,14 +100,12 @@ class PhoneMedia(asyncio.DatagramProtocol):
         self._timestamp = self._impairments.first_timestamp
         self._sent_packets = 0
         self._held_back: bytes | None = None
-        self._beep_run = 0
-        self._beeps: asyncio.Queue[float] = asyncio.Queue()
+        self._beeps = BeepWatch()
         self.heard: list[HeardPacket] = []
         "Every audio packet in order of arrival."
         self.sent: list[SentPacket] = []
         "Every audio packet that left, silence too."
         self.digits_heard: list[tuple[str, int]] = []
-        self.beeps_heard = 0
         self.talking = asyncio.Event()
         "Set with the first audio packet heard."
         self.speaker: Callable[[int], NDArray[np.int16]] | None = None
@@ -164,7 +166,7 @@ class PhoneMedia(asyncio.DatagramProtocol):
         Say 8 kHz samples after what is already queued.
 
         Returns:
-            Resolves with the monotonic second at which the last packet left.
+            Resolves with the monotonic second at which the last packet was due.
         """
         saying = _Saying(samples, self._loop.create_future(), self._loop.create_future())
         self._to_say.append(saying)
@@ -199,8 +201,13 @@ class PhoneMedia(asyncio.DatagramProtocol):
         return done
 
     async def beep_ended(self) -> float:
-        """The monotonic second at which the next beep's last packet arrived."""
-        return await self._beeps.get()
+        """The monotonic second at which the next beep is over, by the sender's own clock."""
+        return await self._beeps.over.get()
+
+    @property
+    def beeps_heard(self) -> int:
+        """How many beeps are over."""
+        return self._beeps.heard
 
     def audio(self) -> NDArray[np.int16]:
         """
@@ -221,8 +228,20 @@ class PhoneMedia(asyncio.DatagramProtocol):
 
     # Receiving
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Have the kernel tell when packets come."""
+        self._arrivals = Arrivals(transport.get_extra_info("socket"))
+
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        """Take what comes; anything unreadable is ignored, as a phone does."""
+        """Take a packet of anybody's."""
+        now = self._loop.time()
+        self.hear(data, now if self._arrivals is None else self._arrivals.last_s(now))
+
+    def error_received(self, exc: Exception) -> None:
+        """A port that is closed by now: calls end in any order."""
+
+    def hear(self, data: bytes, at: float) -> None:
+        """Take what came, and when; anything unreadable is ignored, as a phone does."""
         try:
             packet = RtpPacket.parse(data)
         except RemoteRtpError:
@@ -233,34 +252,18 @@ class PhoneMedia(asyncio.DatagramProtocol):
         if packet.payload_type != self._codec.payload_type:
             return
         samples = self._codec.decode(np.frombuffer(packet.payload, np.uint8))
-        now = self._loop.time()
-        heard = HeardPacket(now, packet.sequence, packet.timestamp, samples, packet.ssrc)
+        heard = HeardPacket(at, packet.sequence, packet.timestamp, samples, packet.ssrc)
         self.talking.set()
         if self.listener is not None:
             self.listener(heard)
             return
         self.heard.append(heard)
-        self._watch_for_beep(samples, now)
-
-    def error_received(self, exc: Exception) -> None:
-        """A port that is closed by now: calls end in any order."""
+        self._beeps.hear(samples, at, packet.timestamp, packet.ssrc)
 
     def _hear_event(self, packet: RtpPacket) -> None:
         with contextlib.suppress(RemoteRtpError):
             event = TelephoneEvent.parse(packet.payload)
             self.digits_heard.append((str(event.event), packet.timestamp))
-
-    def _watch_for_beep(self, samples: NDArray[np.int16], now: float) -> None:
-        self._count_beep(is_tone=is_beep(samples), now=now)
-
-    def _count_beep(self, *, is_tone: bool, now: float) -> None:
-        if is_tone:
-            self._beep_run += 1
-            return
-        if self._beep_run >= BEEP_FRAMES:
-            self.beeps_heard += 1
-            self._beeps.put_nowait(now)
-        self._beep_run = 0
 
     # Sending
 
@@ -270,6 +273,8 @@ class PhoneMedia(asyncio.DatagramProtocol):
         started = self._loop.time()
         index = 0
         while True:
+            self._due_s = started + index * step_s
+            self.latest_s = max(self.latest_s, self._loop.time() - self._due_s)
             self._send_next()
             index += 1
             await asyncio.sleep(max(0.0, started + index * step_s - self._loop.time()))
@@ -284,7 +289,7 @@ class PhoneMedia(asyncio.DatagramProtocol):
             self._pressing = (packets, timestamp)
             # The first packet of an event tells of the packet time before it was sent.
             if not done.done():
-                done.set_result(self._loop.time() - self._ptime_ms / 1000)
+                done.set_result(self._spoken_until_s() - self._ptime_ms / 1000)
         if self._pressing is None:
             self._send_audio(samples_per_packet, timestamp)
             return
@@ -300,6 +305,9 @@ class PhoneMedia(asyncio.DatagramProtocol):
             self._pressing = None
         if self.speaker is not None:
             self.speaker(samples_per_packet)
+
+    def _spoken_until_s(self) -> float:
+        return self._loop.time() if self._due_s is None else self._due_s
 
     def _send_audio(self, count: int, timestamp: int) -> None:
         frame = self._next_frame(count, timestamp)
@@ -331,7 +339,7 @@ class PhoneMedia(asyncio.DatagramProtocol):
                 self._to_say.popleft()
                 self._said = 0
                 if not saying.done.done():
-                    saying.done.set_result(self._loop.time())
+                    saying.done.set_result(self._spoken_until_s())
         if len(self._background) and filled < count:
             wanted = np.arange(self._background_at, self._background_at + count - filled)
             frame[filled:] = self._background[wanted % len(self._background)]
@@ -373,32 +381,3 @@ class _Saying:
     samples: NDArray[np.int16]
     done: asyncio.Future[float]
     began: asyncio.Future[int]
-
-
-def is_beep(samples: NDArray[np.int16]) -> bool:
-    """Whether 8 kHz samples are a part of our beep."""
-    level = rms_dbfs(samples)
-    return bool(
-        level > TONE_FLOOR_DBFS
-        and goertzel_level_dbfs(samples, BEEP_FREQUENCY_HZ) > level - TONE_MARGIN_DB
-    )
-
-
-def load_wav(path: str) -> NDArray[np.int16]:
-    """Read any sound file as 8 kHz mono samples."""
-    import soundfile
-
-    from voiceblocks.audio.resample import to_telephone
-
-    samples, rate_hz = soundfile.read(path, dtype="int16", always_2d=True)
-    return to_telephone(samples, rate_hz)
-
-
-def silence(duration_ms: int) -> NDArray[np.int16]:
-    """So much of nothing."""
-    return np.zeros(duration_ms * SAMPLES_PER_MS, np.int16)
-
-
-def joined(parts: Iterable[NDArray[np.int16]]) -> NDArray[np.int16]:
-    """Several sounds one after another."""
-    return np.concatenate([np.zeros(0, np.int16), *parts])

@@ -16,8 +16,7 @@ from voiceblocks.database import accounts, sessions, tariffs
 from voiceblocks.log import get_logger
 from voiceblocks.sessions.model import Direction, Session
 from voiceblocks.sessions.state import SessionState
-from voiceblocks.workflows.hold_credit import left_of_day
-from voiceblocks.workflows.keep_books import available
+from voiceblocks.workflows.hold_credit import affords
 from voiceblocks.workflows.notify_application import notify
 
 _log = get_logger("calls")
@@ -51,8 +50,7 @@ def accept_incoming_call(
         return Refusal.NOT_FOR_TRIAL
     price = tariffs.price_for(connection, "inbound", call.to_number, account.currency)
     hold = price.cost_of(1)
-    left = left_of_day(connection, account, call.received_at_us)
-    if available(connection, account) < hold or (left is not None and left < hold):
+    if not affords(connection, account, hold, call.received_at_us):
         return Refusal.NO_CREDIT
     limit = account.max_calls or rules.max_calls_per_account
     if sessions.count_live(connection, account.id) >= limit:
@@ -79,7 +77,8 @@ def accept_incoming_call(
         debit=None,
         duration_min=None,
         disposition=None,
-        dialog=None,
+        # With the session: nobody hears ringing whom the next process could not answer.
+        dialog=call.dialog or None,
         created_us=call.received_at_us,
         answered_us=None,
         ended_us=None,

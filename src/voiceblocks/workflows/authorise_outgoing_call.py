@@ -30,8 +30,7 @@ from voiceblocks.log import get_logger
 from voiceblocks.money import NOTHING, Thousandths
 from voiceblocks.trunks.choice import candidates
 from voiceblocks.trunks.model import Trunk
-from voiceblocks.workflows.hold_credit import left_of_day
-from voiceblocks.workflows.keep_books import available
+from voiceblocks.workflows.hold_credit import affords
 
 _log = get_logger("calls")
 
@@ -155,12 +154,15 @@ def _caller_for(connection: Connection, request: OutgoingRequest) -> str:
 
 
 def _require_money(connection: Connection, request: OutgoingRequest, price: Price) -> None:
-    account = request.account
-    if available(connection, account) < request.planned_hold + price.cost_of(1):
-        raise InvalidRequest("error_insufficient_credit")
-    left = left_of_day(connection, account, request.now_us)
-    # What this request dials as well is taken to cost the same.
-    if left is not None and price.cost_of(1) * (1 + request.planned_dials) > left:
+    is_paid = affords(
+        connection,
+        request.account,
+        price.cost_of(1),
+        request.now_us,
+        planned=request.planned_hold,
+        n_planned=request.planned_dials,
+    )
+    if not is_paid:
         raise InvalidRequest("error_insufficient_credit")
 
 

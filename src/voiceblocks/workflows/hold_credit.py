@@ -89,6 +89,34 @@ def renew_hold(connection: Connection, session_id: str, now_us: int) -> Hold | N
     return Hold(until_us)
 
 
+def affords(
+    connection: Connection,
+    account: Account,
+    hold: Thousandths,
+    now_us: int,
+    *,
+    planned: Thousandths = NOTHING,
+    n_planned: int = 0,
+) -> bool:
+    """
+    Whether a leg that holds `hold` may begin: what is free may, whatever is owed.
+
+    Args:
+        connection: With the account's row locked.
+        account: Who pays.
+        hold: Its first block.
+        now_us: The present.
+        planned: What legs of the same request hold that are not stored yet.
+        n_planned: How many those are; for the day's cap each is taken to cost the same.
+    """
+    if not hold:
+        return True
+    if available(connection, account) < planned + hold:
+        return False
+    left = left_of_day(connection, account, now_us)
+    return left is None or hold * (1 + n_planned) <= left
+
+
 def left_of_day(
     connection: Connection, account: Account, now_us: int, *, beside: str | None = None
 ) -> Thousandths | None:

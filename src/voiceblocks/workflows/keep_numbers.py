@@ -79,7 +79,8 @@ def _settle(connection: Connection, name: str, account_id: str, now_us: int) -> 
 
 
 def _next_end_us(number: Number) -> int:
-    return months_later(number.expires_us or 0, number.months or 1)
+    # A term that ended early in a short month does not make all that follow end as early.
+    return months_later(number.expires_us or 0, number.months or 1, since_us=number.created_us)
 
 
 def _rate(connection: Connection, number: Number, currency: str | None) -> Thousandths | None:

@@ -172,12 +172,21 @@ class OfferNumbers:
         return {}
 
 
-def months_later(at_us: int, months: int) -> int:
-    """Return the same time of day so many months later (GMT+8), on the month's last day at most."""
-    at = datetime.fromtimestamp(at_us // 1_000_000, tz=UTC).astimezone(_GMT_PLUS_8)
+def months_later(at_us: int, months: int, *, since_us: int | None = None) -> int:
+    """
+    Return the same time of day so many months later (GMT+8), on the month's last day at most.
+
+    Args:
+        at_us: From when.
+        months: How many.
+        since_us: The day of whose month it is, where that is later than that of `at_us`: what was
+            begun on a 31st ends on the 28th of February, and on the 31st of March again.
+    """
+    at = _there(at_us)
     year, month = divmod(at.month - 1 + months, 12)
     year, month = at.year + year, month + 1
-    day = min(at.day, monthrange(year, month)[1])
+    wanted = at.day if since_us is None else max(at.day, _there(since_us).day)
+    day = min(wanted, monthrange(year, month)[1])
     later = at.replace(year=year, month=month, day=day)
     return int(later.timestamp()) * 1_000_000 + at_us % 1_000_000
 
@@ -276,5 +285,8 @@ def _entry(connection: Connection, number: Number) -> dict[str, Any]:
 
 
 def _date(at_us: int) -> str:
-    at = datetime.fromtimestamp(at_us // 1_000_000, tz=UTC).astimezone(_GMT_PLUS_8)
-    return at.strftime("%Y-%m-%d")
+    return _there(at_us).strftime("%Y-%m-%d")
+
+
+def _there(at_us: int) -> datetime:
+    return datetime.fromtimestamp(at_us // 1_000_000, tz=UTC).astimezone(_GMT_PLUS_8)

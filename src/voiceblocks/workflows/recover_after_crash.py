@@ -1,13 +1,13 @@
 """After a restart: what an earlier process left unfinished is finished now.
 
-Its calls are over (decision 12). The far ends of answered calls get their BYE, recordings
-that it had begun are completed from their spools, every running block is notified once,
-and every call is settled. All of it is repeatable: each session is one transaction, and a
-crash in the middle leaves the rest for the next start.
+Its calls are over (decision 12). The far ends of answered calls get their BYE, those that
+ring are stopped (decision 59), recordings that it had begun are completed from their spools,
+every running block is notified once, and every call is settled. All of it is repeatable: each
+session is one transaction, and a crash in the middle leaves the rest for the next start.
 
 ```
 look            before new calls and requests come, so that none of them is taken for an old one
-settle_quiet    BYEs, and the sessions that recorded nothing: before the node is ready
+settle_quiet    BYEs and the like, and the sessions that recorded nothing: before the node is ready
 finish_recordings   beside new calls, since hours of audio may have to be encoded
 ```
 """
@@ -28,7 +28,13 @@ from voiceblocks.calls.events import (
     EndReason,
     RecordedAudio,
 )
-from voiceblocks.database import due_notifications, further_legs, recordings, sessions
+from voiceblocks.database import (
+    due_notifications,
+    further_legs,
+    recordings,
+    sessions,
+    store_tasks,
+)
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.errors import StoreError, VoiceblocksError
 from voiceblocks.ids import RecordingId
@@ -63,7 +69,7 @@ class _LeftBehind:
     runs: tuple[BlockRun, ...]
     "Those that are not finished, in the order in which they are told."
     dialogs: tuple[str, ...]
-    "Of all legs that were up: each far end gets its BYE."
+    "Of all legs that were up or rang: each far end is told that it is over."
     connected: bool
     "Whether somebody who was called for the caller had answered, even if they left again."
     shapes: Mapping[RecordingId, RecordingShape]
@@ -222,6 +228,10 @@ class RecoverAfterCrash:
 
 
 def _look(connection: Connection, node: str) -> list[_LeftBehind]:
+    # Else a changed NODE would leave calls that live for ever, and uploads that nobody makes.
+    taken = sessions.take_over(connection, node), store_tasks.take_over(connection, node)
+    if any(taken):
+        _log.warning("took_over_from_former_name", sessions=taken[0], store_tasks=taken[1])
     # Whoever had claimed them is dead; nobody should wait until the claims run out.
     due_notifications.release_claims(connection, node)
     found = []

@@ -23,7 +23,7 @@ def test_a_month_begins_in_gmt_plus_8() -> None:
     assert december.to_us == month_of("2027-01").from_us
 
 
-@pytest.mark.parametrize("text", ["2026", "2026-13", "11-2026", "now", ""])
+@pytest.mark.parametrize("text", ["2026", "2026-13", "11-2026", "now", "", "0001-01", "9999-12"])
 def test_what_is_no_month_is_said(text: str) -> None:
     """The sentence shows how to write one."""
     with pytest.raises(ValueError, match="write 2026-11"):

@@ -403,3 +403,19 @@ def test_keep_time_of_an_application(data_dir: Path) -> None:
     assert "Nothing to change" in run("app", "set", app, exit_code=1)["error"]
     error = run("app", "set", "nobody", "--keep-recordings-days", "3", exit_code=1)["error"]
     assert "no application" in error
+
+
+def test_a_missing_key_is_said_and_not_replaced(data_dir: Path) -> None:
+    """Where tokens need it: a new one would make all of them worthless without a word."""
+    account = run("account", "create", "Demo")["account_id"]
+    app_id = run("app", "create", account, "voicemail")["app_id"]
+    key = data_dir / "secret.key"
+    key.rename(data_dir / "elsewhere")
+    said = run("app", "token", "add", app_id, exit_code=1)["error"]
+    assert f"{key} is missing" in said
+    assert "openssl rand" in said
+    assert not key.exists()
+    # What it says to do where the key is lost.
+    key.write_text("ab" * 32)
+    key.chmod(0o600)
+    assert run("app", "token", "add", app_id)["access_token"]

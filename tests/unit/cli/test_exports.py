@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from tests.unit.cli.test_cli import database_of, run
-from tests.unit.database.nouns import a_session, seed
+from tests.unit.database.nouns import a_leg, a_session, seed
 from voiceblocks.cli.app import app
-from voiceblocks.database import sessions
+from voiceblocks.database import further_legs, sessions
+from voiceblocks.money import Thousandths, format_amount
 
 MONTH = (datetime.now(UTC) + timedelta(hours=8)).strftime("%Y-%m")
 
@@ -42,6 +44,25 @@ def test_the_ledger_as_csv(data_dir: Path) -> None:
     said = CliRunner().invoke(app, ["export", "ledger", account, "--month", MONTH]).stdout
     (row,) = csv.DictReader(io.StringIO(said))
     assert (row["amount"], row["currency"]) == ("5.000", "SGD")
+
+
+def test_a_call_s_rate_is_that_of_all_its_legs(data_dir: Path) -> None:
+    """As its notification told it: who transfers pays for two, but not for who was not reached."""
+    run("account", "list")
+    call = a_session(debit=Thousandths(80))
+    answered = a_leg("leg_1", rate=Thousandths(40))
+    unreached = a_leg("leg_2", number=3, rate=Thousandths(500), answered_us=None)
+    database = database_of(data_dir)
+    try:
+        database.run_sync(seed)
+        database.run_sync(lambda c: sessions.insert(c, call))
+        for leg in (answered, unreached):
+            database.run_sync(partial(further_legs.insert, leg=leg))
+    finally:
+        database.close()
+    month = datetime.fromtimestamp(call.created_us / 1e6, UTC) + timedelta(hours=8)
+    row = run("export", "calls", call.account_id, "--month", month.strftime("%Y-%m"))["calls"][0]
+    assert (row["rate"], row["debit"]) == (format_amount(Thousandths(call.rate + 40)), "0.080")
 
 
 def test_a_caller_s_name_is_no_formula(data_dir: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,13 +22,14 @@ from tests.unit.database.nouns import an_account, seed
 from voiceblocks.database import (
     accounts,
     charges,
+    engines,
     further_legs,
     ledger,
     migrate,
     recordings,
     sessions,
 )
-from voiceblocks.database.engines import open_engine, parse_url
+from voiceblocks.database.engines import open_engine, parse_url, sqlite_path
 from voiceblocks.database.migrate import SchemaState, check_schema, upgrade
 from voiceblocks.database.schema import metadata
 from voiceblocks.database.unit_of_work import Database
@@ -234,6 +238,25 @@ def test_first_version_is_upgraded_with_its_calls(empty_url: str) -> None:
     with pytest.raises(DBAPIError, match="only grows"):
         database.run_sync(lambda c: c.execute(text("DELETE FROM ledger_entries")))
     database.close()
+
+
+def test_who_comes_during_an_upgrade_waits_for_it(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large database is upgraded for longer than a writer waits for a commit."""
+    path = sqlite_path(empty_url)
+    if path is None:
+        pytest.skip("PostgreSQL waits for its advisory lock")
+    upgrade(empty_url)
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_MS", 1)
+    with contextlib.closing(
+        sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    ) as long_one:
+        long_one.execute("BEGIN IMMEDIATE")
+        ending = threading.Timer(0.2, long_one.rollback)
+        ending.start()
+        assert check_schema(empty_url) is SchemaState.CURRENT
+        ending.join()
 
 
 def test_nodes_that_start_together_migrate_once(empty_url: str) -> None:

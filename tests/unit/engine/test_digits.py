@@ -117,3 +117,12 @@ def test_a_digit_does_not_show_its_key() -> None:
     """Keys are card numbers and PINs: not even a traceback has them."""
     assert "'7'" not in repr(by_info("7", 1.0))
     assert "7" not in repr(by_info("7", 1.0))
+
+
+async def test_keys_from_an_instant_on_are_not_forgotten() -> None:
+    """Who presses right after the beep is heard, though the recording was ordered later."""
+    inbox = DigitInbox()
+    for key, at in (("1", 5.0), ("2", 7.0), ("3", 8.0)):
+        inbox.put(Digit(key, at, int(at * 8000)))
+    inbox.forget(before=7.0)
+    assert [(await inbox.next()).key for _digit in range(2)] == ["2", "3"]

@@ -54,7 +54,7 @@ class FakeLeg:
     async def confirmed(self) -> None:
         """At once."""
 
-    async def play(self, clips: Sequence[Clip]) -> None:
+    async def play(self, clips: Sequence[Clip], *, then_recorded: bool = False) -> None:
         if clips:
             self.playing += 1
             await self.ending.unless(self.prompt_over.wait())

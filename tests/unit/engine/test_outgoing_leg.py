@@ -53,6 +53,9 @@ class FakeMedia:
 class FakeCore:
     """The SIP core and its endpoint in one: notes what it is asked for."""
 
+    event_at = 1.0
+    "See `SipEndpoint`."
+
     def __init__(self) -> None:
         self.invites: list[tuple[str, str]] = []
         "Address and Request-URI of each."

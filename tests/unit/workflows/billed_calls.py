@@ -150,9 +150,11 @@ class BilledCalls:
 
     # Calls begin
 
-    def comes_in(self, connection: Connection, number: str = OUR_NUMBER) -> SessionId | Refusal:
+    def comes_in(
+        self, connection: Connection, number: str = OUR_NUMBER, *, dialog: str = ""
+    ) -> SessionId | Refusal:
         """Somebody calls us."""
-        call = IncomingCall(CALLER, number, self.clock.now_us)
+        call = IncomingCall(CALLER, number, self.clock.now_us, dialog)
         decision = accept_incoming_call(connection, call, AdmissionRules("1", MANY))
         if isinstance(decision, AcceptedCall):
             return SessionId(decision.session_id)
@@ -240,9 +242,9 @@ class BilledCalls:
             )
         note_call_ended(connection, CallEnded(session_id, self.clock.now_us, disposition))
 
-    def crash(self, connection: Connection) -> None:
+    def crash(self, connection: Connection, next_node: str = "1") -> None:
         """The process dies, and the next one settles what it finds."""
-        for left in recover_after_crash._look(connection, "1"):
+        for left in recover_after_crash._look(connection, next_node):
             recover_after_crash._write(connection, left, {}, {}, left.alive_until_us)
 
     # What is there

@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import Connection
 
 from tests.unit.database.nouns import CREATED_US, a_number, an_account, an_application
+from voiceblocks.billing.model import Tariff
 from voiceblocks.calls.events import AcceptedCall, CallEnded, Disposition, IncomingCall, Refusal
-from voiceblocks.database import accounts, notifications, sessions
+from voiceblocks.database import accounts, notifications, sessions, tariffs
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.money import Thousandths
 from voiceblocks.workflows.accept_incoming_call import AdmissionRules, accept_incoming_call
@@ -80,6 +81,17 @@ async def test_calls_that_begin_and_end_at_once_charge_each_once(database: Datab
     account = await database.run(lambda connection: accounts.find_account(connection, "acc_1"))
     assert account is not None
     assert account.credit == 100_000 - 25 * 20
+
+
+async def test_what_is_free_needs_no_credit(database: Database) -> None:
+    """A free number rings, whatever its account owes and has spent in the day."""
+
+    def happen(connection: Connection) -> AcceptedCall | Refusal:
+        prepare(connection, account={"credit": Thousandths(-5), "spend_per_day": Thousandths(0)})
+        tariffs.replace(connection, Tariff("inbound", CALL.to_number, "SGD", Thousandths(0)))
+        return accept(connection)
+
+    assert isinstance(await database.run(happen), AcceptedCall)
 
 
 @pytest.mark.parametrize(

@@ -292,6 +292,19 @@ async def test_credit_pays_the_first_block(
     assert await database.run(happen) == (DEST if is_allowed else "error_insufficient_credit")
 
 
+async def test_what_is_free_needs_no_credit(database: Database) -> None:
+    """Neither what is owed nor a day that is spent keeps an account from a free number."""
+
+    def happen(connection: Connection) -> str:
+        prepare(connection, credit=Thousandths(-5), spend_per_day=0)
+        dialled(connection, held=Thousandths(20))
+        free = Tariff("outbound", DEST, "SGD", Thousandths(0))
+        tariffs.replace(connection, free)
+        return ask(connection).dest
+
+    assert await database.run(happen) == DEST
+
+
 async def test_a_trial_account_calls_its_registered_number_only(database: Database) -> None:
     """Also where more is allowed to it; then with its first payment all of that opens."""
 

@@ -257,6 +257,20 @@ async def test_an_account_has_limits_of_its_own(shop: Shop) -> None:
     assert how_many(limiter, "app1", "ivr/middle/gather") == 2
 
 
+async def test_a_number_of_the_31st_is_extended_to_each_month_s_last_day(shop: Shop) -> None:
+    """February ends on its 28th, and takes no days from the months after it."""
+    begin = datetime.fromisoformat("2027-01-31 10:00+08:00")
+    shop.calls.clock.now_us = round(begin.timestamp() * 1e6)
+    await shop.ask("number/subscribe", number=FIRST, duration="1", auto_extend="enabled")
+    ends = []
+    for _ in range(4):
+        entries = (await shop.ask("number/get_active"))["entries"]
+        ends += [entry["expiry"] for entry in entries if entry["number"] == FIRST]
+        shop.calls.clock.now_us += 32 * DAY_US
+        await shop.keep.look()
+    assert ends == ["2027-02-28", "2027-03-31", "2027-04-30", "2027-05-31"]
+
+
 def how_many(limiter: InMemoryRateLimiter, app_id: str, api: str) -> int:
     """How many of 60 requests are let through."""
     allowed = 0

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection
 
+from tests.unit.database.nouns import a_recording
 from tests.unit.workflows.billed_calls import SECOND_US, URL, BilledCalls
 from voiceblocks.billing.model import EntryKind
 from voiceblocks.blocks.transfer import TransferCommand
 from voiceblocks.calls.events import Refusal
+from voiceblocks.database import recordings, store_tasks
 from voiceblocks.database.unit_of_work import Database
-from voiceblocks.ids import SessionId
+from voiceblocks.ids import RecordingId, SessionId
+from voiceblocks.recordings.store_task import StoreTask, StoreTaskKind
+from voiceblocks.sessions.state import SessionState
 
 
 @pytest.fixture
@@ -50,6 +54,44 @@ def test_a_call_is_billed_until_it_was_last_seen(
         calls.crash(connection)
         assert calls.session(connection, session_id).debit == minutes * 20
         assert calls.account(connection).credit == 1000 - minutes * 20
+
+    database.run_sync(happen)
+
+
+def test_a_new_name_of_the_node_finds_the_calls_of_the_former(database: Database) -> None:
+    """SQLite's node settles and uploads all that is left; on PostgreSQL that is another's."""
+
+    def happen(connection: Connection) -> None:
+        calls, session_id = begun(connection)
+        recordings.insert(connection, a_recording(session_id=session_id))
+        task = StoreTask(
+            recording_id=RecordingId("rec-1"),
+            kind=StoreTaskKind.UPLOAD,
+            node="1",
+            next_attempt_us=0,
+            created_us=0,
+        )
+        store_tasks.put(connection, task)
+        calls.crash(connection, next_node="2")
+        is_alone = connection.dialect.name == "sqlite"
+        assert (calls.session(connection, session_id).state is SessionState.ENDED) is is_alone
+        assert len(store_tasks.list_due(connection, "2", 0, 10)) == is_alone
+
+    database.run_sync(happen)
+
+
+def test_what_is_over_keeps_the_name_that_it_had(database: Database) -> None:
+    """Only what is unfinished changes hands, such as the recording of a call that is over."""
+
+    def happen(connection: Connection) -> None:
+        calls, ended = begun(connection)
+        calls.ended(connection, ended)
+        calls.crash(connection, next_node="2")
+        assert calls.session(connection, ended).node == "1"
+        recordings.insert(connection, a_recording(session_id=ended))
+        calls.crash(connection, next_node="2")
+        is_alone = connection.dialect.name == "sqlite"
+        assert (calls.session(connection, ended).node == "2") is is_alone
 
     database.run_sync(happen)
 

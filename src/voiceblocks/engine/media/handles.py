@@ -149,15 +149,25 @@ class MediaLeg:
         for command in held:
             self.link.send(command)
 
-    def play(self, clips: Sequence[Path], *, loop: bool = False) -> Playback:
-        """Play clips (G.711 in the leg's law) one after another; replaces what plays."""
+    def play(
+        self, clips: Sequence[Path], *, loop: bool = False, then_recorded: bool = False
+    ) -> Playback:
+        """
+        Play clips (G.711 in the leg's law) one after another; replaces what plays.
+
+        Args:
+            clips: Files.
+            loop: Begin again after the last.
+            then_recorded: Keep what comes after the end, for `record(after=...)`.
+        """
         source = self._plane.next_ident()
         playback = Playback(self, source)
         if self.is_lost or self.is_closed:
             playback.on_ended(completed=False)
             return playback
         self.playbacks[source] = playback
-        self.post(m.StartSource(self.ident, source, [str(clip) for clip in clips], loop))
+        paths = [str(clip) for clip in clips]
+        self.post(m.StartSource(self.ident, source, paths, loop, then_recorded))
         return playback
 
     def send_digits(self, digits: str) -> None:
@@ -179,6 +189,7 @@ class MediaLeg:
         limit_ms: int | None = None,
         direction: TapDirection = "in",
         seal_for: bytes | None = None,
+        after: Playback | None = None,
     ) -> Tap:
         """
         Record what the leg receives, or sends, from now on.
@@ -192,6 +203,8 @@ class MediaLeg:
             limit_ms: The tap ends by itself after so much wall-clock time.
             direction: "in" is what the leg receives, "out" what it sends, silence included.
             seal_for: Public key: the recording is a sealed one, of what is received.
+            after: Begin where this playback was over, at most two seconds ago; it was started
+                with `then_recorded`.
 
         Raises:
             CapacityExceeded: When all rows are taken.
@@ -206,7 +219,10 @@ class MediaLeg:
             return tap
         limit = None if limit_ms is None else limit_ms * SAMPLES_PER_MS
         outgoing = direction == "out"
-        self.post(m.OpenTap(self.ident, tap.ident, tap.row, name, limit, outgoing, seal_for))
+        source = after.source if after is not None else None
+        self.post(
+            m.OpenTap(self.ident, tap.ident, tap.row, name, limit, outgoing, seal_for, source)
+        )
         return tap
 
     def on_digit(self, callback: Callable[[m.DigitReceived], None] | None) -> None:
@@ -326,7 +342,7 @@ class MediaLeg:
             case m.SourceEnded():
                 playback = self.playbacks.pop(event.source, None)
                 if playback is not None:
-                    playback.on_ended(completed=event.completed)
+                    playback.on_ended(completed=event.completed, over_at=event.over_at)
             case m.TapClosed():
                 tap = self.taps.get(event.tap)
                 if tap is not None:

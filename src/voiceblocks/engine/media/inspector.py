@@ -132,9 +132,9 @@ class Inspector:
         if not leg.receive or not 0 < n_samples <= MAX_PACKET_SAMPLES:
             return not leg.receive
         in_order = order is not Order.OLDER
-        stretched = leg.timeline.state.slew > 0 and in_order and bool(leg.taps)
+        stretched = leg.timeline.state.slew > 0 and in_order and leg.is_recorded
         placement, position = leg.timeline.place(
-            packet.timestamp, n_samples, now, in_order=in_order, recording=bool(leg.taps)
+            packet.timestamp, n_samples, now, in_order=in_order, recording=leg.is_recorded
         )
         if placement is Placement.TOO_LATE:
             leg.packets_late += 1

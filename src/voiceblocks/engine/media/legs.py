@@ -25,6 +25,7 @@ from voiceblocks.rtp.telephone_event import DigitDetector
 from voiceblocks.rtp.timeline import NO_LEAD, Timeline
 
 if TYPE_CHECKING:
+    from voiceblocks.engine.media.preroll import Preroll
     from voiceblocks.engine.media.sources import Source
     from voiceblocks.engine.media.taps import Tap
 
@@ -143,6 +144,8 @@ class Leg:
         "Of what it receives."
         self.out_taps: list[Tap] = []
         "Of what it sends."
+        self.preroll: Preroll | None = None
+        "What came since the end of a source, for a tap that is about to be opened."
         self.packets_late = 0
         self.rtcp_heard_at = 0.0
         self.opened_at = 0.0
@@ -170,6 +173,11 @@ class Leg:
     def packet_samples(self, value: int) -> None:
         self._columns.samples[self.slot] = value
         self._columns.length[self.slot] = value + HEADER_BYTES
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether what it receives is kept, so that its time must not jump."""
+        return bool(self.taps) or self.preroll is not None
 
     def load(self) -> None:
         """Copy the receive columns into `timeline` and `statistics`."""
@@ -216,6 +224,7 @@ class Leg:
             and self.receive
             and state.anchored
             and state.slew == 0
+            and self.preroll is None
             and len(self.taps) <= 1
             and (tap is None or tap.law == self.law)
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -85,12 +85,15 @@ class StartSource(Message, frozen=True, tag=True, array_like=True):
 
     Clips are files of headerless G.711 in the leg's present law, 8000 bytes a second.
     A second source on the same leg replaces the first.
+
+    With `then_recorded`, what comes after its end is kept for a tap that is about to be opened.
     """
 
     leg: int
     source: int
     clips: list[str]
     loop: bool = False
+    then_recorded: bool = False
 
 
 class StopSource(Message, frozen=True, tag=True, array_like=True):
@@ -104,6 +107,8 @@ class OpenTap(Message, frozen=True, tag=True, array_like=True):
     """
     From now on, place what the leg receives, or sends, into a row of the worker's ring arena.
 
+    `after_source` names a source that was `then_recorded`: the tap begins where that was over,
+    a moment before now.
     `limit_samples` closes the tap by itself after so much wall-clock time (8000 a second).
     """
 
@@ -117,6 +122,7 @@ class OpenTap(Message, frozen=True, tag=True, array_like=True):
     "What the leg sends, instead of what it receives."
     seal_for: bytes | None = None
     "Public X25519 key: the row is a sealed one, whose audio only that key's owner can hear."
+    after_source: int | None = None
 
 
 class CloseTap(Message, frozen=True, tag=True, array_like=True):
@@ -225,6 +231,8 @@ class SourceEnded(Message, frozen=True, tag=True, array_like=True):
     leg: int
     source: int
     completed: bool
+    over_at: float
+    "When it was over (monotonic seconds): after its last sample, or where it was stopped."
 
 
 class DigitReceived(Message, frozen=True, tag=True, array_like=True):

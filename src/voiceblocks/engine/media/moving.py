@@ -16,7 +16,7 @@ from voiceblocks.rtp.source_lock import Address, SourceLock
 from voiceblocks.rtp.telephone_event import DigitDetector
 from voiceblocks.rtp.timeline import Timeline, TimelineState
 
-VERSION = 3
+VERSION = 4
 
 
 class LegState(msgspec.Struct, frozen=True, array_like=True):

@@ -30,21 +30,24 @@ class Playback:
     """Clips that play on a leg."""
 
     def __init__(self, leg: MediaLeg, source: int) -> None:
+        self.source = source
+        self.over_at: float | None = None
+        "When it was over (monotonic seconds); `None` while it plays, or where that is not known."
         self._leg = leg
-        self._source = source
         self._ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def stop(self) -> None:
         """Stop playing; `wait` returns `False`. Fine when it has ended already."""
         if not self._ended.done():
-            self._leg.post(m.StopSource(self._leg.ident, self._source))
+            self._leg.post(m.StopSource(self._leg.ident, self.source))
 
     async def wait(self) -> bool:
         """Wait for the last packet to leave; `False` when stopped, replaced or lost."""
         return await asyncio.shield(self._ended)
 
-    def on_ended(self, *, completed: bool) -> None:
+    def on_ended(self, *, completed: bool, over_at: float | None = None) -> None:
         """For the plane: the worker reported the end, or died."""
+        self.over_at = over_at
         if not self._ended.done():
             self._ended.set_result(completed)
 

@@ -79,13 +79,13 @@ class Reporter:
                     self._send(leg, self._reports(leg, now, utc_us))
 
     def _judge_lead(self, leg: Leg, now: float) -> None:
-        if leg.taps and now < leg.timeline.state.window_ends:
+        if leg.is_recorded and now < leg.timeline.state.window_ends:
             return
         leads = self._columns.least_lead
         lead = int(leads[leg.slot])
-        if lead != NO_LEAD and (abs(lead) > DEAD_BAND or (lead < 0 and not leg.taps)):
+        if lead != NO_LEAD and (abs(lead) > DEAD_BAND or (lead < 0 and not leg.is_recorded)):
             leg.load()
-            leg.timeline.end_window(now, recording=bool(leg.taps))
+            leg.timeline.end_window(now, recording=leg.is_recorded)
             leg.store()
         else:
             leg.timeline.state.previous_lead = lead

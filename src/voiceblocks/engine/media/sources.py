@@ -11,7 +11,7 @@ from typing import TypeAlias
 from voiceblocks.audio.mixing import transcode
 from voiceblocks.recordings.spool import SILENCE_BYTE
 
-SourceState: TypeAlias = tuple[int, list[str], str, bool, int, int, str]
+SourceState: TypeAlias = tuple[int, list[str], str, bool, int, int, str, bool]
 
 MAX_MAPPED_CLIPS = 512
 "Clips stay mapped for the next caller who hears them; the oldest go."
@@ -63,14 +63,15 @@ class Source:
         cache: Maps them.
         loop: Whether the first comes again after the last.
         plays_as: The law in which they are heard; that of the clips if omitted.
+        then_recorded: Whether a recording begins where it is over.
 
     Raises:
         OSError: When a clip is not there.
     """
 
     __slots__ = (
-        "_index", "_length", "_loop", "_views", "clips", "data", "end", "ident", "law", "offset",
-        "plays_as",
+        "_index", "_length", "_loop", "_views", "clips", "data", "end", "ident", "last_samples",
+        "law", "offset", "plays_as", "then_recorded",
     )  # fmt: skip
 
     def __init__(
@@ -82,11 +83,15 @@ class Source:
         *,
         loop: bool = False,
         plays_as: str | None = None,
+        then_recorded: bool = False,
     ) -> None:
         self.ident = ident
         self.clips = list(clips)
         self.law = law
         self.plays_as = plays_as or law
+        self.then_recorded = then_recorded
+        self.last_samples = 0
+        "How much of the packet that `fill` was asked for last is not the silence after the end."
         self._loop = loop
         self._views = [view for view in map(cache.open, self.clips) if view]
         self._begin(0)
@@ -123,12 +128,14 @@ class Source:
         while filled < len(target):
             if self.offset == self._length and not self._next():
                 target[filled:] = bytes([SILENCE_BYTE[self.plays_as]]) * (len(target) - filled)
+                self.last_samples = filled
                 return False
             count = min(len(target) - filled, self._length - self.offset)
             piece = bytes(self.data[self.offset : self.offset + count])
             target[filled : filled + count] = transcode(piece, self.law, self.plays_as)
             self.offset += count
             filled += count
+        self.last_samples = filled
         return self.offset < self._length or self._next()
 
     def _next(self) -> bool:
@@ -143,14 +150,17 @@ class Source:
     def dump(self) -> SourceState:
         """State for a leg that moves (decision 14); `restore` takes it."""
         return (
-            self.ident, self.clips, self.law, self._loop, self._index, self.offset, self.plays_as
+            self.ident, self.clips, self.law, self._loop, self._index, self.offset, self.plays_as,
+            self.then_recorded,
         )  # fmt: skip
 
     @classmethod
     def restore(cls, state: SourceState, cache: ClipCache) -> Source:
         """Continue where `dump` was taken."""
-        ident, clips, law, loop, index, offset, plays_as = state
-        source = cls(ident, clips, law, cache, loop=loop, plays_as=plays_as)
+        ident, clips, law, loop, index, offset, plays_as, then_recorded = state
+        source = cls(
+            ident, clips, law, cache, loop=loop, plays_as=plays_as, then_recorded=then_recorded
+        )
         if index < len(source._views):
             source._begin(index)
             source.offset = offset

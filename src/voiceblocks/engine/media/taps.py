@@ -1,9 +1,9 @@
 """Taps: what a leg receives or sends, placed into rows of the arena by wall-clock position.
 
-A tap's samples count from its *zero*, a position (see `rtp.timeline`) on a packet boundary
-of the stream, at most one packet before the command. It ends where it was told: at the
-position of a digit, at an instant, or at its limit; its length is never what happened to arrive.
-What a leg sends lies where the tick began that sent it.
+A tap's samples count from its *zero*, a position (see `rtp.timeline`): the packet boundary of
+the stream that is nearest to the end of the source that it follows, or to the command. It ends
+where it was told: at the position of a digit, at an instant, or at its limit; its length is
+never what happened to arrive. What a leg sends lies where the tick began that sent it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from voiceblocks.audio.mixing import transcode
 from voiceblocks.engine.media.legs import NEVER, Leg
 from voiceblocks.engine.media.messages import OpenTap, TapClosed, TapStats
 from voiceblocks.engine.media.pauses import Pauses, mark_pause, pieces_of_silence, wipe
+from voiceblocks.engine.media.preroll import begin_preroll, take_preroll
 from voiceblocks.engine.media.ring import LAWS, RING_BYTES, RING_SLOTS, Arena, RowState
 from voiceblocks.engine.media.ring import silence_bytes as silence_of_laws
 from voiceblocks.engine.media.sealing import Sealing, end_sealed, place_sealed, start_sealing
@@ -50,9 +51,9 @@ class Tap:
     "Nothing is placed from here on; `NEVER` without a limit."
     limited: bool
     "Whether reaching `end` is the limit that was asked for."
-    expected_before: int
-    received_before: int
-    late_before: int
+    expected_before: int = 0
+    received_before: int = 0
+    late_before: int = 0
     outgoing: bool = False
     "Of what the leg sends."
     sealing: Sealing | None = None
@@ -100,16 +101,14 @@ class Taps:
     def open(self, leg: Leg, command: OpenTap, now: float, utc_us: int) -> None:
         """Begin to place what `leg` receives, or sends, into an ARMED row."""
         leg.load()
-        if not leg.taps and not command.outgoing:
-            leg.timeline.apply_least_lead()
         zero = position_of(now)
+        preroll = None
         if command.outgoing:
             # Of two taps that are opened together both have one time zero.
             zero = next((tap.zero for tap in leg.taps if abs(tap.zero - zero) <= AT_ONCE), zero)
-        elif leg.timeline.state.anchored:
-            step = leg.packet_samples or SLOT_SAMPLES
-            boundary = leg.timeline.state.position
-            zero = boundary + (zero - boundary + step // 2) // step * step
+        else:
+            preroll = take_preroll(leg, command.after_source, zero)
+            zero = preroll.zero
         limit = command.limit_samples
         header = self._arena.headers[command.row]
         header["zero_s"] = zero / CLOCK_HZ
@@ -122,14 +121,29 @@ class Taps:
             zero=zero,
             end=NEVER if limit is None else zero + limit,
             limited=limit is not None,
-            expected_before=leg.statistics.total_expected,
-            received_before=leg.statistics.total_received,
-            late_before=leg.packets_late,
             outgoing=command.outgoing,
         )
         if command.seal_for is not None:
             tap.sealing = start_sealing(self._arena, command.row, command.seal_for)
+        if preroll is not None:
+            tap.expected_before = preroll.expected_before
+            tap.received_before = preroll.received_before
+            tap.late_before = preroll.late_before
         self.adopt(leg, tap)
+        if preroll is not None:
+            for position, payload, law in preroll.packets:
+                self._place_into([tap], position, payload, law)
+
+    def expect(self, leg: Leg, source: int, position: int) -> None:
+        """
+        Keep what `leg` receives from a position on, for a tap that is about to be opened.
+
+        Between the end of a beep and the command that it is time to record lie two ways between
+        processes and whatever else the control process does then: the caller does not wait.
+        """
+        leg.load()
+        leg.preroll = begin_preroll(leg, source, position)
+        leg.store()
 
     def adopt(self, leg: Leg, tap: Tap) -> None:
         """Take a tap over as it is: a new one, or one of a leg that moved here."""
@@ -338,6 +352,8 @@ class Taps:
 
     def place(self, leg: Leg, position: int, payload: bytes) -> None:
         """Place a payload into every tap of a leg, cut to each tap's extent."""
+        if leg.preroll is not None and not leg.preroll.keep(position, payload, leg.law):
+            leg.preroll = None
         self._place_into(leg.taps, position, payload, leg.law)
 
     def place_sent(self, leg: Leg, position: int, payload: bytes) -> None:

@@ -21,6 +21,7 @@ from voiceblocks.engine.media.taps import Indexes, Taps
 from voiceblocks.recordings.spool import SILENCE_BYTE
 from voiceblocks.rtp.batch import MARKER, PLAIN
 from voiceblocks.rtp.packet import HEADER_BYTES
+from voiceblocks.rtp.timeline import CLOCK_HZ
 
 TICK_MS = 10
 _ROW_BYTES = 512
@@ -73,6 +74,7 @@ class Transmitter:
         self._payloads = list(self._views)
         self._sources: list[Source | None] = [None] * legs.capacity
         self._senders: list[Sender] = [_nobody] * legs.capacity
+        self._clock = 0
         self.packets_sent = 0
         self.packets_dropped = 0
 
@@ -150,7 +152,10 @@ class Transmitter:
     def _end_source(self, leg: Leg, source: Source, *, completed: bool) -> None:
         self.resume(leg, None)
         self.silence(leg)
-        self._report(SourceEnded(leg.ident, source.ident, completed))
+        over = self._clock + (source.last_samples if completed else 0)
+        if completed and source.then_recorded:
+            self._taps.expect(leg, source.ident, over)
+        self._report(SourceEnded(leg.ident, source.ident, completed, over / CLOCK_HZ))
 
     def send_digits(self, leg: Leg, digits: str) -> None:
         """Send keys, after those that are still to be sent."""
@@ -179,6 +184,7 @@ class Transmitter:
             clock: Its position.
         """
         columns = self._columns
+        self._clock = clock
         due = np.nonzero(columns.due <= tick)[0]
         if not len(due):
             return

@@ -218,10 +218,11 @@ class Worker:
                     leg.format.codec,
                     self._clips,
                     loop=command.loop,
+                    then_recorded=command.then_recorded,
                 )
         if leg is None or source is None or source.is_empty:
             completed = source is not None
-            self._report(m.SourceEnded(command.leg, command.source, completed))
+            self._report(m.SourceEnded(command.leg, command.source, completed, self._now))
         else:
             self._transmitter.play(leg, source)
 

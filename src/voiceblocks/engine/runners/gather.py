@@ -73,7 +73,7 @@ class _Keys:
         self._call = call
         self._next: asyncio.Task[Digit] | None = None
 
-    async def unless(self, other: Coroutine[Any, Any, None]) -> str | None:
+    async def unless(self, other: Coroutine[Any, Any, object]) -> str | None:
         """
         The next key, which cancels `other`; `None` if `other` is done first.
 

@@ -10,7 +10,7 @@ from voiceblocks.blocks.recording_shape import RecordingShape
 from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import Disposition, EndReason, RecordedAudio
 from voiceblocks.engine.digits import Digit
-from voiceblocks.engine.media.handles import Tap
+from voiceblocks.engine.media.handles import Playback, Tap
 from voiceblocks.engine.plan import BlockPlan
 from voiceblocks.speech.interfaces import Clip
 
@@ -44,9 +44,16 @@ class Outcome:
 class RunnerCall(Protocol):
     """The call as a runner sees it."""
 
-    async def play(self, clips: Sequence[Clip]) -> None:
+    async def play(self, clips: Sequence[Clip], *, then_recorded: bool = False) -> Playback | None:
         """
         Play clips one after another to their end; stops where it is cancelled.
+
+        Args:
+            clips: What is heard.
+            then_recorded: Keep what the caller says from its end on, for `record(after=...)`.
+
+        Returns:
+            What was played; `None` if that was nothing.
 
         Raises:
             CallGone: If the leg ended first.
@@ -62,8 +69,14 @@ class RunnerCall(Protocol):
         """
         ...
 
-    def record(self, name: str, *, limit_ms: int, shape: RecordingShape) -> Tap:
-        """Record from now on and forget earlier digits; the tap is the runner's to close."""
+    def record(
+        self, name: str, *, limit_ms: int, shape: RecordingShape, after: Playback | None
+    ) -> Tap:
+        """
+        Record from now on, or from the end of what was just played, and forget earlier digits.
+
+        The tap is the runner's to close.
+        """
         ...
 
     async def next_digit(self) -> Digit:

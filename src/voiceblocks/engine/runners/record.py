@@ -31,7 +31,9 @@ class RecordRunner:
 
     async def run(self, call: RunnerCall, plan: BlockPlan) -> Outcome:
         """Record."""
-        await call.play(plan.prompt if plan.beep is None else (*plan.prompt, plan.beep))
+        played = await call.play(
+            plan.prompt if plan.beep is None else (*plan.prompt, plan.beep), then_recorded=True
+        )
         if plan.hangs_up_after:
             return Outcome(EndReason.COMPLETED)
         command = plan.command
@@ -41,6 +43,7 @@ class RecordRunner:
             plan.recording_name,
             limit_ms=command.max_duration_s * 1000,
             shape=plan.recording_shape,
+            after=played,
         )
         reason, key = await self._until_over(call, tap, command)
         result = await tap.closed()

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from voiceblocks.errors import InvalidRequest
 from voiceblocks.speech.interfaces import Clip
 from voiceblocks.testing.phone_call import CallNotAnswered, PhoneCall
-from voiceblocks.testing.phone_media import load_wav
 from voiceblocks.testing.simulation.phone_media import SimulatedMedia
 from voiceblocks.testing.simulation.timeline import ScriptFailed
+from voiceblocks.testing.sounds import load_wav
 from voiceblocks.testing.speakers import voice
 
 if TYPE_CHECKING:

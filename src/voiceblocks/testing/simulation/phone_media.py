@@ -17,15 +17,10 @@ from numpy.typing import NDArray
 
 from voiceblocks.audio.codecs import codec_named
 from voiceblocks.testing.impairments import Impairments
-from voiceblocks.testing.phone_media import (
-    SAMPLES_PER_MS,
-    HeardPacket,
-    PhoneMedia,
-    SentPacket,
-    is_beep,
-)
+from voiceblocks.testing.phone_media import HeardPacket, PhoneMedia, SentPacket
 from voiceblocks.testing.simulation.network import Address, SimulatedNetwork
 from voiceblocks.testing.simulation.virtual_loop import VirtualLoop, time_of
+from voiceblocks.testing.sounds import SAMPLES_PER_MS, is_beep
 
 if TYPE_CHECKING:
     from voiceblocks.testing.simulation.media import MediaClock
@@ -199,7 +194,7 @@ class SimulatedMedia(PhoneMedia):
             and self.speaker is None
             and self.listener is None
             and self.talking.is_set()
-            and not (self._events or self._pressing or self._beep_run or len(self._background))
+            and not (self._events or self._pressing or self._beeps.run or len(self._background))
             and self._is_plain
         )
         if not is_plain:
@@ -320,7 +315,7 @@ class SimulatedMedia(PhoneMedia):
     def _take(self, data: bytes, source: Address) -> None:
         # Plain audio: version 2, nothing between the header and the payload.
         if data[0] != _VERSION or data[1] & 0x7F != self._type or len(data) <= _HEADER_BYTES:
-            self.datagram_received(data, source)
+            self.hear(data, self._clock.now_s)
             return
         payload = data[_HEADER_BYTES:]
         self._arrived.append((self._clock.now_s, data))
@@ -328,8 +323,8 @@ class SimulatedMedia(PhoneMedia):
         is_tone = self._tones.get(payload)
         if is_tone is None:
             is_tone = self._learn_tone(payload)
-        if is_tone or self._beep_run:
-            self._count_beep(is_tone=is_tone, now=self._clock.now_s)
+        if is_tone or self._beeps.run:
+            self._beeps.count(is_tone=is_tone, now=self._clock.now_s)
         if not self._is_talking:
             self._is_talking = True
             self.talking.set()

@@ -191,13 +191,14 @@ class Bench:
         limit: int | None = None,
         outgoing: bool = False,
         seal_for: bytes | None = None,
+        after: int | None = None,
     ):
         """Open a tap; its row has the tap's number."""
         name = f"tap{tap}"
         self.arena.reset(tap, name, law, sealed=seal_for is not None)
         path = self.tmp_path / f"{name}.spool"
         self.kept[tap] = keep_row(self.arena, tap, name, path)
-        self.obey(m.OpenTap(ident, tap, tap, name, limit, outgoing, seal_for))
+        self.obey(m.OpenTap(ident, tap, tap, name, limit, outgoing, seal_for, after))
 
     def talk(
         self,

@@ -354,7 +354,8 @@ def test_prompts_play_whole_and_in_order(bench: Bench):
     bench.tick(4)
     bench.obey(m.StartSource(1, 5, [str(first), str(second)]))
     bench.tick(12)
-    assert bench.of(m.SourceEnded) == [m.SourceEnded(1, 5, True)]
+    (ended,) = bench.of(m.SourceEnded)
+    assert (ended.leg, ended.source, ended.completed) == (1, 5, True)
     heard = b"".join(packet.payload for packet in peer.listen())
     whole = ramp(1) + ramp(2)[:100] + ramp(3) + ramp(4)
     assert heard.strip(b"\xff") == whole

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceblocks.client import Notification
+from voiceblocks.client import ApiError, Notification
 from voiceblocks.testing.simulation.node import Options
 from voiceblocks.testing.simulation.voice import ScriptFailed, Voice
 from voiceblocks.testing.speakers import voice as speaker
@@ -42,7 +42,12 @@ def run(callers: list[tuple[list[tuple[str, int]], int, str]], limit_s: int, how
         if told.block == "answer":
             voice.client.ivr.record(told.session, voice.notify_url, max_duration=limit_s)
         elif not told.is_ended:
-            voice.client.ivr.play(told.session, AFTER, notify_url=voice.notify_url)
+            try:
+                voice.client.ivr.play(told.session, AFTER, notify_url=voice.notify_url)
+            except ApiError as error:
+                # The caller may leave in the same instant.
+                if error.status != "error_session_ended":
+                    raise
 
     voice.answer_with(answer)
     calls = []
