@@ -286,6 +286,8 @@ def test_story_of_a_call_with_two_legs(data_dir: Path) -> None:
     assert told[0] == "call from private to +6591****00"
     assert "leg 2 to +6598****00 answered" in told
     assert told[-1] == "leg 2 to +6598****00 ended: answered"
+    lines = CliRunner().invoke(app, ["calls", "show", "S-1-a"]).stdout.splitlines()
+    assert [line.strip().partition("  ")[2] for line in lines[-len(told) :]] == told
     assert "1110" not in json.dumps([row, told])
 
 
