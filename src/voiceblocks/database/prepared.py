@@ -4,7 +4,7 @@
 result for it each time: 50 to 100 us where the driver and SQLite together take 10, and a request
 for a block has a dozen statements. What is prepared here differs from that in nothing else:
 SQLAlchemy writes the text and the order of the parameters, and its types convert what goes in and
-comes out, on SQLite and PostgreSQL (decision 60).
+comes out, on SQLite and PostgreSQL (decision 61).
 
 What it cannot do it refuses when it is first used: lists of a length that is known only then
 (`in_` of a parameter), and values that SQLAlchemy would make itself (defaults in Python).

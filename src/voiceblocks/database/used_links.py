@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam
+from sqlalchemy import Connection, bindparam, select
 
 from voiceblocks.database import schema
 from voiceblocks.database.prepared import Prepared
@@ -15,6 +15,7 @@ from voiceblocks.database.rows import insert_unless_there
 
 _table = schema.used_links
 
+_FIND = Prepared(select(_table.c.id).where(_table.c.id == bindparam("link")))
 _DELETE_EXPIRED = Prepared(_table.delete().where(_table.c.expires_s < bindparam("now_s")))
 
 
@@ -31,6 +32,11 @@ class UsedLink:
 def use(connection: Connection, link: UsedLink) -> bool:
     """Write down the one use of a link; False where it was used before, also a moment ago."""
     return insert_unless_there(connection, _table, link)
+
+
+def is_used(connection: Connection, link_id: str) -> bool:
+    """Whether a link was used before."""
+    return _FIND.first(connection, {"link": link_id}) is not None
 
 
 def delete_expired(connection: Connection, now_s: int) -> None:
