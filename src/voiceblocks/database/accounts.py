@@ -231,6 +231,20 @@ def list_tokens(connection: Connection, app_id: str) -> list[AccessToken]:
     return [AccessToken(**row) for row in rows]
 
 
+_TOKENS_OF_ACCOUNT = (
+    select(_tokens)
+    .join(_applications, _applications.c.id == _tokens.c.app_id)
+    .where(_applications.c.account_id == bindparam("account_id"), _tokens.c.revoked_us.is_(None))
+    .order_by(_tokens.c.created_us, _tokens.c.lookup)
+)
+
+
+def list_tokens_of_account(connection: Connection, account_id: str) -> list[AccessToken]:
+    """Return the tokens of all its applications but the revoked, oldest first."""
+    rows = connection.execute(_TOKENS_OF_ACCOUNT, {"account_id": account_id}).mappings()
+    return [AccessToken(**row) for row in rows]
+
+
 def revoke_token(connection: Connection, lookup: bytes, at_us: int) -> bool:
     """Revoke a token; False where there is none or it was revoked before."""
     parameters = {"by_lookup": lookup, "revoked_us": at_us}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, bindparam, func, select
 
 from voiceblocks.database import schema
@@ -46,6 +48,19 @@ def list_of(connection: Connection, notification_id: str) -> list[Attempt]:
     """Return the notification's finished attempts in their order."""
     rows = connection.execute(_ATTEMPTS_OF, {"notification_id": notification_id}).mappings()
     return [Attempt(**row) for row in rows]
+
+
+_LAST_OF = (
+    select(_attempts)
+    .where(_attempts.c.notification_id.in_(bindparam("ids", expanding=True)))
+    .order_by(_attempts.c.number)
+)
+
+
+def last_of(connection: Connection, notification_ids: Sequence[str]) -> dict[str, Attempt]:
+    """Return the newest finished attempt of each that has one, by the notification's id."""
+    rows = connection.execute(_LAST_OF, {"ids": list(notification_ids)}).mappings()
+    return {row["notification_id"]: Attempt(**row) for row in rows}
 
 
 _ATTEMPTS_OF_SESSION = (

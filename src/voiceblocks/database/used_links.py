@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam
+from sqlalchemy import Connection, bindparam, select
 
 from voiceblocks.database import schema
 from voiceblocks.database.rows import insert_unless_there
 
 _table = schema.used_links
 
+_FIND = select(_table.c.id).where(_table.c.id == bindparam("link"))
 _DELETE_EXPIRED = _table.delete().where(_table.c.expires_s < bindparam("now_s"))
 
 
@@ -30,6 +31,11 @@ class UsedLink:
 def use(connection: Connection, link: UsedLink) -> bool:
     """Write down the one use of a link; False where it was used before, also a moment ago."""
     return insert_unless_there(connection, _table, link)
+
+
+def is_used(connection: Connection, link_id: str) -> bool:
+    """Whether a link was used before."""
+    return connection.execute(_FIND, {"link": link_id}).first() is not None
 
 
 def delete_expired(connection: Connection, now_s: int) -> None:

@@ -75,9 +75,9 @@ async def _look_at_all(database: Database, filled: Filled) -> None:
     console = create_console(
         ConsoleHandlers(
             sign_in=sign_in,
-            show=ShowToPeople(database),
+            show=ShowToPeople(database, clock),
             act=unused,
-            health=lambda: Health((), 0, 0, (), True, 0, 0, 1, 1, 0, 0, {}),
+            health=lambda: Health((), 0, 0, (), True, 0, 0, 1, 1, 0, 0, {}, 0, 0, 0, 0),
             sign_link=lambda name, revision: f"http://127.0.0.1/recordings/{name}?{revision}",
             recordings=unused,
             answer_file=unused,
