@@ -19,6 +19,7 @@ COMMANDS = [
     ["-m", "benchmarks.finish_key", "--seconds", "5", "120"],
     ["-m", "benchmarks.random_kills"],
     ["-m", "benchmarks.database_commits"],
+    ["-m", "benchmarks.database_request"],
     ["-m", "benchmarks.bridges_and_rooms"],
     ["-m", "benchmarks.bridge_delay"],
     ["-m", "benchmarks.delivery"],
