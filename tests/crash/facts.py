@@ -126,6 +126,14 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
+async def until_in_database(server: ServerProcess, condition: Callable[[Connection], bool]) -> None:
+    """Wait for something that the server writes."""
+    async with asyncio.timeout(SETTLED_LIMIT_S):
+        while not await in_database(server, condition):  # noqa: ASYNC110 - as in `until`
+            # A poll of another process's database, with a deadline.
+            await asyncio.sleep(0.02)
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process runs; one that waits to be reaped does not."""
     try:

@@ -115,10 +115,13 @@ async def charge_ids(app: Application, session: str) -> list[str]:
         database.close()
 
 
-def check_unanswered(told: ReceivedNotification, status: str, cause: str) -> None:
+def check_unanswered(
+    told: ReceivedNotification, status: str, cause: str, *, call_end: str | None = None
+) -> None:
     """The call is over, for nothing."""
     body = told.body
-    assert set(body) == ONGOING | ENDED
+    assert set(body) == ONGOING | ENDED | ({"call_end"} if call_end else set())
+    assert body.get("call_end") == call_end
     assert (body["call_state"], body["dial_status"], body["dial_cause"]) == ("ended", status, cause)
     assert (body["duration"], body["debit"], body["rate"]) == ("0", "0.000", "0.040")
 
@@ -474,7 +477,7 @@ async def test_a_stopping_server_cancels_what_rings(data_dir: Path) -> None:
         # What could not be told in time is told after the start.
         await server.start()
         told = await app.told(session=answer["session"])
-        check_unanswered(told, "unanswered", "cancelled")
+        check_unanswered(told, "unanswered", "cancelled", call_end="server_restart")
         check_unanswered(await app.told(session=refused["session"]), "failed", "failed")
         assert (await app.status_of(answer["txn_ref"]))["call_status_dest1"] == "unanswered"
         assert await server.stop() == 0

@@ -77,6 +77,9 @@ class IncomingCall:
     "Caller as `+…`, or `private` where withheld, or as sent where it is no number."
     to_number: str
     received_at_us: int
+    dialog: str = ""
+    """What the engine needs to end it after a restart; opaque to everybody else. Until the answer
+    that is a refusal, then a BYE: see `CallAnswered`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,21 @@ class BlockFinished:
     "What the caller typed. Personal data: never logged, so not shown either."
     reached: Disposition | None = None
     "How the far end of a dial or transfer was reached; `None` for other blocks."
+
+
+@dataclass(frozen=True, slots=True)
+class LegRings:
+    """
+    An INVITE of ours has left: a phone may ring until somebody cancels it.
+
+    Told again where the next trunk is asked, or another fork rings: the newest counts.
+    """
+
+    session_id: str
+    leg_id: str
+    "Of a further leg; empty for the session's own."
+    dialog: str
+    "As in `IncomingCall`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +220,10 @@ class CallHandler(Protocol):
 
     async def on_incoming_call(self, call: IncomingCall) -> AcceptedCall | Refusal:
         """Decide about a call that rings. May take a database transaction, not longer."""
+        ...
+
+    def on_leg_rings(self, event: LegRings) -> None:
+        """Note soon how that is ended; the call does not wait."""
         ...
 
     async def on_call_answered(self, event: CallAnswered) -> None:

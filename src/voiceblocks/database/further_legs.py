@@ -32,6 +32,24 @@ _COUNT_SINCE = (
         _table.c.created_us >= bindparam("since_us"),
     )
 )
+_NOTE_RINGING = (
+    _table.update()
+    .where(
+        _table.c.id == bindparam("leg_id"),
+        _table.c.answered_us.is_(None),
+        _table.c.ended_us.is_(None),
+    )
+    .values(dialog=bindparam("text"))
+)
+_FORGET_RINGING = (
+    _table.update()
+    .where(
+        _table.c.session_id == bindparam("of_session"),
+        _table.c.answered_us.is_(None),
+        _table.c.dialog.is_not(None),
+    )
+    .values(dialog=None)
+)
 
 
 def insert(connection: Connection, leg: FurtherLeg) -> None:
@@ -53,6 +71,16 @@ def update(connection: Connection, leg_id: str, **columns: Any) -> None:
         ContractViolation: If there is no such leg.
     """
     update_row(connection, _table, leg_id, columns)
+
+
+def note_ringing(connection: Connection, leg_id: str, dialog: str) -> None:
+    """Set what ends the leg; nothing where it was answered, or is over, meanwhile."""
+    connection.execute(_NOTE_RINGING, {"leg_id": leg_id, "text": dialog})
+
+
+def forget_ringing(connection: Connection, session_id: str) -> None:
+    """None of the session's further legs rings any more."""
+    connection.execute(_FORGET_RINGING, {"of_session": session_id})
 
 
 def list_of_session(connection: Connection, session_id: str) -> list[FurtherLeg]:

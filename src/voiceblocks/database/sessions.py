@@ -57,6 +57,15 @@ _NEXT_SEQUENCE = (
     .values(notification_count=_sessions.c.notification_count + 1)
     .returning(_sessions.c.notification_count)
 )
+_NOTE_RINGING = (
+    _sessions.update()
+    .where(
+        _sessions.c.id == bindparam("session_id"),
+        _sessions.c.answered_us.is_(None),
+        _sessions.c.ended_us.is_(None),
+    )
+    .values(dialog=bindparam("text"))
+)
 
 
 def insert(connection: Connection, session: Session) -> None:
@@ -87,6 +96,11 @@ def update(connection: Connection, session_id: str, **columns: Any) -> None:
         ContractViolation: If there is no such session.
     """
     update_row(connection, _sessions, session_id, columns)
+
+
+def note_ringing(connection: Connection, session_id: str, dialog: str) -> None:
+    """Set what ends the session's own leg; nothing where it was answered, or is over, meanwhile."""
+    connection.execute(_NOTE_RINGING, {"session_id": session_id, "text": dialog})
 
 
 def count_live(connection: Connection, account_id: str) -> int:

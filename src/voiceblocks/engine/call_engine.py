@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import AcceptedCall, CallHandler, EndReason, IncomingCall, Refusal
 from voiceblocks.clock import Clock
+from voiceblocks.engine import goodbye
 from voiceblocks.engine.call_leg import CallLeg
 from voiceblocks.engine.end_causes import cause_of
 from voiceblocks.engine.engine_config import EngineConfig
@@ -39,6 +40,7 @@ from voiceblocks.sip.events import (
     Event,
     InfoReceived,
     InviteReceived,
+    InviteSentAgain,
     LegCancelled,
     LegConfirmed,
     LegEnded,
@@ -260,7 +262,7 @@ class CallEngine:
         return contextlib.nullcontext() if call is None else call.hold_clocks()
 
     def say_goodbye(self, dialog: str) -> None:
-        """Send the BYE of a call that an earlier process had answered (decision 12)."""
+        """End a leg of a call of an earlier process (decisions 12 and 59)."""
         self._goodbyes.say(dialog)
 
     # Events of the SIP core
@@ -293,6 +295,8 @@ class CallEngine:
         match leg, event:
             case IncomingLeg(), AnswerSent():
                 leg.on_answer_sent()
+            case OutgoingLeg(), InviteSentAgain():
+                leg.on_sent_again()
             case OutgoingLeg(), Progress():
                 leg.on_sip_progress(event)
             case OutgoingLeg(), Answered() | CallFailed():
@@ -356,6 +360,7 @@ class CallEngine:
                 from_number=numbers.caller,
                 to_number=numbers.called,
                 received_at_us=self._clock.utc_us(),
+                dialog=goodbye.remember_ringing(self._endpoint, event.leg, event.flow),
             )
         )
 

@@ -78,7 +78,7 @@ class CallLeg(ABC):
         self.ending = LegEnd()
         self.disposition = Disposition.NO_ANSWER
         self.dialog = ""
-        "What a BYE after a restart needs; empty until the leg is up."
+        "What ends it after a restart, as it is now; empty where nothing needs to."
         self.on_gone: Callable[[], None] = lambda: None
         "Called once, at the instant at which it ends."
 

@@ -1,7 +1,8 @@
-"""The end of calls whose process died (decision 12).
+"""The end of calls whose process died (decisions 12 and 59).
 
-BYE for those that were answered, remembered at the answer and said after a restart; ACK and BYE
-for those whose answer comes only now. Each with the trunk's password, should it be asked for.
+BYE for legs that were answered, CANCEL or a refusal for those that rang: remembered while they
+live and said after a restart. ACK and BYE for those whose answer comes only now. Each with the
+trunk's password, should it be asked for.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 
 from voiceblocks.engine.sip_endpoint import SipEndpoint
 from voiceblocks.engine.trunk_addresses import TrunkAddresses
-from voiceblocks.errors import VoiceblocksError
+from voiceblocks.errors import LocalSipError, VoiceblocksError
 from voiceblocks.log import get_logger
 from voiceblocks.sip.events import StrayAnswer
 from voiceblocks.sip.flow import Flow
@@ -22,13 +23,16 @@ _log = get_logger("engine")
 
 def remember(endpoint: SipEndpoint, leg: int, flow: Flow, trunk_id: str | None = None) -> str:
     """
-    Return all that a BYE after a restart needs, as text for the database.
+    Return all that ends a leg after a restart, as text for the database.
 
     Args:
         endpoint: The SIP side.
         leg: Its handle there.
         flow: The way to the far end.
         trunk_id: By which it was called; `None` for who called us.
+
+    Raises:
+        LocalSipError: If the leg has ended.
     """
     snapshot = endpoint.run(lambda ua, _now: ua.snapshot(leg))
     # Only where we opened the connection does somebody listen at its other end.
@@ -40,6 +44,16 @@ def remember(endpoint: SipEndpoint, leg: int, flow: Flow, trunk_id: str | None =
         "trunk": trunk_id,
     }
     return json.dumps(facts)
+
+
+def remember_ringing(
+    endpoint: SipEndpoint, leg: int, flow: Flow, trunk_id: str | None = None
+) -> str:
+    """Do as `remember` for a leg without answer, which may have given up: empty text, then."""
+    try:
+        return remember(endpoint, leg, flow, trunk_id)
+    except LocalSipError:
+        return ""
 
 
 class Goodbyes:
@@ -64,11 +78,11 @@ class Goodbyes:
 
     def say(self, dialog: str) -> None:
         """
-        Send the BYE from our present socket, or by a new connection to a trunk.
+        Send BYE, CANCEL or refusal from our present socket, or by a new connection to a trunk.
 
         The connection of a call that came in over TCP died with its process, and its far end knows
-        by that; a carrier that we called does not. What cannot be read is logged: the call is over
-        in any case.
+        by that, if the call was answered; a carrier that we called does not. What cannot be read is
+        logged: the call is over in any case.
 
         Args:
             dialog: Of `remember`.

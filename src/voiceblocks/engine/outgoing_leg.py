@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from voiceblocks import e164
 from voiceblocks.calls.cause import CallEndCause
-from voiceblocks.calls.events import Disposition, EndReason
+from voiceblocks.calls.events import Disposition, EndReason, LegRings
+from voiceblocks.engine import goodbye
 from voiceblocks.engine.call_leg import CallLeg, LegState
 from voiceblocks.engine.end_causes import cause_of_failure
 from voiceblocks.engine.media.handles import MediaLeg
@@ -141,6 +142,7 @@ class OutgoingLeg(CallLeg):
     def on_sip_progress(self, event: Progress) -> None:
         """A provisional response above 100."""
         self._life.set()
+        self._remember_ringing()
         if event.status == 183 and event.sdp is None:
             # A gateway says that it works on it: nobody has noticed the call yet.
             return
@@ -151,6 +153,10 @@ class OutgoingLeg(CallLeg):
             except (RemoteSipError, ContractViolation) as error:
                 _log.info("early_media_unusable", session=self._name, reason=str(error))
         self.on_progress()
+
+    def on_sent_again(self) -> None:
+        """The INVITE left once more, and must be cancelled as what it is now."""
+        self._remember_ringing()
 
     def on_final(self, event: Answered | CallFailed) -> None:
         """The INVITE is over."""
@@ -253,6 +259,7 @@ class OutgoingLeg(CallLeg):
             )
         )
         self._has_handle(handle)
+        self._remember_ringing()
         if not await self._shows_life() and await others.any_left() and not self._final.done():
             return CallFailed(handle, 408, "no response", None)
         final = await self._final
@@ -261,6 +268,21 @@ class OutgoingLeg(CallLeg):
             self._rang = True
             return CallFailed(handle, 488, "no usable SDP in the answer", None)
         return final
+
+    def _remember_ringing(self) -> None:
+        """Should this process die now, the next one stops the ringing."""
+        if self._handle is None or self._flow is None or self.state is not LegState.RINGING:
+            return
+        try:
+            dialog = goodbye.remember_ringing(
+                self._parts.endpoint, self._handle, self._flow, self._trunk_id
+            )
+            if dialog in ("", self.dialog):
+                return
+            self.dialog = dialog
+            self._parts.handler.on_leg_rings(LegRings(self._name, self._leg_id, dialog))
+        except Exception:  # noqa: BLE001 (the call itself needs none of it)
+            _log.exception("ringing_not_remembered", session=self._name)
 
     async def _shows_life(self) -> bool:
         try:

@@ -56,8 +56,8 @@ class EndedCall:
     debit: Thousandths
     charge_id: str | None = None
     "Set where two notifications tell of one charge (decision 1)."
-    is_credit_used_up: bool = False
-    "Whether it had to end since the account's credit was used up."
+    call_end: str | None = None
+    "What ended it where no side of the call did: `credit_used_up` or `server_restart`."
 
 
 def encode(pairs: Sequence[tuple[str, str]]) -> str:
@@ -161,8 +161,8 @@ def _ended_parameters(ended: EndedCall) -> Pairs:
     ]
     if ended.charge_id is not None:
         pairs.append(("charge_id", ended.charge_id))
-    if ended.is_credit_used_up:
-        pairs.append(("call_end", "credit_used_up"))
+    if ended.call_end is not None:
+        pairs.append(("call_end", ended.call_end))
     return pairs
 
 

@@ -3,12 +3,14 @@
 A backup is a folder: the database as of one moment (made while the server runs), the secret key,
 the finished recordings that lie on this machine, and a manifest with the SHA-256 of each file.
 Recordings are copied after the database, so each row that it calls ready has its file, unless
-that was deleted meanwhile. What a remote store has is not in it.
+that was deleted meanwhile; and each that it calls unfinished has its spool. What a remote store
+has is not in it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -36,6 +38,9 @@ _POSTGRESQL: Final = "voiceblocks.dump"
 _KEY: Final = "secret.key"
 _RECORDINGS: Final = "recordings"
 _SPOOLS: Final = "spools"
+_KEPT_SPOOLS: Final = ".spools-of-a-backup"
+_NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+"Of file systems that know one name for a file."
 _CHUNK_BYTES: Final = 1 << 20
 
 Progress = Callable[[str, int, int], None]
@@ -69,10 +74,12 @@ def make_backup(settings: Settings, folder: Path, progress: Progress) -> BackupR
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True, mode=0o700)
     try:
-        _copy_database(settings, draft)
-        shutil.copy2(key, draft / _KEY)
-        _copy_tree(_recordings_folder(settings), draft / _RECORDINGS, progress)
-        _copy_tree(settings.root / _SPOOLS, draft / _SPOOLS, progress)
+        with _kept_spools(settings.root) as keep_those_of_now:
+            _copy_database(settings, draft)
+            kept = keep_those_of_now()
+            shutil.copy2(key, draft / _KEY)
+            _copy_tree(_recordings_folder(settings), draft / _RECORDINGS, progress)
+            _copy_tree(kept, draft / _SPOOLS, progress)
         report = _write_manifest(draft, folder)
         with contextlib.suppress(FileNotFoundError):
             folder.rmdir()
@@ -126,6 +133,42 @@ def restore_backup(settings: Settings, folder: Path, progress: Progress) -> Back
     finally:
         os.close(lock)
     return report
+
+
+@contextlib.contextmanager
+def _kept_spools(root: Path) -> Iterator[Callable[[], Path]]:
+    """
+    Give each spool a second name, which it keeps when the server deletes it.
+
+    A recording that the copied database calls unfinished may be ready, and its spool gone, before
+    that is copied: then a restored node would have nothing to finish it from.
+
+    Yields:
+        To be called when the database is copied: names those that came meanwhile, too, and
+        returns the folder with all of them.
+    """
+    folder = root / _KEPT_SPOOLS
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+
+    def keep() -> Path:
+        for spool in (root / _SPOOLS).glob("*"):
+            try:
+                os.link(spool, folder / spool.name)
+            except (FileExistsError, FileNotFoundError):
+                # Known already, or gone since it was listed.
+                continue
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                return root / _SPOOLS
+        return folder
+
+    try:
+        keep()
+        yield keep
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _recordings_folder(settings: Settings) -> Path:

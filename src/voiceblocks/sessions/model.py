@@ -99,7 +99,7 @@ class Session:
     end_status: int | None = None
     "The SIP status that refused a call of ours."
     dialog: str | None
-    "What the engine needs for a BYE after a restart; opaque. `None` until answered."
+    "What the engine needs to end the leg after a restart; opaque. `None` where nothing needs to."
     created_us: int
     answered_us: int | None
     ended_us: int | None
@@ -129,7 +129,7 @@ class FurtherLeg:
     disposition: str | None = None
     "Value of `calls.events.Disposition`; `None` until it has ended."
     dialog: str | None = None
-    "What the engine needs for a BYE after a restart; opaque. `None` until answered."
+    "What the engine needs to end the leg after a restart; opaque. `None` where nothing needs to."
     created_us: int
     answered_us: int | None = None
     ended_us: int | None = None

@@ -44,6 +44,8 @@ class ClientTransaction:
             one, and for an INVITE every 2xx, repeated or forked.
         on_failure: Called once when no final response came.
         on_terminated: Called once, when the transaction is over and can be forgotten.
+        is_resumed: Whether an earlier process has sent it, and heard that it arrived: an INVITE,
+            which is waited for until `give_up`.
     """
 
     def __init__(
@@ -56,6 +58,8 @@ class ClientTransaction:
         on_failure: Callable[[Failure, float], None],
         on_terminated: Callable[[ClientTransaction], None],
         now: float,
+        *,
+        is_resumed: bool = False,
     ) -> None:
         self.request = request
         self.flow = flow
@@ -73,6 +77,9 @@ class ClientTransaction:
         self._ack: bytes | None = None
         self._repeater: Repeater | None = None
         self._timer: Timer | None = None
+        if is_resumed:
+            self.state = _S.PROCEEDING
+            return
         if not flow.is_reliable:
             # Timer A doubles without limit, timer E stops at T2.
             longest_s = None if self.is_invite else T2_S

@@ -68,6 +68,13 @@ class LegConfirmed:
 
 
 @dataclass(frozen=True, slots=True)
+class InviteSentAgain:
+    """Our INVITE left once more, as the peer had asked (401, 407, 422): another transaction."""
+
+    leg: int
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """A provisional response above 100 to our INVITE."""
 
@@ -214,6 +221,7 @@ Event = (
     | LegCancelled
     | AnswerSent
     | LegConfirmed
+    | InviteSentAgain
     | Progress
     | Answered
     | CallFailed

@@ -13,7 +13,7 @@ from voiceblocks.sip.address import NameAddr
 from voiceblocks.sip.bodies import session_description
 from voiceblocks.sip.client_transaction import Failure, build_cancel
 from voiceblocks.sip.dialog import Dialog, option_tags
-from voiceblocks.sip.events import Answered, CallFailed, Progress
+from voiceblocks.sip.events import Answered, CallFailed, InviteSentAgain, Progress
 from voiceblocks.sip.flow import Flow
 from voiceblocks.sip.headers import Headers
 from voiceblocks.sip.invite_usage import Leg, LegEvent, LegState
@@ -158,6 +158,7 @@ class OutgoingCalls:
         leg.state = LegState.CALLING
         self._drop_early(leg)
         self._send(leg, invite, now)
+        self._core.events.append(InviteSentAgain(leg.handle))
 
     def _send_cancel(self, leg: Leg, now: float) -> None:
         client = leg.client

@@ -127,8 +127,9 @@ class TransactionLayer:
         *,
         on_response: Callable[[SipResponse, float], None],
         on_failure: Callable[[Failure, float], None],
+        is_resumed: bool = False,
     ) -> ClientTransaction:
-        """Send a request other than ACK and wait for its responses."""
+        """Send a request other than ACK, if no earlier process did, and wait for its responses."""
         transaction = ClientTransaction(
             request,
             flow,
@@ -138,8 +139,31 @@ class TransactionLayer:
             on_failure,
             self._forget_client,
             now,
+            is_resumed=is_resumed,
         )
         self._clients[transaction.key] = transaction
+        return transaction
+
+    def resume_server(
+        self, invite: SipRequest, flow: Flow, to_tag: str
+    ) -> ServerTransaction | None:
+        """
+        Take over an INVITE that an earlier process had not answered finally.
+
+        Args:
+            invite: With the source in its Via already, as it was stored.
+            flow: Where the response goes.
+            to_tag: Our tag in the provisional responses.
+
+        Returns:
+            `None` where the same INVITE came again since, and is a new call.
+        """
+        key = server_key(invite)
+        if key in self._servers:
+            return None
+        transaction = self._start_server(invite, flow, key)
+        transaction.to_tag = to_tag
+        self._merge_index.setdefault(merge_key(invite), transaction)
         return transaction
 
     def receive_message(self, data: bytes, flow: Flow, now: float) -> None:

@@ -27,6 +27,7 @@ from voiceblocks.sip.renegotiation import Renegotiation
 from voiceblocks.sip.routing import Routing, tcp_flow_to
 from voiceblocks.sip.server_transaction import ServerTransaction
 from voiceblocks.sip.source_guard import SourceGuard
+from voiceblocks.sip.unanswered_invite import UNANSWERED, write_unanswered
 from voiceblocks.sip.user_agent_config import UserAgentConfig
 from voiceblocks.sip.user_agent_core import DIALOG_IS_GONE, UserAgentCore
 
@@ -320,8 +321,15 @@ class UserAgent:
         )
 
     def snapshot(self, leg: int) -> str:
-        """JSON with all that `FormerDialogs.hang_up` needs; take it when the leg is answered."""
+        """
+        JSON with all that `FormerDialogs.hang_up` needs of a leg as it is now.
+
+        It changes with the answer, and before that with each `InviteSentAgain` and with each
+        `Progress` of a new fork.
+        """
         subject = self._core.leg(leg)
+        if subject.state in UNANSWERED:
+            return write_unanswered(subject)
         return subject.require_dialog().snapshot(subject.flow)
 
     def _confirmed(self, leg: int) -> Leg:
@@ -342,7 +350,10 @@ class UserAgent:
 
     def on_ack(self, request: SipRequest, flow: Flow, now: float) -> None:
         """An ACK that is not that of a refusal."""
-        self._incoming.on_ack(request, flow, now)
+        if self._core.leg_of(request) is None:
+            self.former.on_ack(request, now)
+        else:
+            self._incoming.on_ack(request, flow, now)
 
     def on_stray_response(self, response: SipResponse, flow: Flow, now: float) -> None:
         """A response that no transaction waits for."""

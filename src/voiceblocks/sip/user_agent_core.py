@@ -4,6 +4,7 @@ user_agent           commands and the sans-I/O contract
   incoming_calls     INVITE from a peer: ring, answer, refuse, CANCEL, ACK
   outgoing_calls     our INVITE: progress, forks, digest, CANCEL
   former_dialogs     what an earlier process left: BYE, and ACK of a late 200
+  former_invites     its INVITEs without final answer: CANCEL, 503
   registrations      our REGISTER, kept alive
   dialog_requests    the peer's requests inside a dialog
   renegotiation      offers inside a dialog, both ways

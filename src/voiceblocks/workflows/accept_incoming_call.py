@@ -77,7 +77,8 @@ def accept_incoming_call(
         debit=None,
         duration_min=None,
         disposition=None,
-        dialog=None,
+        # With the session: nobody hears ringing whom the next process could not answer.
+        dialog=call.dialog or None,
         created_us=call.received_at_us,
         answered_us=None,
         ended_us=None,

@@ -46,7 +46,7 @@ class CallControl(Protocol):
         ...
 
     def say_goodbye(self, dialog: str) -> None:
-        """Send the BYE of a call that an earlier process had answered."""
+        """End a leg that an earlier process left: BYE if it was answered, else its ringing."""
         ...
 
 

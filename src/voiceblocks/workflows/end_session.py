@@ -54,6 +54,7 @@ def end_session(
         held=NOTHING,
         disposition=disposition,
         run_id=None,
+        dialog=None,
     )
     sessions.update(
         connection,
@@ -65,6 +66,7 @@ def end_session(
         held=ended.held,
         disposition=disposition,
         run_id=None,
+        dialog=None,
     )
     # Nobody waits for a next block any more, so what only asked for one is dropped.
     notifications.supersede(connection, session.id, ended_us)
@@ -94,6 +96,7 @@ def _settle_leg(
         ended_us=leg_ended_us,
         disposition=leg.disposition or how.value,
         debit=debit,
+        dialog=None,
     )
     return debit
 

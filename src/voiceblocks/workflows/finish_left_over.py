@@ -84,7 +84,8 @@ class FinishLeftOver:
             row = recordings.find_for_update(connection, recording_id)
             if row is None or row.state is not RecordingState.FINISHING:
                 return False
-            note_stored(connection, recording_id, finished, self._clock.utc_us())
+            now_us = self._clock.utc_us()
+            note_stored(connection, recording_id, finished, now_us, knows_packets=False)
             return True
 
         return await self._database.run(write)

@@ -291,9 +291,29 @@ def facts_of(finished: FinishedRecording, reason: EndReason) -> RecordingFacts:
 
 
 def note_stored(
-    connection: Connection, recording_id: str, finished: FinishedRecording, at_us: int
+    connection: Connection,
+    recording_id: str,
+    finished: FinishedRecording,
+    at_us: int,
+    *,
+    knows_packets: bool = True,
 ) -> None:
-    """Write down that a recording that was finishing is ready, and that its upload follows."""
+    """
+    Write down that a recording that was finishing is ready, and that its upload follows.
+
+    Args:
+        connection: Of the transaction.
+        recording_id: Whose row.
+        finished: What is stored.
+        at_us: Since when.
+        knows_packets: False where who counted them is gone: not known is not none.
+    """
+    audio = finished.audio
+    expected, received, late, lost = (
+        (audio.packets_expected, audio.packets_received, audio.packets_late, audio.packets_lost)
+        if knows_packets
+        else (None, None, None, None)
+    )
     if finished.awaits_upload and (row := recordings.find(connection, recording_id)) is not None:
         leave_task(connection, row, StoreTaskKind.UPLOAD, at_us)
     recordings.update(
@@ -303,10 +323,10 @@ def note_stored(
         size_bytes=finished.size_bytes,
         sha256=finished.sha256,
         duration_ms=finished.duration_ms,
-        packets_expected=finished.audio.packets_expected,
-        packets_received=finished.audio.packets_received,
-        packets_late=finished.audio.packets_late,
-        packets_lost=finished.audio.packets_lost,
+        packets_expected=expected,
+        packets_received=received,
+        packets_late=late,
+        packets_lost=lost,
         absent_ms=finished.health.absent_ms,
         silent_ms=finished.health.silent_ms,
         level_dbfs=finished.health.level_dbfs,

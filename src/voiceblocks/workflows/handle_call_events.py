@@ -23,6 +23,7 @@ from voiceblocks.calls.events import (
     FurtherLegAnswered,
     FurtherLegEnded,
     IncomingCall,
+    LegRings,
     MonitorEnded,
     MonitorStarted,
     RecordingStarted,
@@ -38,6 +39,7 @@ from voiceblocks.workflows.call_control import Outbox
 from voiceblocks.workflows.finish_monitor import FinishMonitor
 from voiceblocks.workflows.finish_recording import FinishRecording
 from voiceblocks.workflows.hold_credit import Hold, renew_hold
+from voiceblocks.workflows.keep_ringing import KeepRinging
 from voiceblocks.workflows.meter_calls import MeterCalls
 from voiceblocks.workflows.note_call_events import (
     note_block_finished,
@@ -88,6 +90,7 @@ class HandleCallEvents:
         self._meter = meter
         self._outbox = outbox
         self._story = story
+        self._ringing = KeepRinging(database)
 
     async def on_incoming_call(self, call: IncomingCall) -> AcceptedCall | Refusal:
         """Store a ringing session and its notification, or say why not."""
@@ -97,8 +100,13 @@ class HandleCallEvents:
         self._outbox.wake()
         return decision
 
+    def on_leg_rings(self, event: LegRings) -> None:
+        """Written down a moment later."""
+        self._ringing.note(event)
+
     async def on_call_answered(self, event: CallAnswered) -> None:
         """Billing starts."""
+        self._ringing.forget(event.session_id)
         await self._note_and_meter(
             event.session_id, event.at_us, lambda connection: note_call_answered(connection, event)
         )
@@ -128,6 +136,7 @@ class HandleCallEvents:
 
     async def on_call_ended(self, event: CallEnded) -> None:
         """Settle the call."""
+        self._ringing.forget(event.session_id)
         self._meter.forget(event.session_id)
         with about(session=event.session_id):
             await self._write_down(lambda connection: note_call_ended(connection, event))
@@ -135,6 +144,7 @@ class HandleCallEvents:
 
     async def on_further_leg_answered(self, event: FurtherLegAnswered) -> None:
         """A second leg costs money from now on."""
+        self._ringing.forget(event.session_id)
         await self._note_and_meter(
             event.session_id,
             event.at_us,
@@ -143,6 +153,7 @@ class HandleCallEvents:
 
     async def on_further_leg_ended(self, event: FurtherLegEnded) -> None:
         """A second leg is gone, and holds nothing that it did not use."""
+        self._ringing.forget(event.session_id)
         await self._note_and_meter(
             event.session_id,
             event.at_us,

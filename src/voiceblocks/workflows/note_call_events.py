@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from voiceblocks.blocks.gather import GatherCommand
 from voiceblocks.blocks.monitor import MonitorCommand
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import (
     MOST_TELLING,
     BlockFinished,
@@ -57,6 +58,8 @@ def note_further_leg_answered(connection: Connection, event: FurtherLegAnswered)
         _log.info("late_leg_answer_ignored", session=event.session_id, leg=event.leg_id)
         return
     further_legs.update(connection, event.leg_id, answered_us=event.at_us, dialog=event.dialog)
+    # The others that rang are hung up already, though their ends are told with the conversation's.
+    further_legs.forget_ringing(connection, event.session_id)
     _log.info("leg_answered", session=event.session_id, leg=event.leg_id)
 
 
@@ -67,7 +70,11 @@ def note_further_leg_ended(connection: Connection, event: FurtherLegEnded) -> No
         _log.info("late_leg_end_ignored", session=event.session_id, leg=event.leg_id)
         return
     further_legs.update(
-        connection, event.leg_id, ended_us=event.at_us, disposition=event.disposition.value
+        connection,
+        event.leg_id,
+        ended_us=event.at_us,
+        disposition=event.disposition.value,
+        dialog=None,
     )
     _log.info(
         "leg_ended",
@@ -130,13 +137,15 @@ def note_call_ended(connection: Connection, event: CallEnded) -> None:
     session = sessions.find_for_update(connection, event.session_id)
     if session is None:
         return
+    cause = None if event.cause is None else event.cause.value
+    session = replace(session, end_cause=cause)
     for run in _open_runs(connection, session):
         session = _finish_run(connection, session, run, EndReason.HANGUP, event.at_us, None)
     sessions.update(
         connection,
         session.id,
         disposition=event.disposition.value,
-        end_cause=None if event.cause is None else event.cause.value,
+        end_cause=cause,
         end_status=event.sip_status,
     )
     if session.state is SessionState.ENDED:
@@ -253,6 +262,9 @@ def _advanced(
     if reason in CALL_IS_OVER or session.state is SessionState.ENDING:
         answered = session.answered_us is not None
         disposition = Disposition.ANSWERED if answered else reached or Disposition.CANCELLED
+        if reason is EndReason.SERVER_RESTART:
+            # For its notification alone: the end of the call, a moment later, says it exactly.
+            session = replace(session, end_cause=CallEndCause.SERVER_STOPPED.value)
         return end_session(connection, session, ended_us=at_us, disposition=disposition.value)
     after = replace(session, state=advance(session.state, SessionEvent.BLOCK_FINISHED), run_id=None)
     sessions.update(connection, session.id, state=after.state, run_id=None)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from voiceblocks import ids
 from voiceblocks.billing.rating import charge_id
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.database import further_legs, notifications, sessions
 from voiceblocks.money import Thousandths
 from voiceblocks.notifications.model import new_notification
@@ -22,6 +23,9 @@ from voiceblocks.notifications.parameters import (
 from voiceblocks.notifications.words import status_word
 from voiceblocks.sessions.model import Direction, FurtherLeg, Session, SessionKind
 from voiceblocks.sessions.state import SessionState
+
+_OURS = frozenset({CallEndCause.SERVER_DIED, CallEndCause.SERVER_STOPPED, CallEndCause.MEDIA_LOST})
+"Causes for which the blocks of a call end with `server_restart`."
 
 
 def notify(
@@ -153,5 +157,12 @@ def _bill(connection: Connection, session: Session) -> EndedCall:
         debit=session.debit or Thousandths(0),
         # Two notifications may tell of one charge (decision 1); this says that it is one.
         charge_id=charge_id(session.id, 1),
-        is_credit_used_up=session.credit_ended_us is not None,
+        call_end=_call_end(session),
     )
+
+
+def _call_end(session: Session) -> str | None:
+    """What the application could not know otherwise: neither it nor a side of the call ended it."""
+    if session.credit_ended_us is not None:
+        return "credit_used_up"
+    return "server_restart" if session.end_cause in _OURS else None

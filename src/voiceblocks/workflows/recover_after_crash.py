@@ -1,13 +1,13 @@
 """After a restart: what an earlier process left unfinished is finished now.
 
-Its calls are over (decision 12). The far ends of answered calls get their BYE, recordings
-that it had begun are completed from their spools, every running block is notified once,
-and every call is settled. All of it is repeatable: each session is one transaction, and a
-crash in the middle leaves the rest for the next start.
+Its calls are over (decision 12). The far ends of answered calls get their BYE, those that
+ring are stopped (decision 59), recordings that it had begun are completed from their spools,
+every running block is notified once, and every call is settled. All of it is repeatable: each
+session is one transaction, and a crash in the middle leaves the rest for the next start.
 
 ```
 look            before new calls and requests come, so that none of them is taken for an old one
-settle_quiet    BYEs, and the sessions that recorded nothing: before the node is ready
+settle_quiet    BYEs and the like, and the sessions that recorded nothing: before the node is ready
 finish_recordings   beside new calls, since hours of audio may have to be encoded
 ```
 """
@@ -69,7 +69,7 @@ class _LeftBehind:
     runs: tuple[BlockRun, ...]
     "Those that are not finished, in the order in which they are told."
     dialogs: tuple[str, ...]
-    "Of all legs that were up: each far end gets its BYE."
+    "Of all legs that were up or rang: each far end is told that it is over."
     connected: bool
     "Whether somebody who was called for the caller had answered, even if they left again."
     shapes: Mapping[RecordingId, RecordingShape]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.test_cli import run
+from voiceblocks.server import backup
 from voiceblocks.settings import Settings
 
 
@@ -72,6 +73,30 @@ def test_a_backup_beside_a_writer_is_of_one_moment(
     monkeypatch.setenv("VOICEBLOCKS_DATA_DIR", str(tmp_path / "other"))
     run("restore", str(tmp_path / "copy"))
     assert [row["name"] for row in run("account", "list")["accounts"]] == ["Committed"]
+
+
+def test_what_is_finished_beside_a_backup_can_be_finished_again(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its spool is in the backup whose database knows it as unfinished; nothing stays behind."""
+    spools = data_dir / "spools"
+    spools.mkdir()
+    (spools / "rec-2.spool").write_bytes(b"early")
+    copy_database = backup._copy_database
+
+    def copy_and_go_on(settings: Settings, draft: Path) -> None:
+        (spools / "rec-3.spool").write_bytes(b"begun")
+        copy_database(settings, draft)
+        with (spools / "rec-2.spool").open("ab") as growing:
+            growing.write(b" and late")
+        (spools / "rec-2.spool").unlink()
+
+    monkeypatch.setattr(backup, "_copy_database", copy_and_go_on)
+    run("backup", str(tmp_path / "copy"))
+    found = {path.name: path.read_bytes() for path in (tmp_path / "copy" / "spools").iterdir()}
+    assert found == {"rec-2.spool": b"early and late", "rec-3.spool": b"begun"}
+    assert sorted(path.name for path in spools.iterdir()) == ["rec-3.spool"]
+    assert not [path for path in data_dir.iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.parametrize("victim", ["voiceblocks.db", "secret.key", "recordings/rec-1.mp3"])

@@ -150,9 +150,11 @@ class BilledCalls:
 
     # Calls begin
 
-    def comes_in(self, connection: Connection, number: str = OUR_NUMBER) -> SessionId | Refusal:
+    def comes_in(
+        self, connection: Connection, number: str = OUR_NUMBER, *, dialog: str = ""
+    ) -> SessionId | Refusal:
         """Somebody calls us."""
-        call = IncomingCall(CALLER, number, self.clock.now_us)
+        call = IncomingCall(CALLER, number, self.clock.now_us, dialog)
         decision = accept_incoming_call(connection, call, AdmissionRules("1", MANY))
         if isinstance(decision, AcceptedCall):
             return SessionId(decision.session_id)
