@@ -124,6 +124,86 @@ async def test_a_newcomer_finds_the_recording_of_their_call(
     await read_the_story(page)
 
 
+async def test_pages_renew_themselves_under_whoever_uses_them(
+    page: Page, server: ServerProcess, app: Application, phone: Phone
+) -> None:
+    """
+    New rows come, while focus and selection stay with the row they were in.
+
+    While the server does not answer, the page says of when it is.
+    """
+    first, _ = await recording(app, phone)
+    first.hang_up()
+    await app.told(call_state="ended")
+    await sign_in(page, server, "keyboard", account=app.account_id)
+    latest = page.get_by_role("region", name="Latest calls")
+    await expect(latest.get_by_role("link")).to_have_count(1)
+    await latest.get_by_role("link").focus()
+    address = await page.evaluate("document.activeElement.href")
+    await page.evaluate(
+        """() => getSelection().selectAllChildren(
+            document.querySelector("#latest-calls td:nth-child(2)"))"""
+    )
+    selected = await page.evaluate("String(getSelection())")
+    assert selected
+
+    async with Phone() as other:
+        second, _ = await recording(app, other)
+        second.hang_up()
+        await expect(latest.get_by_role("link")).to_have_count(2)
+        assert await page.evaluate("document.activeElement.href") == address
+        assert await latest.get_by_role("link").last.get_attribute("href") in address
+        assert await page.evaluate("String(getSelection())") == selected
+
+    await page.route("**/console/", lambda route: route.fulfill(status=503, body="away"))
+    away = page.locator("#away")
+    await expect(away).to_contain_text("The server does not answer", timeout=15_000)
+    await page.unroute("**/console/")
+    await expect(away).to_have_text("", timeout=15_000)
+
+
+async def test_a_page_leads_on_to_what_it_names(
+    page: Page, server: ServerProcess, app: Application, phone: Phone
+) -> None:
+    """
+    A call plays its recording, and says that its application failed; its charge leads to it.
+
+    Account and health show tokens and what waits; a wrong address keeps the way back.
+    """
+    call, session = await recording(app, phone)
+    await call.media.say(voice(0, 500))
+    app.sink.script(500, 500, 500)
+    await call.media.press("#")
+    await app.told(ivr_block="record")
+    await sign_in(page, server, "reader", operator=True)
+    await page.goto(f"http://{server.admin}/console/calls/{session}")
+    trouble = page.locator("p.trouble")
+    await expect(trouble.first).to_contain_text("answered notification 2 (record) with HTTP 500")
+    heard = page.get_by_role("region", name="Recordings of this call")
+    player = heard.locator("audio")
+    await player.evaluate("async (audio) => { audio.muted = true; await audio.play(); }")
+    assert await player.evaluate("(audio) => audio.duration") > 0.4
+    # The page renews itself when the call ends, and the player stays the one that plays.
+    await player.evaluate("(audio) => { audio.isTheSame = true; }")
+    call.hang_up()
+    await expect(page.locator("p.why")).to_contain_text("The caller hung up")
+    assert await player.evaluate("(audio) => audio.isTheSame")
+    await trouble.first.get_by_role("link").click()
+    await expect(page.locator("p.why")).to_contain_text("HTTP 500")
+
+    await page.goto(f"http://{server.admin}/console/account?of={app.account_id}")
+    tokens = page.get_by_role("region", name=re.compile("^Applications of"))
+    await expect(tokens).to_contain_text("good, made")
+    ledger = page.get_by_role("region", name=re.compile("^Ledger of"))
+    await ledger.get_by_role("link").first.click()
+    await expect(page.locator("dl.facts").first).to_contain_text(session)
+    await page.goto(f"http://{server.admin}/console/health")
+    await expect(page.locator("#health")).to_contain_text("Recordings being encoded")
+    await page.goto(f"http://{server.admin}/console/nowhere")
+    await page.get_by_role("link", name="Now").click()
+    await expect(page.get_by_role("heading", name="Now", exact=True)).to_be_visible()
+
+
 async def read_the_story(page: Page) -> None:
     """The list and the ladder show SIP up to the answer to BYE; both downloads are whole."""
     moments = page.locator("ol.moments")
@@ -207,6 +287,7 @@ async def test_links_are_killed_and_a_recording_deleted(
     await page.goto(f"http://{server.admin}/console/recordings")
     region = page.get_by_role("region", name="Recordings")
     await region.get_by_role("link").first.click()
+    await page.get_by_text("Make all links worthless").click()
     await page.get_by_role("button", name="Kill all links").click()
     new = page.get_by_label("Signed link")
     await expect(new).not_to_have_value(old)
@@ -218,7 +299,7 @@ async def test_links_are_killed_and_a_recording_deleted(
         link = await new.input_value()
         facts = await page.locator("dl.facts").inner_text()
         assert "Packets expected" in facts
-        assert "One way" in facts
+        assert "One-way audio" in facts
         await page.get_by_text("Delete this recording").click()
         await page.get_by_label("Why?").fill("asked for by the caller")
         await page.get_by_role("button", name="Delete for good").click()
@@ -298,10 +379,21 @@ async def test_every_page_light_and_dark_wide_and_narrow(
                     "document.documentElement.scrollWidth - document.documentElement.clientWidth"
                 )
                 assert too_wide <= 0, (path, width)
+                hidden = await page.evaluate(_CELLS_OUT_OF_SIGHT)
+                assert hidden == [], (path, width)
                 if width == 375:
                     found = await Axe().run(page)
                     assert found.violations_count == 0, found.generate_report()
             await context.close()
+
+
+_CELLS_OUT_OF_SIGHT = """() => [...document.querySelectorAll("td")]
+    .filter((cell) => {
+        const box = cell.getBoundingClientRect();
+        const around = cell.closest(".scroll").getBoundingClientRect();
+        return box.width === 0 || box.left < around.left || box.right > around.right + 1;
+    })
+    .map((cell) => cell.textContent)"""
 
 
 async def _try(page: Page, server: ServerProcess, name: str, password: str) -> None:

@@ -39,7 +39,8 @@ class AccessLog:
         async def note_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                # Not `HTTPStatus.OK`, which is written as more than a number.
+                status = int(message["status"])
             await send(message)
 
         started_s = time.perf_counter()

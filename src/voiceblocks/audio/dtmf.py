@@ -9,6 +9,7 @@ a sine of full scale has +3.15 dBm0.
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 import numpy as np
@@ -80,6 +81,43 @@ def dtmf_tone(digit: str, duration_ms: float, level_dbfs: float = TONE_LEVEL_DBF
     return tone((ROWS_HZ[row], COLUMNS_HZ[column]), duration_ms, level_dbfs, fade_ms=_TONE_FADE_MS)
 
 
+def first_to_hear(blocks: Samples) -> int:
+    """
+    Say which blocks of audio a detector that hears it from here on need not be given.
+
+    Args:
+        blocks: All of one leg's audio, shape `(n, BLOCK)`.
+
+    Returns:
+        The index of the first block that it needs; `n` where there can be no key in it.
+    """
+    _power, likely = _look(blocks, tolerance=0.99)
+    # The last block of each run that is long enough for a key.
+    n_ends = max(0, len(blocks) - _WINDOW_BLOCKS + 1)
+    runs = [likely[step : step + n_ends] for step in range(_WINDOW_BLOCKS)]
+    ends = np.nonzero(np.logical_and.reduce(runs))[0] + _WINDOW_BLOCKS - 1
+    if not len(ends):
+        return len(blocks)
+    return max(0, int(ends[0]) + 1 - _HISTORY_BLOCKS)
+
+
+def _look(blocks: Samples, tolerance: float = 1.0) -> tuple[_Floats, NDArray[np.bool_]]:
+    """
+    Power at the eight frequencies, and whether there is little else.
+
+    With a `tolerance` below 1 blocks that lack a little are taken, too: rounding differs with
+    the number of blocks.
+    """
+    samples = blocks.astype(np.float32)
+    energy = np.einsum("ij,ij->i", samples, samples)
+    parts = samples @ _block_basis()
+    parts *= parts
+    power = parts[:, :8] + parts[:, 8:]
+    rows, columns = power[:, :4].max(axis=1), power[:, 4:].max(axis=1)
+    share = tolerance * _LEAST_BLOCK_SHARE * energy
+    return power, (rows + columns > share) & (energy > tolerance * _LEAST_ENERGY)
+
+
 class ToneDetector:
     """
     Hears keys in the audio of up to `capacity` legs; keeps 30 ms to 50 ms of each.
@@ -89,10 +127,8 @@ class ToneDetector:
     """
 
     def __init__(self, capacity: int) -> None:
-        self._basis = _block_basis()
-        window = _waves(_GRID, _WINDOW)
-        self._fine = window.astype(np.float32)
-        self._waves = _waves(_GRID, _HISTORY).astype(np.float32)
+        self._fine = _grid_waves(_WINDOW)
+        self._waves = _grid_waves(_HISTORY)
         self._history = np.zeros((capacity, _HISTORY_BLOCKS, BLOCK), np.int16)
         self._newest = np.zeros(capacity, np.int64)
         self._streak = np.zeros(capacity, np.int32)
@@ -122,13 +158,7 @@ class ToneDetector:
         newest = (self._newest[slots] + 1) % _HISTORY_BLOCKS
         self._newest[slots] = newest
         self._history[slots, newest] = blocks
-        samples = blocks.astype(np.float32)
-        energy = np.einsum("ij,ij->i", samples, samples)
-        parts = samples @ self._basis
-        parts *= parts
-        power = parts[:, :8] + parts[:, 8:]
-        rows, columns = power[:, :4].max(axis=1), power[:, 4:].max(axis=1)
-        likely = (rows + columns > _LEAST_BLOCK_SHARE * energy) & (energy > _LEAST_ENERGY)
+        power, likely = _look(blocks)
         streak = np.where(likely, self._streak[slots] + 1, 0)
         self._streak[slots] = streak
         key = self._key[slots]
@@ -215,8 +245,17 @@ def _waves(frequencies_hz: NDArray[np.float64], n_samples: int) -> NDArray[np.fl
     return np.hstack((np.cos(turns), np.sin(turns)))
 
 
+@functools.cache
+def _grid_waves(n_samples: int) -> _Floats:
+    waves: _Floats = _waves(_GRID, n_samples).astype(np.float32)
+    waves.setflags(write=False)
+    return waves
+
+
+@functools.cache
 def _block_basis() -> _Floats:
     """Scaled so that a squared sum of parts is the energy of that frequency in a block."""
     frequencies = np.array(ROWS_HZ + COLUMNS_HZ)
     basis: _Floats = (_waves(frequencies, BLOCK) * np.sqrt(2 / BLOCK)).astype(np.float32)
+    basis.setflags(write=False)
     return basis

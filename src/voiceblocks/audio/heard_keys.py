@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voiceblocks.audio.dtmf import BLOCK, COLUMNS_HZ, KEYS, ROWS_HZ, ToneDetector
+from voiceblocks.audio.dtmf import BLOCK, COLUMNS_HZ, KEYS, ROWS_HZ, ToneDetector, first_to_hear
 
 LOOKED_AT: Final = 16_000
 "The key that ended a recording is looked for in its last two seconds."
@@ -52,8 +52,8 @@ def where_key_begins(samples: Samples, key: str) -> int:
     blocks = np.concatenate((np.zeros(padding, np.int16), heard)).reshape(-1, BLOCK)
     detector = ToneDetector(1)
     slot = np.zeros(1, np.int64)
-    for number, block in enumerate(blocks):
-        for _slot, found, offset in detector.hear(slot, block[None, :]):
+    for number in range(first_to_hear(blocks), len(blocks)):
+        for _slot, found, offset in detector.hear(slot, blocks[number : number + 1]):
             if found == key:
                 start = (number + 1) * BLOCK + offset - padding
                 return first + max(0, start - _tail(heard[: max(0, start)], key))

@@ -7,10 +7,11 @@ import sys
 
 def main() -> None:
     """Entry point; `serve` is handled before anything heavy is imported."""
-    if sys.argv[1:2] == ["serve"]:
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    if word == "serve":
         from voiceblocks.cli.serve import serve
 
         sys.exit(serve(sys.argv[2:]))
-    from voiceblocks.cli.app import app
+    from voiceblocks.cli.commands import app_for
 
-    app()
+    app_for(word)()

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from voiceblocks.accounts.model import Application
+from voiceblocks.cli import tokens
 from voiceblocks.cli.output import Json, fail, tell, tell_rows
 from voiceblocks.cli.store import open_store
 from voiceblocks.database import accounts
@@ -16,6 +17,7 @@ from voiceblocks.workflows import change_account, disable, manage_accounts
 from voiceblocks.workflows.disable import require_application
 
 app = typer.Typer(no_args_is_help=True, help="Programs of a customer that drive calls.")
+app.add_typer(tokens.app, name="token")
 
 AppId = Annotated[str, typer.Argument(metavar="APP_ID")]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ import typer
 
 from voiceblocks import e164
 from voiceblocks.blocks.numbers import PRIVATE
-from voiceblocks.cli.output import Json, Most, fail, tell_rows, write_private
+from voiceblocks.cli.output import Json, Most, fail, tell, tell_rows, write_private
 from voiceblocks.cli.store import open_store
 from voiceblocks.database import sessions
 from voiceblocks.sessions.model import Direction, Session
@@ -24,6 +24,7 @@ from voiceblocks.workflows.export_story import (
     story_capture,
     story_json,
 )
+from voiceblocks.workflows.story_troubles import troubles_of
 from voiceblocks.workflows.tell_story import Story, tell_story
 
 app = typer.Typer(no_args_is_help=True, help="Calls, and the story of one.")
@@ -52,15 +53,20 @@ def show(
 ) -> None:
     """Tell what happened in one call, in order."""
     story = _story(session_or_txn, as_json)
-    if not as_json:
-        sys.stdout.write(story.why + "\n")
-        if ladder:
-            drawn = as_text(ladder_of(story))
-            sys.stdout.write(f"+0 is {moment_text(story.session.created_us)}\n")
-            sys.stdout.write("\n".join(drawn) + "\n")
-            return
-    columns = ("at", "after_ms", "what")
-    tell_rows(as_json, "story", columns, moment_rows(story), why=story.why, version=VERSION)
+    if as_json:
+        told = {"why": story.why, "version": VERSION, "story": moment_rows(story)}
+        tell(as_json, told, "")
+        return
+    troubles = [trouble.what for trouble in troubles_of(story)]
+    lines = as_text(ladder_of(story)) if ladder else _lines(story)
+    began = f"+0 is {moment_text(story.began_us)}"
+    sys.stdout.write("\n".join([story.why, *troubles, began, *lines]) + "\n")
+
+
+def _lines(story: Story) -> Iterator[str]:
+    """A line for each moment, as long as it is."""
+    for moment in story.moments:
+        yield f"{(moment.at_us - story.began_us) / 1e6:+10.3f}  {moment.what}"
 
 
 @app.command("export")

@@ -13,8 +13,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts.")]
+
+_WIDEST = 10_000
 
 Most = Annotated[int, typer.Option(min=1, max=100_000, help="How many, newest first.")]
 
@@ -34,27 +37,68 @@ def tell_rows(
     rows: Iterable[dict[str, Any]],
     **more: Any,
 ) -> None:
-    """Print rows as a table, or as `{name: […]}` with what else is told to scripts."""
+    """
+    Print rows as a table, or as `{name: […]}` with what else is told to scripts.
+
+    Nothing is ever cut: a terminal that is too narrow gets a line for each value, and a pipe or
+    file, which has no width, the whole table.
+    """
     listed = list(rows)
     if as_json:
         sys.stdout.write(json.dumps({**more, name: listed}) + "\n")
         return
+    texts = [
+        ["" if row[column] is None else str(row[column]) for column in columns] for row in listed
+    ]
+    console = Console()
     table = Table()
-    for index, column in enumerate(columns):
-        # The first is what the next command is given: it must be whole on a narrow terminal.
-        table.add_column(column, no_wrap=index == 0)
-    for row in listed:
-        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
-    Console().print(table)
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    for row in texts:
+        table.add_row(*map(Text, row))
+    wide = console.options.update(max_width=_WIDEST, width=_WIDEST)
+    needed = table.__rich_measure__(console, wide).maximum
+    if needed <= console.width or not sys.stdout.isatty():
+        Console(width=needed, highlight=False).print(table)
+        return
+    longest = max(map(len, columns))
+    for row in texts:
+        for column, text in zip(columns, row, strict=True):
+            if text:
+                sys.stdout.write(f"{column:>{longest}}  {text}\n")
+        sys.stdout.write("\n")
 
 
-def fail(as_json: bool, sentence: str) -> NoReturn:
+def fail(as_json: bool, said: str | Exception) -> NoReturn:
     """Say what is wrong and what to do, and exit with 1."""
+    sentence = said if isinstance(said, str) else _sentence_of(said)
     if as_json:
         sys.stdout.write(json.dumps({"error": sentence}) + "\n")
     else:
         sys.stderr.write(f"voiceblocks: {sentence}\n")
     raise typer.Exit(1)
+
+
+def _sentence_of(error: Exception) -> str:
+    """Our own errors are sentences; those of files begin with a number."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be read or written: {error.strerror}"
+    return str(error)
+
+
+def read_table(file: Path) -> str:
+    """
+    Read a file that a spreadsheet wrote.
+
+    Raises:
+        ValueError: If it is not in UTF-8, with a sentence.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{file} is not in UTF-8: save it again, in Excel as `CSV UTF-8`"
+        ) from error
 
 
 def moment(at_us: int) -> str:

@@ -15,11 +15,20 @@ from voiceblocks.adapters.render.rendering import speak
 from voiceblocks.audio.g711 import Samples
 from voiceblocks.cli.output import Json, fail, tell
 from voiceblocks.engine.local_address import advertised_host
-from voiceblocks.errors import VoiceblocksError
+from voiceblocks.errors import RemoteSipError, VoiceblocksError
 from voiceblocks.sip.uri import SipUri
 from voiceblocks.testing.phone import CallNotAnswered, Phone, PhoneCall
 from voiceblocks.testing.phone_script import Step, parse_script
 from voiceblocks.testing.sounds import load_wav
+
+_SCRIPT_HELP = (
+    "Instead of --say and --press: a file with a step in each line. wait for beep, wait for audio, "
+    "wait 1.5, say TEXT, play FILE.wav, press 12#, hang up."
+)
+_NO_BEEP = (
+    "No beep was heard, so nothing was said or pressed. A menu has none: write steps into a file "
+    "for --script, such as `wait 3` and `press 1`."
+)
 
 app = typer.Typer(no_args_is_help=True, help="The built-in phone.")
 
@@ -36,8 +45,10 @@ def phone() -> None:
 def call(
     target: Annotated[str, typer.Argument(help="Such as sip:+6531580000@127.0.0.1:5060")],
     say: Annotated[str | None, typer.Option(help="Said after the beep.")] = None,
-    press: Annotated[str | None, typer.Option(help="Digits pressed after that.")] = None,
-    script: Annotated[Path | None, typer.Option(help="A file with steps: say, press, …")] = None,
+    press: Annotated[
+        str | None, typer.Option(help="Digits pressed after that, or after the beep.")
+    ] = None,
+    script: Annotated[Path | None, typer.Option(help=_SCRIPT_HELP)] = None,
     from_number: Annotated[str, typer.Option("--from", help="Caller.")] = "+6591234567",
     tcp: Annotated[bool, typer.Option("--tcp", help="SIP over TCP.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds until it gives up.")] = 120.0,
@@ -50,13 +61,17 @@ def call(
     except CallNotAnswered as error:
         fail(as_json, f"the call was not answered: {error}")
     except TimeoutError:
-        fail(as_json, f"the call was not over after {timeout:.0f} s")
+        waited = "" if script else " If no beep came, nothing was said or pressed: see --script."
+        fail(as_json, f"the call was not over after {timeout:.0f} s.{waited}")
     except (OSError, ValueError, VoiceblocksError) as error:
-        fail(as_json, str(error))
+        fail(as_json, error)
+    in_vain = (say or press) and not script and not facts["beep"]
     tell(
         as_json,
         facts,
-        f"Answered after {facts['ring_s']:.1f} s, prompt of {facts['prompt_s']:.1f} s, "
+        f"{_NO_BEEP}\n"
+        * bool(in_vain)
+        + f"Answered after {facts['ring_s']:.1f} s, prompt of {facts['prompt_s']:.1f} s, "
         f"up for {facts['call_s']:.1f} s, ended: {facts['ended']}",
     )
 
@@ -95,6 +110,7 @@ async def place_call(
         return {
             "ring_s": round(answered_at - placed_at, 3),
             "prompt_s": round((beep_at[0] if beep_at else ended_at) - heard_at, 3),
+            "beep": bool(beep_at),
             "call_s": round(ended_at - answered_at, 3),
             "packets_heard": len(call.media.heard),
             "ended": call.end_cause,
@@ -103,7 +119,12 @@ async def place_call(
 
 async def _local_host(target: str) -> str:
     """Our address on the way to whom we call: what SDP and Contact must say."""
-    uri = SipUri.parse(target)
+    try:
+        uri = SipUri.parse(target)
+    except RemoteSipError as error:
+        raise ValueError(
+            f"{target} is not a number to call: write it like sip:+6531580000@127.0.0.1:5060"
+        ) from error
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
             uri.address, None, family=socket.AF_INET, type=socket.SOCK_DGRAM

@@ -6,10 +6,10 @@ everything works without it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -27,6 +27,8 @@ from voiceblocks.console.phone import BrowserPhone
 from voiceblocks.console.rendering import SECURE, go_to, sorry
 from voiceblocks.workflows.sign_in import SignIn, Visitor
 
+_NOWHERE: Final = "There is no such page. A link may have been cut in two when it was copied."
+
 PageFunction = Callable[[Request, Visitor], Awaitable[Response]]
 
 
@@ -43,6 +45,10 @@ def create_console(handlers: ConsoleHandlers) -> Starlette:
             return await carry_out(action, request, visitor, request.path_params["subject"])
 
         return Route(path, _for_visitors(handlers.sign_in, press), methods=["POST"])
+
+    async def nowhere(request: Request) -> Response:
+        visitor = await handlers.sign_in.visitor(request.cookies.get(COOKIE, ""))
+        return sorry(visitor, HTTPStatus.NOT_FOUND, _NOWHERE)
 
     return Starlette(
         routes=[
@@ -68,7 +74,7 @@ def create_console(handlers: ConsoleHandlers) -> Starlette:
             Route("/welcome", doors.welcome, methods=["GET", "POST"]),
             Route("/sign-out", doors.sign_out, methods=["POST"]),
             Mount("/static", _Static(directory=Path(__file__).parent / "static")),
-            Route("/{path:path}", _nowhere),
+            Route("/{path:path}", nowhere),
         ]
     )
 
@@ -81,11 +87,6 @@ def _for_visitors(sign_in: SignIn, function: PageFunction) -> Callable[..., Awai
         return await function(request, visitor)
 
     return answer
-
-
-async def _nowhere(request: Request) -> Response:
-    await asyncio.sleep(0)
-    return sorry(None, HTTPStatus.NOT_FOUND, "There is no such page.")
 
 
 class _Static(StaticFiles):

@@ -29,6 +29,17 @@ class WorkerHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class Registration:
+    """How we are registered at a trunk."""
+
+    state: str
+    reason: str
+    "What the registrar answered; empty if that was no failure."
+    until_us: int | None
+    "When it forgets us by itself; `None` if it does not know us."
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """How the node is, at this moment."""
 
@@ -43,8 +54,16 @@ class Health:
     disk_bytes: int
     dropped_strangers: int
     dropped_too_fast: int
-    registrations: Mapping[str, str]
-    "Trunk names with the state of our registration."
+    registrations: Mapping[str, Registration]
+    "Our registrations by the ids of their trunks."
+    encoder_following: int
+    "Recordings that are encoded while they grow."
+    encoder_finishing: int
+    "Recordings whose end waits for the encoder."
+    to_upload: int
+    "Recordings that the store has still to take."
+    to_erase: int
+    "Recordings that the store has still to let go."
 
 
 HealthFunction = Callable[[], Health]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -14,6 +14,7 @@ from voiceblocks.console.handlers import ConsoleHandlers
 from voiceblocks.console.ladder_picture import picture_of
 from voiceblocks.console.rendering import SECURE, page, sorry
 from voiceblocks.errors import RequestRefused, StoreError
+from voiceblocks.notifications.model import Attempt, Notification
 from voiceblocks.notifications.recording_words import health_words
 from voiceblocks.notifications.state import NotificationState
 from voiceblocks.recordings.model import Recording
@@ -24,6 +25,7 @@ from voiceblocks.workflows.draw_ladder import ladder_of
 from voiceblocks.workflows.export_story import story_capture, story_json
 from voiceblocks.workflows.show_to_people import Cursor
 from voiceblocks.workflows.sign_in import Visitor
+from voiceblocks.workflows.story_troubles import troubles_of
 from voiceblocks.workflows.tell_story import Story
 
 _SEARCH_MAX: Final = 64
@@ -33,6 +35,40 @@ RUNGS: Final = 60
 TOLD: Final = 50
 "Notifications that a call's page lists, the last ones."
 _FOR_OPERATORS: Final = "This page is for operators of the server."
+
+
+_MEANINGS: Final = {
+    NotificationState.PENDING: "It is on its way: being sent, or waiting for its next attempt.",
+    NotificationState.DELIVERED: "The application has received it.",
+    NotificationState.ACTED_ON: "The application has received it, and sent the call's next block.",
+    NotificationState.SUPERSEDED: (
+        "The call ended before it was delivered. Nothing in it matters any more, so it is not "
+        "sent again by itself."
+    ),
+    NotificationState.GIVEN_UP: (
+        "It was never taken, or its URL said that it is gone. It is not sent again by itself: look "
+        "at the last answer, and send it again once the application takes it."
+    ),
+}
+_NOT_YET: Final = "It cannot be heard yet: it is still being recorded, or encoded."
+_NOT_TO_BE_HEARD: Final = {
+    RecordingState.DELETED: "It was deleted, and cannot be heard any more.",
+    RecordingState.FAILED: (
+        "It could not be finished. The server's log says why; what was recorded is kept on its "
+        "disk and tried again at its next start."
+    ),
+}
+_HEALTH_LABELS: Final = {
+    "packets_expected": ("Packets expected", ""),
+    "packets_received": ("Packets received", ""),
+    "packets_late": ("Packets too late", ""),
+    "packets_lost": ("Packets lost", ""),
+    "absent_ms": ("Missing audio", " ms"),
+    "paused_ms": ("Paused", " ms"),
+    "level_dbfs": ("Loudness", " dBFS"),
+    "silence_percent": ("Silence", " %"),
+    "one_way": ("One-way audio", ""),
+}
 
 
 class Pages:
@@ -83,6 +119,7 @@ class Pages:
             visitor,
             story=story,
             call=story.session,
+            troubles=troubles_of(story),
             first=story.moments[:MOMENTS],
             last=story.moments[MOMENTS:][-MOMENTS:],
             n_left_out=max(0, len(story.moments) - 2 * MOMENTS),
@@ -131,13 +168,16 @@ class Pages:
         if found is None:
             return sorry(visitor, HTTPStatus.NOT_FOUND, NO_SUCH)
         ready = found.recording.state is RecordingState.READY
+        link = self._link(found.recording) if ready else None
         return page(
             "recording.html",
             visitor,
             recording=found.recording,
             call=found.session,
-            health=health_words(found.recording) if ready else [],
-            link=self._link(found.recording) if ready else None,
+            health=_for_people(health_words(found.recording)) if ready else [],
+            link=link,
+            link_until_us=_good_until_us(link or ""),
+            why_not=_NOT_TO_BE_HEARD.get(found.recording.state, _NOT_YET),
         )
 
     async def audio(self, request: Request, visitor: Visitor) -> Response:
@@ -170,6 +210,7 @@ class Pages:
             notifications=found.notifications,
             states=list(NotificationState),
             state=state,
+            last=found.last,
             next=_next_query(found.next, state="" if state is None else state.value),
         )
 
@@ -183,6 +224,7 @@ class Pages:
             "notification.html",
             visitor,
             notification=notification,
+            meaning=_meaning(notification, attempts),
             parameters=parse_qsl(notification.parameters, keep_blank_values=True),
             attempts=attempts,
         )
@@ -204,10 +246,37 @@ class Pages:
         """Show how the node is."""
         if visitor.user.role is not Role.OPERATOR:
             return sorry(visitor, HTTPStatus.FORBIDDEN, _FOR_OPERATORS)
-        return page("health.html", visitor, health=self._handlers.health())
+        waiting = await self._show.notifications_waiting()
+        health = self._handlers.health()
+        return page("health.html", visitor, health=health, notifications_waiting=waiting)
 
     def _link(self, recording: Recording) -> str:
         return self._handlers.sign_link(recording.object_name, recording.link_revision)
+
+
+def _meaning(notification: Notification, attempts: Sequence[Attempt]) -> str:
+    """Where it stands, in a sentence."""
+    status = attempts[-1].http_status if attempts else None
+    if notification.state is NotificationState.DELIVERED and status and status // 100 != 2:
+        return (
+            f"The application answered HTTP {status}. That counts as received: it is not sent "
+            "again by itself."
+        )
+    return _MEANINGS[notification.state]
+
+
+def _for_people(words: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What a notification calls `level_dbfs`, with its name and unit."""
+    told = []
+    for name, value in words:
+        label, unit = _HEALTH_LABELS[name]
+        told.append((label, f"{value}{unit}"))
+    return told
+
+
+def _good_until_us(link: str) -> int | None:
+    expires = dict(parse_qsl(urlsplit(link).query)).get("Expires", "")
+    return int(expires) * 1_000_000 if expires.isdecimal() else None
 
 
 def _after(request: Request) -> Cursor | None:

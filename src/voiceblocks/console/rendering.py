@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from voiceblocks import __version__
 from voiceblocks.money import format_amount
+from voiceblocks.sessions.model import Session
 from voiceblocks.workflows.sign_in import Visitor
 
 # Only our own files, no inline script or style: what a caller's name smuggles in cannot run.
@@ -48,8 +49,17 @@ def _time(at_us: int | None) -> Markup:
 def _length(duration_ms: int | None) -> str:
     if duration_ms is None:
         return _NONE
-    minutes, ms = divmod(duration_ms, 60_000)
-    return f"{minutes}:{ms / 1000:04.1f}"
+    minutes, tenths = divmod(duration_ms // 100, 600)
+    hours, minutes = divmod(minutes, 60)
+    whole = f"{hours}:{minutes:02}" if hours else str(minutes)
+    return f"{whole}:{tenths / 10:04.1f}"
+
+
+def _talked(call: Session) -> int | None:
+    """Milliseconds from answer to end; `None` where one of them is not known."""
+    if call.ended_us is None or call.answered_us is None:
+        return None
+    return (call.ended_us - call.answered_us) // 1000
 
 
 def _size(size_bytes: int | None) -> str:
@@ -78,6 +88,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "time": _time,
         "duration": _length,
+        "talked": _talked,
         "size": _size,
         "words": _words,
         "amount": format_amount,

@@ -44,7 +44,7 @@ def console_handlers(
     """
     return ConsoleHandlers(
         sign_in=SignIn(database, clock),
-        show=ShowToPeople(database),
+        show=ShowToPeople(database, clock),
         health=health,
         sign_link=sign_link,
         recordings=recordings,

@@ -6,10 +6,13 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from voiceblocks.console.handlers import Health, WorkerHealth
+from voiceblocks.adapters.render.pool import RenderPool
+from voiceblocks.console.handlers import Health, Registration, WorkerHealth
 from voiceblocks.engine.call_engine import CallEngine
 from voiceblocks.engine.media.plane import MediaPlane
 from voiceblocks.engine.registrations import Registrations
+from voiceblocks.recordings.store_task import StoreTaskKind
+from voiceblocks.workflows.settle_stores import SettleStores
 
 
 def health_of(
@@ -18,6 +21,8 @@ def health_of(
     registrations: Registrations,
     data_dir: Path,
     not_ready_because: Callable[[], Sequence[str]],
+    render: RenderPool,
+    stores: SettleStores,
 ) -> Callable[[], Health]:
     """Return a function that tells; it blocks for no longer than a look at the disk's table."""
 
@@ -47,7 +52,14 @@ def health_of(
             disk_bytes=disk.total,
             dropped_strangers=engine.guard.dropped_strangers,
             dropped_too_fast=engine.guard.dropped_too_fast,
-            registrations={name: str(state.value) for name, state in registrations.states.items()},
+            registrations={
+                one.trunk_id: Registration(one.state.value, one.reason, one.until_us)
+                for one in registrations.standing
+            },
+            encoder_following=render.n_followed,
+            encoder_finishing=render.n_finishing,
+            to_upload=int(stores.n_waiting(StoreTaskKind.UPLOAD)),
+            to_erase=int(stores.n_waiting(StoreTaskKind.ERASE)),
         )
 
     return tell

@@ -237,6 +237,8 @@ class Node:
                 self._registrations,
                 folders.root,
                 self._not_ready_because,
+                self._render,
+                self._stores,
             ),
             lines=self._browser_lines,
             public_url=self._public_url,

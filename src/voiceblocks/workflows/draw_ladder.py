@@ -25,7 +25,7 @@ def ladder_of(story: Story) -> Ladder:
     names += ["other legs"] * (shared > MOST_FURTHER)
     columns = ("caller" if incoming else "far end", *names, "voiceblocks", "application")
     rungs = sorted(_rungs(story, columns_of, here=len(columns) - 2), key=lambda rung: rung.at_us)
-    return Ladder(story.session.created_us, columns, tuple(rungs))
+    return Ladder(story.began_us, columns, tuple(rungs))
 
 
 def _rungs(story: Story, columns_of: dict[str, int], *, here: int) -> Iterator[Rung]:

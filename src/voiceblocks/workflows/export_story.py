@@ -66,7 +66,7 @@ def story_document(story: Story) -> dict[str, Any]:
 
 def moment_rows(story: Story) -> list[dict[str, Any]]:
     """All that happened, in words."""
-    began_us = story.session.created_us
+    began_us = story.began_us
     return [
         {
             "at": moment_text(moment.at_us),

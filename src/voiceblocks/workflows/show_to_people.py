@@ -14,7 +14,15 @@ from sqlalchemy import Connection
 
 from voiceblocks.accounts.model import Account, Application, Number
 from voiceblocks.billing.model import LedgerEntry
-from voiceblocks.database import accounts, console_lists, ledger, notification_attempts, trunks
+from voiceblocks.clock import Clock
+from voiceblocks.database import (
+    accounts,
+    console_lists,
+    due_notifications,
+    ledger,
+    notification_attempts,
+    trunks,
+)
 from voiceblocks.database.console_lists import Cursor, RecordingOfCall
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.notifications.model import Attempt, Notification
@@ -22,6 +30,7 @@ from voiceblocks.notifications.state import NotificationState
 from voiceblocks.sessions.model import Session
 from voiceblocks.trunks.model import Trunk
 from voiceblocks.users.model import Role, User
+from voiceblocks.workflows.rotate_tokens import name_of
 from voiceblocks.workflows.tell_story import Story, tell_story
 
 __all__ = ["Cursor", "RecordingOfCall", "ShowToPeople"]
@@ -55,6 +64,19 @@ class NotificationPage:
 
     notifications: tuple[Notification, ...]
     next: Cursor | None
+    last: dict[str, Attempt]
+    "The newest attempt of each, by its id."
+
+
+@dataclass(frozen=True, slots=True)
+class TokenShown:
+    """A token, by the name under which it is revoked."""
+
+    name: str
+    state: str
+    '`"good"` or `"expired"`; the revoked are not shown.'
+    made_us: int
+    expires_us: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +88,13 @@ class AccountPage:
     numbers: tuple[Number, ...]
     entries: tuple[LedgerEntry, ...]
     "The newest of its ledger."
+    tokens: dict[str, list[TokenShown]]
+    "By application, oldest first."
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What applications are called, by their ids."""
+        return {str(app.id): app.name for app in self.applications}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +115,12 @@ class ShowToPeople:
 
     Args:
         database: The node's database.
+        clock: Tells whether tokens have expired.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
 
     async def live_calls(self, user: User) -> list[Session]:
         """Return the calls that go on now."""
@@ -137,16 +168,23 @@ class ShowToPeople:
         after: Cursor | None = None,
     ) -> NotificationPage:
         """Return a page of notifications."""
-        found = await self._database.read(
-            lambda c: console_lists.notifications_of_calls(
-                c,
+
+        def look(connection: Connection) -> NotificationPage:
+            found = console_lists.notifications_of_calls(
+                connection,
                 user.account_id,
                 states=[] if state is None else [state],
                 after=after,
                 limit=PAGE + 1,
             )
-        )
-        return NotificationPage(tuple(found[:PAGE]), _next(found))
+            last = notification_attempts.last_of(connection, [one.id for one in found[:PAGE]])
+            return NotificationPage(tuple(found[:PAGE]), _next(found), last)
+
+        return await self._database.read(look)
+
+    async def notifications_waiting(self) -> int:
+        """Return how many of the node's are not settled."""
+        return await self._database.read(due_notifications.count_pending)
 
     async def notification(
         self, user: User, notification_id: str
@@ -178,7 +216,8 @@ class ShowToPeople:
                 if user.account_id in {None, one.id}
             ]
             named = [one for one in found if one.id == account_id or len(found) == 1]
-            shown = _account_page(connection, named[0]) if named else None
+            now_us = self._clock.utc_us()
+            shown = _account_page(connection, named[0], now_us) if named else None
             return AccountsPage(tuple(found[:ACCOUNTS_MOST]), len(found), shown)
 
         return await self._database.read(look)
@@ -190,13 +229,19 @@ class ShowToPeople:
         return await self._database.read(trunks.list_trunks)
 
 
-def _account_page(connection: Connection, account: Account) -> AccountPage:
+def _account_page(connection: Connection, account: Account, now_us: int) -> AccountPage:
+    tokens: dict[str, list[TokenShown]] = {}
+    for one in accounts.list_tokens_of_account(connection, account.id):
+        state = "good" if one.is_valid(now_us) else "expired"
+        shown = TokenShown(name_of(one), state, one.created_us, one.expires_us)
+        tokens.setdefault(one.app_id, []).append(shown)
     numbers = accounts.list_numbers_of_account(connection, account.id)
     return AccountPage(
         account,
         tuple(accounts.list_applications(connection, account.id)[:ACCOUNTS_MOST]),
         tuple(numbers[:ACCOUNTS_MOST]),
         tuple(ledger.list_of_account(connection, account.id, ENTRIES)),
+        tokens,
     )
 
 

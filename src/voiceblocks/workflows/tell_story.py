@@ -55,6 +55,16 @@ class Story:
     "What was noted while it happened, in order; nothing of it once the keep time is over."
 
     @property
+    def began_us(self) -> int:
+        """When its first moment was: the INVITE comes before the call that it makes."""
+        return min(self.session.created_us, self.moments[0].at_us)
+
+    @property
+    def last_attempts(self) -> dict[str, Attempt]:
+        """Of each notification that was tried the last attempt, by the notification's id."""
+        return {attempt.notification_id: attempt for attempt in self.attempts}
+
+    @property
     def leg_names(self) -> dict[str, str]:
         """What legs are called in words, by their ids; that of the first is empty."""
         return _names(self.legs)

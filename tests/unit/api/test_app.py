@@ -78,6 +78,8 @@ async def test_no_query_string_gets_into_a_log(api: Api) -> None:
         (f"/recordings/{NAME}", 403),
         ("/a%0Ab", 404),
     ]
+    # Not an enum's member, which is written as `<HTTPStatus.OK: 200>`.
+    assert {type(line["http_status"]) for line in lines} == {int}
     assert lines[0]["api_status"] == "success_ok"
     assert lines[0]["peer"] == "127.0.0.1"
     for secret in (TOKEN, APP_ID, "secret"):

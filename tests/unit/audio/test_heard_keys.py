@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from voiceblocks.audio.dtmf import BLOCK, KEYS, ToneDetector, dtmf_tone
+from voiceblocks.audio.dtmf import BLOCK, KEYS, ToneDetector, dtmf_tone, first_to_hear
 from voiceblocks.audio.g711 import ulaw_decode, ulaw_encode
 from voiceblocks.audio.heard_keys import KeySilencer, where_key_begins
 from voiceblocks.audio.level import goertzel_level_dbfs, rms_dbfs
@@ -134,3 +134,39 @@ def test_speech_passes_the_silencer_unchanged() -> None:
     out = np.concatenate((silencer.feed(audio), silencer.flush()))
     assert np.array_equal(out, audio)
     assert rms_dbfs(out) > -40
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 9000),
+    st.integers(0, 200 * MS),
+    st.sampled_from("#*5"),
+    st.floats(-40, -8),
+    st.integers(0, 1000),
+)
+def test_what_need_not_be_heard_changes_nothing(
+    before: int, lasts: int, key: str, level_dbfs: float, seed: int
+) -> None:
+    """A detector that is given audio from `first_to_hear` on hears the keys of the whole."""
+    tone = dtmf_tone(key, lasts / MS, level_dbfs)
+    samples = np.concatenate((voice(before + 80, seed), tone, np.zeros(800, np.int16)))
+    blocks = through_ulaw(samples[: len(samples) // BLOCK * BLOCK]).reshape(-1, BLOCK)
+
+    def heard_from(first: int) -> list[tuple[int, str, int]]:
+        detector, slot = ToneDetector(1), np.zeros(1, np.int64)
+        return [
+            (number, found, offset)
+            for number in range(first, len(blocks))
+            for _slot, found, offset in detector.hear(slot, blocks[number : number + 1])
+        ]
+
+    assert heard_from(first_to_hear(blocks)) == heard_from(0)
+
+
+def test_silence_and_voices_need_not_be_heard_at_all() -> None:
+    """Where there is no key nothing is given to the detector: most recordings end so."""
+    silence = np.zeros((200, BLOCK), np.int16)
+    assert first_to_hear(silence) == 200
+    assert first_to_hear(silence[:0]) == 0
+    assert first_to_hear(silence[:2]) == 2
+    assert first_to_hear(voice(200 * BLOCK, 1).reshape(-1, BLOCK)) == 200

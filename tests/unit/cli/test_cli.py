@@ -73,6 +73,9 @@ def test_an_account_with_an_application_and_a_number(data_dir: Path) -> None:
         (("account", "create", "A", "--credit", "0.0001"), "not an amount"),
         (("account", "create", "A", "--credit=-1"), "0 or more"),
         (("account", "create", "A", "--currency", "XXX"), "choose"),
+        (("account", "create", " "), "needs a name"),
+        (("phone", "call", "reception"), "write it like sip:"),
+        (("unseal", "/none.sealed", "--key", "/none"), "/none.sealed cannot be read"),
         (("account", "show", "acc_nobody"), "no account"),
         (("account", "allow", "acc_nobody", "--prefix", "+65"), "no account"),
         (("account", "disallow", "acc_nobody", "--prefix", "+65"), "no account"),
@@ -283,6 +286,8 @@ def test_story_of_a_call_with_two_legs(data_dir: Path) -> None:
     assert told[0] == "call from private to +6591****00"
     assert "leg 2 to +6598****00 answered" in told
     assert told[-1] == "leg 2 to +6598****00 ended: answered"
+    lines = CliRunner().invoke(app, ["calls", "show", "S-1-a"]).stdout.splitlines()
+    assert [line.strip().partition("  ")[2] for line in lines[-len(told) :]] == told
     assert "1110" not in json.dumps([row, told])
 
 

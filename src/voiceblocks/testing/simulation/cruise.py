@@ -14,10 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from voiceblocks.engine.media.legs import NEVER, Leg
+from voiceblocks.engine.media.ring import RING_SLOTS, Arena
+from voiceblocks.engine.media.taps import CLEAN_AHEAD
 from voiceblocks.engine.media.worker import Worker
-from voiceblocks.recordings.spool import SILENCE_BYTE
+from voiceblocks.recordings.spool import SILENCE_BYTE, SLOT_SAMPLES
 from voiceblocks.rtp.batch import PLAIN
 from voiceblocks.rtp.timeline import CLOCK_HZ, MAX_AHEAD, STALE_LEAD, position_of
 from voiceblocks.testing.simulation.network import Address
@@ -59,6 +62,10 @@ class _Stretch:
 class CruisingWorker(Worker):
     """A worker that can do many plain ticks at once."""
 
+    def __init__(self, arena: Arena, *options: Any) -> None:
+        super().__init__(arena, *options)
+        self._arena = arena
+
     def cruise(self, phones: Sequence[SimulatedMedia], tick: int, n_most: int) -> int:
         """
         Do the ticks after `tick`, phones' part included, as far as they are plain.
@@ -82,6 +89,8 @@ class CruisingWorker(Worker):
         if any(found is None for found in leads):
             return 0
         self._exchange(stretches, phones, tick, count)
+        for pair in pairs:
+            self._clean_ahead(pair.leg, position_of(time_of(tick + count)))
         self._taps.tick(time_of(tick + count))
         self._ears.tick(tick + count, time_of(tick + count))
         for stretch, least in zip(stretches, leads, strict=True):
@@ -217,6 +226,23 @@ class CruisingWorker(Worker):
         columns.due[slot] += count * int(columns.step[slot])
         columns.sent[slot] += count
         self._transmitter.packets_sent += count
+
+    def _clean_ahead(self, leg: Leg, position: int) -> None:
+        """Clean all slots that come next in one piece, or two; `Taps.tick` finds nothing to do."""
+        arena = self._arena
+        for tap in leg.taps:
+            clean = int(arena.headers[tap.row]["clean_slots"])
+            until = -(-(position - tap.zero + CLEAN_AHEAD) // SLOT_SAMPLES)
+            if not 0 < until - clean <= RING_SLOTS:
+                continue
+            first, after = clean % RING_SLOTS, clean % RING_SLOTS + until - clean
+            for part in (
+                slice(first, min(after, RING_SLOTS)),
+                slice(0, max(0, after - RING_SLOTS)),
+            ):
+                arena.slots[tap.row, part] = SILENCE_BYTE[tap.law]
+                arena.presence[tap.row, part] = 0
+            arena.headers[tap.row]["clean_slots"] = until
 
     def _receive(self, stretch: _Stretch, least_lead: int) -> None:
         """What `Reception` does with these packets, one after another."""

@@ -16,6 +16,7 @@ from voiceblocks.adapters.render.messages import Ready, Render, SweepCache, ToCh
 from voiceblocks.adapters.render.rendering import RenderLoop, Synthesizer
 from voiceblocks.audio.g711 import Samples
 from voiceblocks.audio.tones import tone
+from voiceblocks.testing.simulation.virtual_loop import round_at
 
 _SYLLABLE_MS = 120
 _PAUSE_MS = 60
@@ -134,7 +135,8 @@ class _Encoder(_Child):
         now = self._loop.time()
         while (due := self._encode.next_due()) is not None:
             if due > now:
-                self._timer = self._loop.call_at(due, self._work)
+                # What is due later is a recording that goes on: nobody waits for a part of it.
+                self._timer = self._loop.call_at(round_at(due), self._work)
                 return
             self._encode.step(now)
 

@@ -22,7 +22,13 @@ from voiceblocks.engine.media.sealing import SealedRow
 from voiceblocks.testing.simulation.cruise import LEAST_TICKS, MOST_PHONES, CruisingWorker
 from voiceblocks.testing.simulation.network import SimulatedNetwork
 from voiceblocks.testing.simulation.phone_media import SimulatedMedia
-from voiceblocks.testing.simulation.virtual_loop import START_S, TICK_S, VirtualLoop, time_of
+from voiceblocks.testing.simulation.virtual_loop import (
+    START_S,
+    TICK_S,
+    VirtualLoop,
+    round_at,
+    time_of,
+)
 
 _AT_ONCE = (m.StartSource, m.StopSource)
 "As the worker's own loop does: what plays begins and stops between two ticks."
@@ -252,7 +258,7 @@ class InProcessKeeper(Child):
                 kept = keep_row(arena, message.row, message.name, path)
                 self._rows[message.worker, message.row] = kept
                 if self._timer is None:
-                    self._timer = self._loop.call_later(PASS_INTERVAL_S, self._pass)
+                    self._arm()
             case m.FlushRow():
                 self._flush(message)
 
@@ -269,8 +275,13 @@ class InProcessKeeper(Child):
     def _pass(self) -> None:
         for kept in self._rows.values():
             kept.append_settled()
-        again = self._up and bool(self._rows)
-        self._timer = self._loop.call_later(PASS_INTERVAL_S, self._pass) if again else None
+        self._timer = None
+        if self._up and self._rows:
+            self._arm()
+
+    def _arm(self) -> None:
+        due = self._loop.time() + PASS_INTERVAL_S
+        self._timer = self._loop.call_at(round_at(due), self._pass)
 
     async def stop(self) -> None:
         """Be gone."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import selectors
 import sys
 from collections.abc import Callable
@@ -33,6 +34,20 @@ TICK_S = 0.01
 def time_of(tick: int) -> float:
     """Virtual seconds of a tick of the media clock."""
     return START_S + tick * TICK_S
+
+
+_ROUND_S = 4.0
+"Of what a node does in the background each second. Well within the ring's ten seconds."
+
+
+def round_at(when_s: float) -> float:
+    """
+    When a background task of a node is done here that is due at `when_s`: never before.
+
+    All such tasks are due together, and seldom, so that the stretches between them are long.
+    """
+    rounds = math.ceil((when_s - START_S - RESOLUTION_S) / _ROUND_S)
+    return max(when_s, START_S + rounds * _ROUND_S)
 
 
 class NothingLeft(RuntimeError):

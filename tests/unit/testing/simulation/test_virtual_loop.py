@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceblocks.testing.simulation.virtual_loop import START_S, NothingLeft, VirtualLoop
+from voiceblocks.testing.simulation.virtual_loop import START_S, NothingLeft, VirtualLoop, round_at
 
 DELAYS = st.lists(st.floats(0, 1e6, allow_nan=False), max_size=20)
 
@@ -97,3 +97,13 @@ def test_threads_are_not_needed(loop: VirtualLoop) -> None:
 
     assert loop.run_until_complete(ask()) == 3
     assert loop.time() == START_S
+
+
+def test_what_is_due_in_the_background_is_done_together_and_never_early() -> None:
+    """Every instant has its round: at it, or up to four seconds later, in the same order."""
+    starts = [START_S + hundredths / 100 for hundredths in range(1, 2001)]
+    rounds = [round_at(when_s) for when_s in starts]
+    assert all(0 <= at - when_s < 4 for at, when_s in zip(rounds, starts, strict=True))
+    assert rounds == sorted(rounds)
+    assert {round(at - START_S, 6) for at in rounds} == {4, 8, 12, 16, 20}
+    assert [round_at(at) for at in rounds] == rounds
