@@ -122,7 +122,7 @@ class World:
         """The call is being ended."""
         return True
 
-    def say_goodbye(self, dialog: str) -> None:
+    def say_goodbye(self, _session_id: str, _leg_id: str, dialog: str) -> None:
         """BYE."""
         self.goodbyes.append(dialog)
 

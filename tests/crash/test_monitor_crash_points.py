@@ -76,7 +76,7 @@ class World:
             (self.root / name).mkdir()
         self.store = open_recording_store(f"file://{self.root / 'store'}")
 
-    def say_goodbye(self, _dialog: str) -> None:
+    def say_goodbye(self, _session_id: str, _leg_id: str, _dialog: str) -> None:
         """BYE."""
 
     def wake(self) -> None:

@@ -36,6 +36,7 @@ from voiceblocks.database import further_legs, sessions
 from voiceblocks.sessions.state import SessionState
 from voiceblocks.testing.answering import RingForever
 from voiceblocks.testing.phone import CallNotAnswered, Phone, PhoneCall
+from voiceblocks.workflows.tell_story import tell_story
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -73,6 +74,18 @@ async def stops(call: PhoneCall) -> None:
     assert call.end_cause == "cancelled"
 
 
+async def stands_in_the_story(app: Application, session: str, *words: str) -> None:
+    """What the next process said belongs to the call that it ended."""
+
+    def is_told(connection: Connection) -> bool:
+        story = tell_story(connection, session)
+        assert story is not None
+        told = [moment.what for moment in story.moments]
+        return all(any(word in what for what in told) for word in words)
+
+    await facts.until_in_database(app.server, is_told)
+
+
 async def costs_nothing(app: Application, session: str) -> None:
     """Nobody picked up, so there is no charge, and nothing is held or remembered."""
     found = await facts.facts_of(app, session)
@@ -97,6 +110,7 @@ async def test_a_phone_that_we_dial_stops_ringing(server: ServerProcess, app: Ap
         assert (told["call_state"], told["dial_status"]) == ("ended", "failed")
         assert (told["call_end"], told["debit"]) == ("server_restart", "0.000")
         await costs_nothing(app, session)
+        await stands_in_the_story(app, session, "SIP CANCEL sent", "SIP 487", "SIP ACK sent")
     await next_call_works(app)
 
 
@@ -273,6 +287,7 @@ async def test_a_caller_stops_hearing_ringing(
     told = (await app.told(ivr_block="answer", session=session, call_state="ended")).body
     assert (told["call_end"], told["debit"]) == ("server_restart", "0.000")
     await costs_nothing(app, session)
+    await stands_in_the_story(app, session, "SIP 503", "SIP ACK received")
     await next_call_works(app)
 
 

@@ -136,7 +136,7 @@ def _explained(as_json: bool) -> Iterator[None]:
     try:
         yield
     except (VoiceblocksError, OSError) as error:
-        fail(as_json, str(error))
+        fail(as_json, error)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import typer
 
 from voiceblocks.accounts.model import Number
 from voiceblocks.cli import accounts as account_commands
-from voiceblocks.cli.output import Json, moment, tell, tell_rows
+from voiceblocks.cli.output import Json, moment, read_table, tell, tell_rows
 from voiceblocks.cli.store import open_store
 from voiceblocks.database import accounts, number_stock
 from voiceblocks.money import format_amount
@@ -101,7 +101,7 @@ def _tell_number(as_json: bool, found: Number) -> None:
 def load(file: File, as_json: Json = False) -> None:
     """Add numbers that may be subscribed: CSV with number and, if you like, state,state_name."""
     with open_store(as_json) as store:
-        text = file.read_text(encoding="utf-8")
+        text = read_table(file)
         added, known = store.run(
             lambda c: manage_numbers.load_numbers(c, text, SystemClock().utc_us())
         )
@@ -147,7 +147,7 @@ def rates(
     """Load what subscriptions cost, or show it."""
     with open_store(as_json) as store:
         if file is not None:
-            text = file.read_text(encoding="utf-8")
+            text = read_table(file)
             store.run(lambda c: manage_numbers.load_rates(c, text))
         found = store.run(number_stock.list_rates)
     rows = (

@@ -69,13 +69,36 @@ def tell_rows(
         sys.stdout.write("\n")
 
 
-def fail(as_json: bool, sentence: str) -> NoReturn:
+def fail(as_json: bool, said: str | Exception) -> NoReturn:
     """Say what is wrong and what to do, and exit with 1."""
+    sentence = said if isinstance(said, str) else _sentence_of(said)
     if as_json:
         sys.stdout.write(json.dumps({"error": sentence}) + "\n")
     else:
         sys.stderr.write(f"voiceblocks: {sentence}\n")
     raise typer.Exit(1)
+
+
+def _sentence_of(error: Exception) -> str:
+    """Our own errors are sentences; those of files begin with a number."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be read or written: {error.strerror}"
+    return str(error)
+
+
+def read_table(file: Path) -> str:
+    """
+    Read a file that a spreadsheet wrote.
+
+    Raises:
+        ValueError: If it is not in UTF-8, with a sentence.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{file} is not in UTF-8: save it again, in Excel as `CSV UTF-8`"
+        ) from error
 
 
 def moment(at_us: int) -> str:

@@ -15,7 +15,7 @@ from voiceblocks.adapters.render.rendering import speak
 from voiceblocks.audio.g711 import Samples
 from voiceblocks.cli.output import Json, fail, tell
 from voiceblocks.engine.local_address import advertised_host
-from voiceblocks.errors import VoiceblocksError
+from voiceblocks.errors import RemoteSipError, VoiceblocksError
 from voiceblocks.sip.uri import SipUri
 from voiceblocks.testing.phone import CallNotAnswered, Phone, PhoneCall
 from voiceblocks.testing.phone_script import Step, parse_script
@@ -64,7 +64,7 @@ def call(
         waited = "" if script else " If no beep came, nothing was said or pressed: see --script."
         fail(as_json, f"the call was not over after {timeout:.0f} s.{waited}")
     except (OSError, ValueError, VoiceblocksError) as error:
-        fail(as_json, str(error))
+        fail(as_json, error)
     in_vain = (say or press) and not script and not facts["beep"]
     tell(
         as_json,
@@ -119,7 +119,12 @@ async def place_call(
 
 async def _local_host(target: str) -> str:
     """Our address on the way to whom we call: what SDP and Contact must say."""
-    uri = SipUri.parse(target)
+    try:
+        uri = SipUri.parse(target)
+    except RemoteSipError as error:
+        raise ValueError(
+            f"{target} is not a number to call: write it like sip:+6531580000@127.0.0.1:5060"
+        ) from error
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
             uri.address, None, family=socket.AF_INET, type=socket.SOCK_DGRAM

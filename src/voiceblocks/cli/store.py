@@ -59,11 +59,11 @@ def open_store(as_json: bool) -> Iterator[Store]:
     except ValidationError as error:
         fail(as_json, "; ".join(explain(error)))
     except (VoiceblocksError, OSError) as error:
-        fail(as_json, str(error))
+        fail(as_json, error)
     try:
         yield Store(settings, database)
     except (ValueError, OSError, VoiceblocksError) as error:
-        fail(as_json, str(error))
+        fail(as_json, error)
     except DBAPIError as error:
         # The driver's own words: SQLAlchemy's quote the statement.
         fail(as_json, f"The database did not take it: {error.orig}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from voiceblocks.billing.model import Tariff
-from voiceblocks.cli.output import Json, tell, tell_rows
+from voiceblocks.cli.output import Json, read_table, tell, tell_rows
 from voiceblocks.cli.store import open_store
 from voiceblocks.database import tariffs
 from voiceblocks.money import format_amount
@@ -35,7 +35,7 @@ def load(
 ) -> None:
     """Take over a price list, as a whole or not at all; running calls keep their price."""
     with open_store(as_json) as store:
-        text = file.read_text(encoding="utf-8")
+        text = read_table(file)
         loaded, total = store.run(
             lambda c: (
                 manage_tariffs.load_tariffs(c, text, replaces_all=replace),

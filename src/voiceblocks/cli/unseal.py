@@ -33,7 +33,7 @@ def unseal(
         opened = open_seal(file.read_bytes(), read_private_key(key.read_bytes()))
         _write_wav(opened, target)
     except (EncodeError, OSError, StoreError, ValueError) as error:
-        fail(as_json, str(error))
+        fail(as_json, error)
     facts = {
         "file": str(target),
         "ms": len(opened.audio) // 8,

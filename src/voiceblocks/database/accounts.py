@@ -5,9 +5,10 @@ Functions of a connection inside somebody's transaction; nothing here commits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from voiceblocks.accounts.model import (
     AccessToken,
@@ -18,6 +19,7 @@ from voiceblocks.accounts.model import (
     NumberRoute,
 )
 from voiceblocks.database import schema
+from voiceblocks.database.prepared import Prepared
 from voiceblocks.database.rows import (
     insert_row,
     insert_unless_there,
@@ -33,12 +35,12 @@ _tokens, _numbers = schema.access_tokens, schema.numbers
 
 # Accounts
 
-_ACCOUNT = select_by_id(_accounts)
+_ACCOUNT = Prepared(select_by_id(_accounts))
 # Rows that refer to an account (a charge) hold a key-share lock on it in PostgreSQL: with the
 # stronger FOR UPDATE, two who had inserted one and then lock the account would wait for each other.
-_ACCOUNT_LOCKED = _ACCOUNT.with_for_update(key_share=True)
-_ACCOUNTS = select(_accounts).order_by(_accounts.c.created_us, _accounts.c.id)
-_CHANGE_CREDIT = (
+_ACCOUNT_LOCKED = Prepared(select_by_id(_accounts).with_for_update(key_share=True))
+_ACCOUNTS = Prepared(select(_accounts).order_by(_accounts.c.created_us, _accounts.c.id))
+_CHANGE_CREDIT = Prepared(
     _accounts.update()
     .where(_accounts.c.id == bindparam("account_id"))
     .values(
@@ -76,7 +78,7 @@ def update_account(connection: Connection, account_id: str, **columns: Any) -> N
 
 def list_accounts(connection: Connection) -> list[Account]:
     """Return all accounts, oldest first."""
-    return [Account(**row) for row in connection.execute(_ACCOUNTS).mappings()]
+    return [Account(**row) for row in _ACCOUNTS.all_by_name(connection)]
 
 
 def change_credit(
@@ -101,22 +103,20 @@ def change_credit(
         ContractViolation: If there is no such account.
     """
     parameters = {"account_id": account_id, "delta": delta, "bonus_delta": bonus_delta}
-    credit = connection.execute(_CHANGE_CREDIT, parameters).scalar()
+    credit = _CHANGE_CREDIT.value(connection, parameters)
     if credit is None:
         raise ContractViolation(f"there is no account {account_id}")
     return Thousandths(credit)
 
 
-def _first_account(
-    connection: Connection, statement: Select[Any], account_id: str
-) -> Account | None:
-    row = connection.execute(statement, {"id": account_id}).mappings().first()
+def _first_account(connection: Connection, statement: Prepared, account_id: str) -> Account | None:
+    row = statement.first_by_name(connection, {"id": account_id})
     return None if row is None else Account(**row)
 
 
 # Applications
 
-_APPLICATION = select_by_id(_applications)
+_APPLICATION = Prepared(select_by_id(_applications))
 _APPLICATIONS = select(_applications).order_by(_applications.c.created_us, _applications.c.id)
 
 
@@ -127,7 +127,7 @@ def insert_application(connection: Connection, application: Application) -> None
 
 def find_application(connection: Connection, app_id: str) -> Application | None:
     """Return the application, also a revoked one; `None` where there is none."""
-    row = connection.execute(_APPLICATION, {"id": app_id}).mappings().first()
+    row = _APPLICATION.first_by_name(connection, {"id": app_id})
     return None if row is None else Application(**row)
 
 
@@ -151,14 +151,14 @@ def list_applications(connection: Connection, account_id: str | None = None) -> 
 
 # Access tokens
 
-_INSERT_TOKEN = _tokens.insert()
-_TOKEN_BY_LOOKUP = (
+_INSERT_TOKEN = Prepared(_tokens.insert())
+_TOKEN_BY_LOOKUP = Prepared(
     select(_tokens, _applications, _accounts.c.disabled_us)
     .join(_applications, _tokens.c.app_id == _applications.c.id)
     .join(_accounts, _applications.c.account_id == _accounts.c.id)
     .where(_tokens.c.lookup == bindparam("lookup"))
 )
-_NEWEST_TOKEN = (
+_NEWEST_TOKEN = Prepared(
     select(_tokens)
     .where(
         _tokens.c.app_id == bindparam("app_id"),
@@ -168,8 +168,10 @@ _NEWEST_TOKEN = (
     .order_by(_tokens.c.created_us.desc(), _tokens.c.lookup)
     .limit(1)
 )
-_REVOKE_TOKEN = _tokens.update().where(
-    _tokens.c.lookup == bindparam("by_lookup"), _tokens.c.revoked_us.is_(None)
+_REVOKE_TOKEN = Prepared(
+    _tokens.update().where(
+        _tokens.c.lookup == bindparam("by_lookup"), _tokens.c.revoked_us.is_(None)
+    )
 )
 
 
@@ -191,12 +193,12 @@ def insert_token(
         "created_us": created_us,
         "expires_us": expires_us,
     }
-    connection.execute(_INSERT_TOKEN, row)
+    _INSERT_TOKEN.change(connection, row)
 
 
 def find_token(connection: Connection, lookup: bytes) -> FoundToken | None:
     """Return a token with its application; whether both are still good is for the caller."""
-    row = connection.execute(_TOKEN_BY_LOOKUP, {"lookup": lookup}).first()
+    row = _TOKEN_BY_LOOKUP.first(connection, {"lookup": lookup})
     if row is None:
         return None
     token, application = split(row, _tokens, _applications)
@@ -206,7 +208,7 @@ def find_token(connection: Connection, lookup: bytes) -> FoundToken | None:
 def newest_token(connection: Connection, app_id: str, now_us: int) -> AccessToken | None:
     """Return the token that signs the application's notifications: the newest valid one."""
     parameters = {"app_id": app_id, "now_us": now_us}
-    row = connection.execute(_NEWEST_TOKEN, parameters).mappings().first()
+    row = _NEWEST_TOKEN.first_by_name(connection, parameters)
     return None if row is None else AccessToken(**row)
 
 
@@ -218,7 +220,7 @@ def has_tokens(connection: Connection) -> bool:
     return connection.execute(_ANY_TOKEN).first() is not None
 
 
-_TOKENS_OF_APPLICATION = (
+_TOKENS_OF_APPLICATION = Prepared(
     select(_tokens)
     .where(_tokens.c.app_id == bindparam("app_id"))
     .order_by(_tokens.c.created_us, _tokens.c.lookup)
@@ -227,7 +229,7 @@ _TOKENS_OF_APPLICATION = (
 
 def list_tokens(connection: Connection, app_id: str) -> list[AccessToken]:
     """Return all tokens that an application ever had, oldest first; never the tokens themselves."""
-    rows = connection.execute(_TOKENS_OF_APPLICATION, {"app_id": app_id}).mappings()
+    rows = _TOKENS_OF_APPLICATION.all_by_name(connection, {"app_id": app_id})
     return [AccessToken(**row) for row in rows]
 
 
@@ -248,7 +250,7 @@ def list_tokens_of_account(connection: Connection, account_id: str) -> list[Acce
 def revoke_token(connection: Connection, lookup: bytes, at_us: int) -> bool:
     """Revoke a token; False where there is none or it was revoked before."""
     parameters = {"by_lookup": lookup, "revoked_us": at_us}
-    return connection.execute(_REVOKE_TOKEN, parameters).rowcount == 1
+    return _REVOKE_TOKEN.change(connection, parameters) == 1
 
 
 # Numbers
@@ -258,11 +260,11 @@ _ROUTES = (
     .join(_applications, _numbers.c.app_id == _applications.c.id)
     .join(_accounts, _applications.c.account_id == _accounts.c.id)
 )
-_NUMBER_ROUTE = _ROUTES.where(_numbers.c.number == bindparam("number"))
+_NUMBER_ROUTE = Prepared(_ROUTES.where(_numbers.c.number == bindparam("number")))
 _NUMBERS = select(_numbers).order_by(_numbers.c.number)
 
 
-_NUMBERS_OF_ACCOUNT = (
+_NUMBERS_OF_ACCOUNT = Prepared(
     select(_numbers)
     .join(_applications, _numbers.c.app_id == _applications.c.id)
     .where(_applications.c.account_id == bindparam("account_id"))
@@ -277,7 +279,7 @@ def insert_number(connection: Connection, number: Number) -> None:
 
 def find_number(connection: Connection, number: str) -> NumberRoute | None:
     """Return the number with its application (even a revoked one) and its account."""
-    row = connection.execute(_NUMBER_ROUTE, {"number": number}).first()
+    row = _NUMBER_ROUTE.first(connection, {"number": number})
     return None if row is None else _route_from(row)
 
 
@@ -289,7 +291,7 @@ def list_routes(connection: Connection, account_id: str | None, limit: int) -> l
     return [_route_from(row) for row in connection.execute(statement)]
 
 
-def _route_from(row: Row[Any]) -> NumberRoute:
+def _route_from(row: Sequence[Any]) -> NumberRoute:
     found, application, account = split(row, _numbers, _applications, _accounts)
     return NumberRoute(Number(**found), Application(**application), Account(**account))
 
@@ -304,27 +306,29 @@ def list_numbers(connection: Connection, app_id: str | None = None) -> list[Numb
 
 def list_numbers_of_account(connection: Connection, account_id: str) -> list[Number]:
     """Return the numbers of all applications of an account, oldest first."""
-    rows = connection.execute(_NUMBERS_OF_ACCOUNT, {"account_id": account_id}).mappings()
+    rows = _NUMBERS_OF_ACCOUNT.all_by_name(connection, {"account_id": account_id})
     return [Number(**row) for row in rows]
 
 
-_NUMBER_LOCKED = select(_numbers).where(_numbers.c.number == bindparam("number")).with_for_update()
+_NUMBER_LOCKED = Prepared(
+    select(_numbers).where(_numbers.c.number == bindparam("number")).with_for_update()
+)
 _UPDATE_NUMBER = _numbers.update().where(_numbers.c.number == bindparam("its_number"))
-_DELETE_NUMBER = _numbers.delete().where(_numbers.c.number == bindparam("its_number"))
-_DUE = (
+_DELETE_NUMBER = Prepared(_numbers.delete().where(_numbers.c.number == bindparam("its_number")))
+_DUE = Prepared(
     select(_numbers, _applications.c.account_id)
     .join(_applications, _numbers.c.app_id == _applications.c.id)
     .where(_numbers.c.expires_us <= bindparam("now_us"))
     .order_by(_numbers.c.expires_us, _numbers.c.number)
 )
-_COUNT_SUBSCRIBED = (
+_COUNT_SUBSCRIBED = Prepared(
     select(func.count())
     .select_from(_numbers.join(_applications, _numbers.c.app_id == _applications.c.id))
     .where(
         _applications.c.account_id == bindparam("account_id"), _numbers.c.expires_us.is_not(None)
     )
 )
-_OWN_LIMITS = (
+_OWN_LIMITS = Prepared(
     select(_applications.c.id, _accounts.c.rate_limit_ivr, _accounts.c.rate_limit_query)
     .join(_accounts, _applications.c.account_id == _accounts.c.id)
     .where(_accounts.c.rate_limit_ivr.is_not(None) | _accounts.c.rate_limit_query.is_not(None))
@@ -338,7 +342,7 @@ def insert_number_once(connection: Connection, number: Number) -> bool:
 
 def find_number_for_update(connection: Connection, number: str) -> Number | None:
     """Return the number, locked until the end of the transaction."""
-    row = connection.execute(_NUMBER_LOCKED, {"number": number}).mappings().first()
+    row = _NUMBER_LOCKED.first_by_name(connection, {"number": number})
     return None if row is None else Number(**row)
 
 
@@ -349,13 +353,13 @@ def update_number(connection: Connection, number: str, **columns: Any) -> None:
 
 def delete_number(connection: Connection, number: str) -> None:
     """A number is nobody's any more."""
-    connection.execute(_DELETE_NUMBER, {"its_number": number})
+    _DELETE_NUMBER.change(connection, {"its_number": number})
 
 
 def due_numbers(connection: Connection, now_us: int) -> list[tuple[Number, str]]:
     """Return the numbers that have expired, each with its account."""
     found = []
-    for row in connection.execute(_DUE, {"now_us": now_us}).mappings():
+    for row in _DUE.all_by_name(connection, {"now_us": now_us}):
         columns = dict(row)
         account_id = columns.pop("account_id")
         found.append((Number(**columns), account_id))
@@ -364,9 +368,9 @@ def due_numbers(connection: Connection, now_us: int) -> list[tuple[Number, str]]
 
 def count_subscribed(connection: Connection, account_id: str) -> int:
     """Return how many numbers the account has subscribed."""
-    return int(connection.execute(_COUNT_SUBSCRIBED, {"account_id": account_id}).scalar_one())
+    return int(_COUNT_SUBSCRIBED.value(connection, {"account_id": account_id}))
 
 
 def own_limits(connection: Connection) -> dict[str, tuple[int | None, int | None]]:
     """Return the request limits of the applications whose accounts have their own."""
-    return {app_id: (ivr, query) for app_id, ivr, query in connection.execute(_OWN_LIMITS)}
+    return {app_id: (ivr, query) for app_id, ivr, query in _OWN_LIMITS.all(connection)}

@@ -10,12 +10,13 @@ from sqlalchemy import Connection, bindparam, func, select
 from voiceblocks.billing.model import Charge
 from voiceblocks.billing.rating import charge_id
 from voiceblocks.database import schema
+from voiceblocks.database.prepared import Prepared
 from voiceblocks.database.rows import insert_unless_there
 from voiceblocks.money import Thousandths
 
 _table = schema.charges
 
-_OF_SESSION = (
+_OF_SESSION = Prepared(
     select(_table)
     .where(_table.c.session_id == bindparam("session_id"))
     .order_by(_table.c.created_us, _table.c.id)
@@ -25,8 +26,10 @@ _BY_ID = (
     .where(_table.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(_table.c.created_us, _table.c.id)
 )
-_SUM_SINCE = select(func.coalesce(func.sum(_table.c.amount), 0)).where(
-    _table.c.account_id == bindparam("account_id"), _table.c.created_us >= bindparam("since_us")
+_SUM_SINCE = Prepared(
+    select(func.coalesce(func.sum(_table.c.amount), 0)).where(
+        _table.c.account_id == bindparam("account_id"), _table.c.created_us >= bindparam("since_us")
+    )
 )
 
 
@@ -41,7 +44,7 @@ def insert_once(connection: Connection, charge: Charge) -> bool:
 
 def list_of_session(connection: Connection, session_id: str) -> list[Charge]:
     """Return all that a session was charged, oldest first. Reads every charge: for checks."""
-    rows = connection.execute(_OF_SESSION, {"session_id": session_id}).mappings()
+    rows = _OF_SESSION.all_by_name(connection, {"session_id": session_id})
     return [Charge(**row) for row in rows]
 
 
@@ -57,4 +60,4 @@ def sum_since(connection: Connection, account_id: str, since_us: int) -> Thousan
     """Return what the account was charged at `since_us` or later."""
     values = {"account_id": account_id, "since_us": since_us}
     # PostgreSQL adds up bigints to a numeric.
-    return Thousandths(int(connection.execute(_SUM_SINCE, values).scalar_one()))
+    return Thousandths(int(_SUM_SINCE.value(connection, values)))

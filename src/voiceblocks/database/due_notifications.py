@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, func, select, text, true
 
 from voiceblocks.database import schema
 from voiceblocks.database.notifications import notification_of
+from voiceblocks.database.prepared import Prepared
 from voiceblocks.notifications.model import Notification
 from voiceblocks.notifications.retry import NEVER_US
 from voiceblocks.notifications.state import NotificationState
@@ -33,7 +34,8 @@ class WaitingHost:
 
 
 # A step into the index for each host, since a plain DISTINCT would read all that waits.
-_HOSTS = text("""
+_HOSTS = Prepared(
+    text("""
 WITH RECURSIVE waiting(host) AS (
     SELECT (SELECT min(host) FROM notifications WHERE state = 'pending')
     UNION ALL
@@ -48,19 +50,21 @@ SELECT host,
      WHERE n.state = 'pending' AND n.host = waiting.host AND n.urgent = false)
 FROM waiting WHERE host IS NOT NULL
 """)
+)
+_COUNT_PENDING = Prepared(select(func.count()).where(_IS_PENDING))
 
 
 def waiting_hosts(connection: Connection) -> list[WaitingHost]:
     """Return each host that something is pending for; its times may lie in the past."""
-    return [WaitingHost(*row) for row in connection.execute(_HOSTS)]
+    return [WaitingHost(*row) for row in _HOSTS.all(connection)]
 
 
 def count_pending(connection: Connection) -> int:
     """Return how many wait for their settlement; read from the index alone."""
-    return int(connection.execute(select(func.count()).where(_IS_PENDING)).scalar_one())
+    return int(_COUNT_PENDING.value(connection))
 
 
-_DUE = (
+_DUE = Prepared(
     select(_table)
     .where(
         _IS_PENDING,
@@ -84,10 +88,10 @@ def due(
     then (PostgreSQL).
     """
     values = {"host": host, "urgent": urgent, "now_us": now_us, "n_most": limit}
-    return [notification_of(row) for row in connection.execute(_DUE, values).mappings()]
+    return [notification_of(row) for row in _DUE.all_by_name(connection, values)]
 
 
-_BEGIN = (
+_BEGIN = Prepared(
     _table.update()
     .where(_table.c.id == bindparam("row_id"))
     .values(
@@ -112,10 +116,10 @@ def begin_attempts(connection: Connection, claims: Sequence[tuple[str, int]], no
     """
     values = [{"row_id": one, "now_us": now_us, "until_us": until} for one, until in claims]
     if values:
-        connection.execute(_BEGIN, values)
+        _BEGIN.change_each(connection, values)
 
 
-_RESCHEDULE = (
+_RESCHEDULE = Prepared(
     _table.update()
     .where(_table.c.id == bindparam("row_id"), _IS_PENDING)
     .values(next_attempt_us=bindparam("due_us"), claimed_until_us=None)
@@ -130,10 +134,10 @@ def reschedule(connection: Connection, notification_id: str, next_attempt_us: in
         False, changing nothing, where it is settled already.
     """
     values = {"row_id": notification_id, "due_us": next_attempt_us}
-    return connection.execute(_RESCHEDULE, values).rowcount == 1
+    return _RESCHEDULE.change(connection, values) == 1
 
 
-_LATER = (
+_LATER = Prepared(
     select(_table.c.id)
     .where(
         _IS_PENDING,
@@ -159,7 +163,8 @@ def hasten(connection: Connection, host: str, now_us: int, limit: int) -> int:
 
     Nobody should wait a day for the next attempt when the host answers again.
     """
-    ids = connection.scalars(_LATER, {"of": host, "now_us": now_us, "n_most": limit}).all()
+    values = {"of": host, "now_us": now_us, "n_most": limit}
+    ids = [row[0] for row in _LATER.all(connection, values)]
     if ids:
         connection.execute(_HASTEN, {"ids": ids, "due_us": now_us})
     return len(ids)
@@ -171,7 +176,7 @@ _OF_NODE = (
     .where(schema.sessions.c.id == _table.c.session_id, schema.sessions.c.node == bindparam("node"))
     .exists()
 )
-_RELEASE = (
+_RELEASE = Prepared(
     _table.update()
     .where(_IS_PENDING, _table.c.claimed_until_us.is_not(None), _OF_NODE)
     .values(claimed_until_us=None, next_attempt_us=_table.c.created_us)
@@ -184,4 +189,4 @@ def release_claims(connection: Connection, node: str) -> int:
 
     Call before this process claims anything. Returns how many there were.
     """
-    return connection.execute(_RELEASE, {"node": node}).rowcount
+    return _RELEASE.change(connection, {"node": node})

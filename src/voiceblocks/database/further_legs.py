@@ -10,13 +10,14 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select
 
 from voiceblocks.database import schema
+from voiceblocks.database.prepared import Prepared
 from voiceblocks.database.rows import insert_row, select_by_id, update_row
 from voiceblocks.sessions.model import FurtherLeg
 
 _table = schema.legs
 
-_BY_ID = select_by_id(_table)
-_OF_SESSION = (
+_BY_ID = Prepared(select_by_id(_table))
+_OF_SESSION = Prepared(
     select(_table).where(_table.c.session_id == bindparam("session_id")).order_by(_table.c.number)
 )
 _OF_SESSIONS = (
@@ -24,7 +25,7 @@ _OF_SESSIONS = (
     .where(_table.c.session_id.in_(bindparam("session_ids", expanding=True)))
     .order_by(_table.c.session_id, _table.c.number)
 )
-_COUNT_SINCE = (
+_COUNT_SINCE = Prepared(
     select(func.count())
     .select_from(_table)
     .where(
@@ -59,7 +60,7 @@ def insert(connection: Connection, leg: FurtherLeg) -> None:
 
 def find(connection: Connection, leg_id: str) -> FurtherLeg | None:
     """Return the leg, `None` where there is none."""
-    row = connection.execute(_BY_ID, {"id": leg_id}).mappings().first()
+    row = _BY_ID.first_by_name(connection, {"id": leg_id})
     return None if row is None else FurtherLeg(**row)
 
 
@@ -85,7 +86,7 @@ def forget_ringing(connection: Connection, session_id: str) -> None:
 
 def list_of_session(connection: Connection, session_id: str) -> list[FurtherLeg]:
     """Return the session's further legs by their numbers."""
-    rows = connection.execute(_OF_SESSION, {"session_id": session_id}).mappings()
+    rows = _OF_SESSION.all_by_name(connection, {"session_id": session_id})
     return [FurtherLeg(**row) for row in rows]
 
 
@@ -100,4 +101,4 @@ def list_of_sessions(connection: Connection, session_ids: list[str]) -> dict[str
 def count_since(connection: Connection, account_id: str, since_us: int) -> int:
     """Return how many further legs the account dialled at `since_us` or later."""
     values = {"account_id": account_id, "since_us": since_us}
-    return int(connection.execute(_COUNT_SINCE, values).scalar_one())
+    return int(_COUNT_SINCE.value(connection, values))

@@ -5,20 +5,21 @@ Functions of a connection inside somebody's transaction; nothing here commits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from voiceblocks.billing.ledger import Balances, bonus_book, points_book
 from voiceblocks.billing.model import EntryKind, LedgerEntry
 from voiceblocks.database import schema
+from voiceblocks.database.prepared import Prepared
 from voiceblocks.database.rows import insert_row, insert_unless_there
 from voiceblocks.money import Thousandths
 
 _table = schema.ledger_entries
 
-_OF_ACCOUNT = (
+_OF_ACCOUNT = Prepared(
     select(_table)
     .where(_table.c.account_id == bindparam("account_id"))
     .order_by(_table.c.created_us.desc(), _table.c.id.desc())
@@ -53,7 +54,7 @@ def enter_once(connection: Connection, entries: Sequence[LedgerEntry]) -> bool:
 
 def list_of_account(connection: Connection, account_id: str, most: int) -> list[LedgerEntry]:
     """Return at most so many entries of an account, newest first."""
-    rows = connection.execute(_OF_ACCOUNT, {"account_id": account_id, "most": most}).mappings()
+    rows = _OF_ACCOUNT.all_by_name(connection, {"account_id": account_id, "most": most})
     return [_entry_from(row) for row in rows]
 
 
@@ -69,5 +70,5 @@ def balances(connection: Connection, account_id: str) -> Balances:
     )
 
 
-def _entry_from(row: RowMapping) -> LedgerEntry:
+def _entry_from(row: Mapping[Any, Any]) -> LedgerEntry:
     return LedgerEntry(**{**row, "kind": EntryKind(row["kind"])})

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, func, select
 
 from voiceblocks.database import schema
+from voiceblocks.database.prepared import Prepared
 from voiceblocks.database.rows import insert_row
 from voiceblocks.notifications.model import Attempt
 
@@ -18,7 +19,7 @@ def record(connection: Connection, attempt: Attempt) -> None:
     insert_row(connection, _attempts, attempt)
 
 
-_COUNT_ANSWERS = (
+_COUNT_ANSWERS = Prepared(
     select(func.count())
     .select_from(_attempts)
     .where(
@@ -34,10 +35,10 @@ def count_answers(
 ) -> int:
     """Return how many attempts, with a number beyond `after`, were answered with this status."""
     values = {"notification_id": notification_id, "http_status": http_status, "after": after}
-    return int(connection.execute(_COUNT_ANSWERS, values).scalar_one())
+    return int(_COUNT_ANSWERS.value(connection, values))
 
 
-_ATTEMPTS_OF = (
+_ATTEMPTS_OF = Prepared(
     select(_attempts)
     .where(_attempts.c.notification_id == bindparam("notification_id"))
     .order_by(_attempts.c.number)
@@ -46,7 +47,7 @@ _ATTEMPTS_OF = (
 
 def list_of(connection: Connection, notification_id: str) -> list[Attempt]:
     """Return the notification's finished attempts in their order."""
-    rows = connection.execute(_ATTEMPTS_OF, {"notification_id": notification_id}).mappings()
+    rows = _ATTEMPTS_OF.all_by_name(connection, {"notification_id": notification_id})
     return [Attempt(**row) for row in rows]
 
 
@@ -63,7 +64,7 @@ def last_of(connection: Connection, notification_ids: Sequence[str]) -> dict[str
     return {row["notification_id"]: Attempt(**row) for row in rows}
 
 
-_ATTEMPTS_OF_SESSION = (
+_ATTEMPTS_OF_SESSION = Prepared(
     select(_attempts)
     .join(_notifications, _notifications.c.id == _attempts.c.notification_id)
     .where(_notifications.c.session_id == bindparam("session_id"))
@@ -75,24 +76,26 @@ _ATTEMPTS_OF_SESSION = (
 def list_of_session(connection: Connection, session_id: str, limit: int) -> list[Attempt]:
     """Return the attempts of a call's notifications, the first ones."""
     values = {"session_id": session_id, "n_most": limit}
-    return [Attempt(**row) for row in connection.execute(_ATTEMPTS_OF_SESSION, values).mappings()]
+    return [Attempt(**row) for row in _ATTEMPTS_OF_SESSION.all_by_name(connection, values)]
 
 
-_OLD = (
+_OLD = Prepared(
     select(_attempts.c.notification_id, _attempts.c.number)
     .where(_attempts.c.started_us < bindparam("before_us"))
     .order_by(_attempts.c.started_us)
     .limit(bindparam("n_most"))
 )
-_FORGET = _attempts.delete().where(
-    _attempts.c.notification_id == bindparam("of"), _attempts.c.number == bindparam("no")
+_FORGET = Prepared(
+    _attempts.delete().where(
+        _attempts.c.notification_id == bindparam("of"), _attempts.c.number == bindparam("no")
+    )
 )
 
 
 def forget(connection: Connection, before_us: int, limit: int) -> int:
     """Delete attempts that began before a time, at most `limit`; returns how many."""
     values = {"before_us": before_us, "n_most": limit}
-    found = [{"of": row[0], "no": row[1]} for row in connection.execute(_OLD, values)]
+    found = [{"of": row[0], "no": row[1]} for row in _OLD.all(connection, values)]
     if found:
-        connection.execute(_FORGET, found)
+        _FORGET.change_each(connection, found)
     return len(found)

@@ -7,13 +7,14 @@ the next one of its session go.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from voiceblocks.database import schema
+from voiceblocks.database.prepared import Prepared
 from voiceblocks.database.rows import insert_row, select_by_id
 from voiceblocks.notifications.model import Notification
 from voiceblocks.notifications.parameters import blanked
@@ -28,7 +29,7 @@ _IS_PENDING_HERE = _table.c.state.concat("") == _PENDING
 
 
 # Locked, lest it be settled (PostgreSQL) between this look and the insertion.
-_OLDER = (
+_OLDER = Prepared(
     select(_table.c.id)
     .where(_table.c.session_id == bindparam("session_id"), _IS_PENDING_HERE)
     .with_for_update()
@@ -42,7 +43,7 @@ def insert(connection: Connection, notification: Notification) -> None:
     Where an older one of its session is pending it is never due, until that is settled
     (decision 2): so what waits in order costs those nothing that look for what is due.
     """
-    older = connection.execute(_OLDER, {"session_id": notification.session_id}).first()
+    older = _OLDER.first(connection, {"session_id": notification.session_id})
     if older is not None:
         notification = replace(notification, next_attempt_us=NEVER_US)
     insert_row(connection, _table, notification)
@@ -55,11 +56,11 @@ _ALL_PENDING = (
     .where(_IS_PENDING_HERE)
     .with_for_update()
 )
-_PENDING_ONE = _ALL_PENDING.where(_table.c.id == bindparam("of"))
+_PENDING_ONE = Prepared(_ALL_PENDING.where(_table.c.id == bindparam("of")))
 _PENDING_OF_SESSION = _ALL_PENDING.where(_table.c.session_id == bindparam("of"))
-_PENDING_SENT = _PENDING_OF_SESSION.where(_table.c.first_attempt_us.is_not(None))
-_PENDING_PASSING = _PENDING_OF_SESSION.where(_table.c.lasting.is_(False))
-_SETTLE = (
+_PENDING_SENT = Prepared(_PENDING_OF_SESSION.where(_table.c.first_attempt_us.is_not(None)))
+_PENDING_PASSING = Prepared(_PENDING_OF_SESSION.where(_table.c.lasting.is_(False)))
+_SETTLE = Prepared(
     _table.update()
     .where(_table.c.id == bindparam("row_id"))
     .values(
@@ -71,7 +72,7 @@ _SETTLE = (
 )
 
 _next = _table.alias("next")
-_LET_NEXT_GO = (
+_LET_NEXT_GO = Prepared(
     _table.update()
     .where(
         _table.c.id
@@ -85,7 +86,7 @@ _LET_NEXT_GO = (
     )
     .values(next_attempt_us=bindparam("now_us"))
 )
-_CALM = (
+_CALM = Prepared(
     _table.update()
     .where(_table.c.session_id == bindparam("of"), _IS_PENDING_HERE)
     .values(urgent=False)
@@ -122,44 +123,44 @@ def supersede(connection: Connection, session_id: str, now_us: int) -> int:
     Called when the call ends, in that transaction. Returns how many were settled.
     """
     state = advance(NotificationState.PENDING, NotificationEvent.CALL_ENDED)
-    connection.execute(_CALM, {"of": session_id})
+    _CALM.change(connection, {"of": session_id})
     return _settle_all(connection, _PENDING_PASSING, session_id, state, now_us)
 
 
 def _settle_all(
-    connection: Connection, pending: Select[Any], of: str, state: NotificationState, now_us: int
+    connection: Connection, pending: Prepared, of: str, state: NotificationState, now_us: int
 ) -> int:
-    rows = connection.execute(pending, {"of": of}).all()
-    for row in rows:
+    rows = pending.all(connection, {"of": of})
+    for notification_id, _, parameters in rows:
         values = {
-            "row_id": row.id,
+            "row_id": notification_id,
             "new_state": state.value,
             "now_us": now_us,
-            "kept": blanked(row.parameters),
+            "kept": blanked(parameters),
         }
-        connection.execute(_SETTLE, values)
-    for session_id in {row.session_id for row in rows}:
-        connection.execute(_LET_NEXT_GO, {"of": session_id, "now_us": now_us})
+        _SETTLE.change(connection, values)
+    for session_id in {session_id for _, session_id, _ in rows}:
+        _LET_NEXT_GO.change(connection, {"of": session_id, "now_us": now_us})
     return len(rows)
 
 
 # Looking
 
-_BY_ID = select_by_id(_table)
-_OF_SESSION = (
+_BY_ID = Prepared(select_by_id(_table))
+_OF_SESSION = Prepared(
     select(_table).where(_table.c.session_id == bindparam("session_id")).order_by(_table.c.sequence)
 )
 
 
 def find(connection: Connection, notification_id: str) -> Notification | None:
     """Return the notification, `None` where there is none."""
-    row = connection.execute(_BY_ID, {"id": notification_id}).mappings().first()
+    row = _BY_ID.first_by_name(connection, {"id": notification_id})
     return None if row is None else notification_of(row)
 
 
 def list_of_session(connection: Connection, session_id: str) -> list[Notification]:
     """Return the session's notifications in the order in which they leave."""
-    rows = connection.execute(_OF_SESSION, {"session_id": session_id}).mappings()
+    rows = _OF_SESSION.all_by_name(connection, {"session_id": session_id})
     return [notification_of(row) for row in rows]
 
 
@@ -196,7 +197,7 @@ def recent(connection: Connection, limit: int, wanted: Wanted = _ALL) -> list[No
     return [notification_of(row) for row in connection.execute(statement).mappings()]
 
 
-def notification_of(row: RowMapping | dict[str, Any]) -> Notification:
+def notification_of(row: Mapping[Any, Any]) -> Notification:
     """A row of the table as a value."""
     columns = dict(row)
     columns["state"] = NotificationState(columns["state"])
@@ -205,7 +206,7 @@ def notification_of(row: RowMapping | dict[str, Any]) -> Notification:
 
 # Sending again
 
-_RESEND = (
+_RESEND = Prepared(
     _table.update()
     .where(_table.c.id == bindparam("row_id"))
     .values(
@@ -219,7 +220,7 @@ _RESEND = (
         parameters=bindparam("kept"),
     )
 )
-_MAY_LEAVE = (
+_MAY_LEAVE = Prepared(
     select(_table.c.id, _table.c.sequence, _table.c.first_attempt_us)
     .where(
         _table.c.session_id == bindparam("of"),
@@ -228,7 +229,7 @@ _MAY_LEAVE = (
     )
     .with_for_update()
 )
-_LET_WAIT = (
+_LET_WAIT = Prepared(
     _table.update().where(_table.c.id == bindparam("row_id")).values(next_attempt_us=NEVER_US)
 )
 
@@ -246,16 +247,17 @@ def resend(
         IllegalTransition: If it is pending anyway.
     """
     advance(notification.state, NotificationEvent.RESENT)
-    others = connection.execute(_MAY_LEAVE, {"of": notification.session_id}).all()
+    others = _MAY_LEAVE.all(connection, {"of": notification.session_id})
     waits = any(
-        one.first_attempt_us is not None or one.sequence < notification.sequence for one in others
+        first_attempt_us is not None or sequence < notification.sequence
+        for _, sequence, first_attempt_us in others
     )
     if not waits:
-        for one in others:
-            connection.execute(_LET_WAIT, {"row_id": one.id})
+        for other_id, _, _ in others:
+            _LET_WAIT.change(connection, {"row_id": other_id})
     values = {
         "row_id": notification.id,
         "due_us": NEVER_US if waits else now_us,
         "kept": parameters,
     }
-    connection.execute(_RESEND, values)
+    _RESEND.change(connection, values)

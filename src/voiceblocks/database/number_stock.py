@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, func, select, tuple_
 
 from voiceblocks.accounts.model import NumberRate, StockNumber
 from voiceblocks.database import schema
+from voiceblocks.database.prepared import Prepared
 from voiceblocks.database.rows import insert_row, insert_unless_there
 from voiceblocks.money import Thousandths
 
@@ -31,17 +32,17 @@ _NAMES = (
     .where(*_IS_FREE)
     .limit(1)
 )
-_FIND = select(_stock).where(_stock.c.number == bindparam("number"))
-_FIND_FREE = _FIND.where(*_IS_FREE)
-_ALL = select(_stock).order_by(_stock.c.number)
-_REST = (
+_FIND = Prepared(select(_stock).where(_stock.c.number == bindparam("number")))
+_FIND_FREE = Prepared(select(_stock).where(_stock.c.number == bindparam("number"), *_IS_FREE))
+_ALL = Prepared(select(_stock).order_by(_stock.c.number))
+_REST = Prepared(
     _stock.update()
     .where(_stock.c.number == bindparam("its_number"))
     .values(free_from_us=bindparam("until_us"))
 )
-_DELETE = _stock.delete().where(_stock.c.number == bindparam("its_number"))
-_RATES = select(_rates).order_by(_rates.c.country, _rates.c.currency, _rates.c.months)
-_DELETE_RATES = _rates.delete()
+_DELETE = Prepared(_stock.delete().where(_stock.c.number == bindparam("its_number")))
+_RATES = Prepared(select(_rates).order_by(_rates.c.country, _rates.c.currency, _rates.c.months))
+_DELETE_RATES = Prepared(_rates.delete())
 
 
 def insert(connection: Connection, number: StockNumber) -> bool:
@@ -51,29 +52,29 @@ def insert(connection: Connection, number: StockNumber) -> bool:
 
 def delete(connection: Connection, number: str) -> bool:
     """Take a number out; who has subscribed it keeps it until it expires."""
-    return connection.execute(_DELETE, {"its_number": number}).rowcount == 1
+    return _DELETE.change(connection, {"its_number": number}) == 1
 
 
 def find(connection: Connection, number: str) -> StockNumber | None:
     """Return a number of the stock, free or not; `None` where it is none."""
-    row = connection.execute(_FIND, {"number": number}).mappings().first()
+    row = _FIND.first_by_name(connection, {"number": number})
     return None if row is None else StockNumber(**row)
 
 
 def find_free(connection: Connection, number: str, now_us: int) -> StockNumber | None:
     """Return a number that can be subscribed at `now_us`; `None` where it cannot."""
-    row = connection.execute(_FIND_FREE, {"number": number, "now_us": now_us}).mappings().first()
+    row = _FIND_FREE.first_by_name(connection, {"number": number, "now_us": now_us})
     return None if row is None else StockNumber(**row)
 
 
 def rest(connection: Connection, number: str, until_us: int) -> None:
     """Let a number be subscribed again from then on."""
-    connection.execute(_REST, {"its_number": number, "until_us": until_us})
+    _REST.change(connection, {"its_number": number, "until_us": until_us})
 
 
 def list_stock(connection: Connection) -> list[StockNumber]:
     """Return the whole stock, in order."""
-    return [StockNumber(**row) for row in connection.execute(_ALL).mappings()]
+    return [StockNumber(**row) for row in _ALL.all_by_name(connection)]
 
 
 def places(connection: Connection, now_us: int) -> list[tuple[str, str, str, str]]:
@@ -111,14 +112,14 @@ def page(
 
 def replace_rates(connection: Connection, rates: list[NumberRate]) -> None:
     """Put these in place of all rates that there are."""
-    connection.execute(_DELETE_RATES)
+    _DELETE_RATES.change(connection)
     for rate in rates:
         insert_row(connection, _rates, rate)
 
 
 def list_rates(connection: Connection) -> list[NumberRate]:
     """Return all rates."""
-    return [NumberRate(**row) for row in connection.execute(_RATES).mappings()]
+    return [NumberRate(**row) for row in _RATES.all_by_name(connection)]
 
 
 def rates_of(connection: Connection, country: str, currency: str) -> dict[int, Thousandths]:

@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Connection,
-    RowMapping,
     Select,
     bindparam,
     cast,
@@ -21,6 +20,7 @@ from sqlalchemy import (
 )
 
 from voiceblocks.database import schema
+from voiceblocks.database.prepared import Prepared
 from voiceblocks.database.rows import insert_row, select_by_id, update_row
 from voiceblocks.recordings.model import Recording, RecordingKind
 from voiceblocks.recordings.state import UNFINISHED_STATES, RecordingState
@@ -30,9 +30,9 @@ _applications, _sessions = schema.applications, schema.sessions
 # PostgreSQL counts with 32 bits unless it is told otherwise.
 _DAY_US = literal(86_400_000_000, BigInteger)
 
-_BY_ID = select_by_id(_table)
-_BY_ID_LOCKED = _BY_ID.with_for_update()
-_BY_OBJECT_NAME = select(_table).where(_table.c.object_name == bindparam("object_name"))
+_BY_ID = Prepared(select_by_id(_table))
+_BY_ID_LOCKED = Prepared(select_by_id(_table).with_for_update())
+_BY_OBJECT_NAME = Prepared(select(_table).where(_table.c.object_name == bindparam("object_name")))
 _OLDEST_FIRST = select(_table).order_by(_table.c.created_us, _table.c.id)
 _IN_STATES = _OLDEST_FIRST.where(_table.c.state.in_(bindparam("states", expanding=True)))
 _OF_SESSION = _OLDEST_FIRST.where(_table.c.session_id == bindparam("session_id"))
@@ -100,7 +100,7 @@ _TOO_OLD = (
     .order_by(_table.c.ready_us, _table.c.id)
     .limit(bindparam("n_most"))
 )
-_STORED_BYTES = (
+_STORED_BYTES = Prepared(
     select(func.coalesce(func.sum(_table.c.size_bytes), 0))
     .join(_applications, _ITS_APPLICATION)
     .where(
@@ -114,7 +114,7 @@ _IS_UNFINISHED_OF_NODE = (
 )
 _OF_ITS_SESSION = _table.join(_sessions, _table.c.session_id == _sessions.c.id)
 _UNFINISHED_OF_NODE = select(_table).select_from(_OF_ITS_SESSION).where(*_IS_UNFINISHED_OF_NODE)
-_COUNT_UNFINISHED = (
+_COUNT_UNFINISHED = Prepared(
     select(_table.c.kind, _table.c.limit_s, func.count())
     .select_from(_OF_ITS_SESSION)
     .where(*_IS_UNFINISHED_OF_NODE)
@@ -140,7 +140,7 @@ def list_too_old(
 
 def stored_bytes(connection: Connection, account_id: str) -> int:
     """What the ready recordings of all applications of an account take up."""
-    return int(connection.execute(_STORED_BYTES, {"account_id": account_id}).scalar_one())
+    return int(_STORED_BYTES.value(connection, {"account_id": account_id}))
 
 
 def list_unfinished(connection: Connection, node: str) -> list[Recording]:
@@ -152,7 +152,7 @@ def count_unfinished(
     connection: Connection, node: str
 ) -> list[tuple[RecordingKind, int | None, int]]:
     """Return of what a node records or encodes now: kind, limit, and how many have both."""
-    rows = connection.execute(_COUNT_UNFINISHED, {"node": node})
+    rows = _COUNT_UNFINISHED.all(connection, {"node": node})
     return [(RecordingKind(kind), limit_s, count) for kind, limit_s, count in rows]
 
 
@@ -163,13 +163,13 @@ def _list(
 
 
 def _first(
-    connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]
+    connection: Connection, statement: Prepared, parameters: Mapping[str, Any]
 ) -> Recording | None:
-    row = connection.execute(statement, parameters).mappings().first()
+    row = statement.first_by_name(connection, parameters)
     return None if row is None else recording_from(row)
 
 
-def recording_from(row: RowMapping | dict[str, Any]) -> Recording:
+def recording_from(row: Mapping[Any, Any]) -> Recording:
     """Make a recording of its row."""
     columns = dict(row)
     columns["state"] = RecordingState(columns["state"])

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from voiceblocks.database import schema
-from voiceblocks.database.rows import insert_row, select_by_id, split, update_row
+from voiceblocks.database.prepared import Prepared
+from voiceblocks.database.rows import insert_row, select_by_id, update_row
 from voiceblocks.errors import ContractViolation
 from voiceblocks.money import Thousandths
 from voiceblocks.recordings.state import UNFINISHED_STATES
@@ -24,19 +25,23 @@ _sessions, _runs = schema.sessions, schema.block_runs
 # Named one by one, not as "not ended": so an index finds them among years of ended ones.
 _IS_LIVE = _sessions.c.state.in_([state.value for state in LIVE_STATES])
 
-_BY_ID = select_by_id(_sessions)
-_BY_ID_LOCKED = _BY_ID.with_for_update()
-_BY_TXN_REF = select(_sessions).where(_sessions.c.txn_ref == bindparam("txn_ref"))
-_COUNT_LIVE = (
+_BY_ID = Prepared(select_by_id(_sessions))
+_BY_ID_LOCKED = Prepared(select_by_id(_sessions).with_for_update())
+_BY_TXN_REF = Prepared(select(_sessions).where(_sessions.c.txn_ref == bindparam("txn_ref")))
+_COUNT_LIVE = Prepared(
     select(func.count())
     .select_from(_sessions)
     .where(_sessions.c.account_id == bindparam("account_id"), _IS_LIVE)
 )
-_SUM_HELD = select(func.coalesce(func.sum(_sessions.c.held), 0)).where(
-    _sessions.c.account_id == bindparam("account_id"), _IS_LIVE
+_SUM_HELD = Prepared(
+    select(func.coalesce(func.sum(_sessions.c.held), 0)).where(
+        _sessions.c.account_id == bindparam("account_id"), _IS_LIVE
+    )
 )
-_LIVE = select(_sessions).where(_sessions.c.account_id == bindparam("account_id"), _IS_LIVE)
-_COUNT_DIALLED = (
+_LIVE = Prepared(
+    select(_sessions).where(_sessions.c.account_id == bindparam("account_id"), _IS_LIVE)
+)
+_COUNT_DIALLED = Prepared(
     select(func.count())
     .select_from(_sessions)
     .where(
@@ -45,13 +50,13 @@ _COUNT_DIALLED = (
         _sessions.c.direction == Direction.OUTBOUND.value,
     )
 )
-_UNFINISHED = (
+_UNFINISHED = Prepared(
     select(_sessions)
     .where(_IS_LIVE, _sessions.c.node == bindparam("node"))
     .order_by(_sessions.c.created_us, _sessions.c.id)
 )
 _NEWEST_FIRST = select(_sessions).order_by(_sessions.c.created_us.desc(), _sessions.c.id)
-_NEXT_SEQUENCE = (
+_NEXT_SEQUENCE = Prepared(
     _sessions.update()
     .where(_sessions.c.id == bindparam("session_id"))
     .values(notification_count=_sessions.c.notification_count + 1)
@@ -105,30 +110,30 @@ def note_ringing(connection: Connection, session_id: str, dialog: str) -> None:
 
 def count_live(connection: Connection, account_id: str) -> int:
     """Return how many calls of the account have not ended."""
-    return int(connection.execute(_COUNT_LIVE, {"account_id": account_id}).scalar_one())
+    return int(_COUNT_LIVE.value(connection, {"account_id": account_id}))
 
 
 def sum_held(connection: Connection, account_id: str) -> Thousandths:
     """Return what all live calls of the account hold of its credit."""
     # PostgreSQL adds up bigints to a numeric.
-    return Thousandths(int(connection.execute(_SUM_HELD, {"account_id": account_id}).scalar_one()))
+    return Thousandths(int(_SUM_HELD.value(connection, {"account_id": account_id})))
 
 
 def list_live(connection: Connection, account_id: str) -> list[Session]:
     """Return the account's calls that have not ended."""
-    rows = connection.execute(_LIVE, {"account_id": account_id}).mappings()
+    rows = _LIVE.all_by_name(connection, {"account_id": account_id})
     return [session_from(row) for row in rows]
 
 
 def count_dialled_since(connection: Connection, account_id: str, since_us: int) -> int:
     """Return how many calls the account placed at `since_us` or later."""
     values = {"account_id": account_id, "since_us": since_us}
-    return int(connection.execute(_COUNT_DIALLED, values).scalar_one())
+    return int(_COUNT_DIALLED.value(connection, values))
 
 
 def list_unfinished(connection: Connection, node: str) -> list[Session]:
     """Return the node's sessions that have not ended, oldest first: what a crash left."""
-    return [session_from(row) for row in connection.execute(_UNFINISHED, {"node": node}).mappings()]
+    return [session_from(row) for row in _UNFINISHED.all_by_name(connection, {"node": node})]
 
 
 _TAKE_OVER = (
@@ -176,20 +181,20 @@ def next_notification_sequence(connection: Connection, session_id: str) -> int:
     Raises:
         ContractViolation: If there is no such session.
     """
-    sequence = connection.execute(_NEXT_SEQUENCE, {"session_id": session_id}).scalar()
+    sequence = _NEXT_SEQUENCE.value(connection, {"session_id": session_id})
     if sequence is None:
         raise ContractViolation(f"there is no session {session_id}")
     return int(sequence)
 
 
 def _first(
-    connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]
+    connection: Connection, statement: Prepared, parameters: Mapping[str, Any]
 ) -> Session | None:
-    row = connection.execute(statement, parameters).first()
-    return None if row is None else session_from(split(row, _sessions)[0])
+    row = statement.first_by_name(connection, parameters)
+    return None if row is None else session_from(row)
 
 
-def session_from(row: RowMapping | dict[str, Any]) -> Session:
+def session_from(row: Mapping[Any, Any]) -> Session:
     """Make a session of its row."""
     columns = dict(row)
     columns["state"] = SessionState(columns["state"])
@@ -200,13 +205,15 @@ def session_from(row: RowMapping | dict[str, Any]) -> Session:
 
 # Block runs
 
-_RUN = select_by_id(_runs)
-_RUNS_OF_SESSION = (
+_RUN = Prepared(select_by_id(_runs))
+_RUNS_OF_SESSION = Prepared(
     select(_runs)
     .where(_runs.c.session_id == bindparam("session_id"))
     .order_by(_runs.c.created_us, _runs.c.id)
 )
-_FINISH_RUN = _runs.update().where(_runs.c.id == bindparam("run_id"), _runs.c.finished_us.is_(None))
+_FINISH_RUN = Prepared(
+    _runs.update().where(_runs.c.id == bindparam("run_id"), _runs.c.finished_us.is_(None))
+)
 
 
 def insert_run(connection: Connection, run: BlockRun) -> None:
@@ -216,17 +223,17 @@ def insert_run(connection: Connection, run: BlockRun) -> None:
 
 def find_run(connection: Connection, run_id: str) -> BlockRun | None:
     """Return the run, `None` where there is none."""
-    row = connection.execute(_RUN, {"id": run_id}).mappings().first()
+    row = _RUN.first_by_name(connection, {"id": run_id})
     return None if row is None else BlockRun(**row)
 
 
 def finish_run(connection: Connection, run_id: str, at_us: int, reason: str) -> bool:
     """Note the end of a run; False, changing nothing, where it had ended or is unknown."""
     parameters = {"run_id": run_id, "finished_us": at_us, "end_reason": str(reason)}
-    return connection.execute(_FINISH_RUN, parameters).rowcount == 1
+    return _FINISH_RUN.change(connection, parameters) == 1
 
 
 def list_runs(connection: Connection, session_id: str) -> list[BlockRun]:
     """Return the session's runs, oldest first."""
-    rows = connection.execute(_RUNS_OF_SESSION, {"session_id": session_id}).mappings()
+    rows = _RUNS_OF_SESSION.all_by_name(connection, {"session_id": session_id})
     return [BlockRun(**row) for row in rows]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, func, or_, select
 
 from voiceblocks.database import schema
+from voiceblocks.database.prepared import Prepared
 from voiceblocks.database.rows import insert_unless_there
 
 _table = schema.stopped_urls
@@ -45,23 +46,28 @@ def stopped_among(connection: Connection, keys: Iterable[str]) -> set[str]:
     return set(connection.scalars(_AMONG, {"ids": ids})) if ids else set()
 
 
-_RESUME = _table.delete().where(_table.c.id == bindparam("of"))
-_RESUME_URL = _table.delete().where(
-    or_(_table.c.url == bindparam("by_url"), func.substr(_table.c.id, 1, 12) == bindparam("by_url"))
+_RESUME = Prepared(_table.delete().where(_table.c.id == bindparam("of")))
+_RESUME_URL = Prepared(
+    _table.delete().where(
+        or_(
+            _table.c.url == bindparam("by_url"),
+            func.substr(_table.c.id, 1, 12) == bindparam("by_url"),
+        )
+    )
 )
-_ALL = select(_table).order_by(_table.c.stopped_us.desc(), _table.c.id)
+_ALL = Prepared(select(_table).order_by(_table.c.stopped_us.desc(), _table.c.id))
 
 
 def resume(connection: Connection, app_id: str, url: str) -> bool:
     """Send to an application's URL again; False where it was not stopped."""
-    return connection.execute(_RESUME, {"of": key_of(app_id, url)}).rowcount == 1
+    return _RESUME.change(connection, {"of": key_of(app_id, url)}) == 1
 
 
 def resume_for_all(connection: Connection, url: str) -> int:
     """Send again to a URL (or the one with these 12 first signs of its id); returns how many."""
-    return connection.execute(_RESUME_URL, {"by_url": url}).rowcount
+    return _RESUME_URL.change(connection, {"by_url": url})
 
 
 def list_all(connection: Connection) -> list[StoppedUrl]:
     """Return all stopped URLs, the newest first."""
-    return [StoppedUrl(**row) for row in connection.execute(_ALL).mappings()]
+    return [StoppedUrl(**row) for row in _ALL.all_by_name(connection)]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, func, or_, select
 
 from voiceblocks.database import schema
+from voiceblocks.database.prepared import Prepared
 
 _batches, _sessions = schema.story_batches, schema.sessions
 
@@ -19,22 +20,28 @@ class Owner(NamedTuple):
     app_id: str
 
 
-_HAS = select(
-    func.coalesce(func.max(_batches.c.number), 0), func.coalesce(func.sum(_batches.c.n_events), 0)
-).where(_batches.c.session_id == bindparam("session_id"))
-_BATCHES_OF = (
+_HAS = Prepared(
+    select(
+        func.coalesce(func.max(_batches.c.number), 0),
+        func.coalesce(func.sum(_batches.c.n_events), 0),
+    ).where(_batches.c.session_id == bindparam("session_id"))
+)
+_INSERT = Prepared(_batches.insert())
+_BATCHES_OF = Prepared(
     select(_batches.c.events)
     .where(_batches.c.session_id == bindparam("session_id"))
     .order_by(_batches.c.number)
 )
-_OLD = (
+_OLD = Prepared(
     select(_batches.c.session_id, _batches.c.number)
     .where(_batches.c.written_us < bindparam("before_us"))
     .order_by(_batches.c.written_us)
     .limit(bindparam("n_most"))
 )
-_FORGET = _batches.delete().where(
-    _batches.c.session_id == bindparam("of"), _batches.c.number == bindparam("no")
+_FORGET = Prepared(
+    _batches.delete().where(
+        _batches.c.session_id == bindparam("of"), _batches.c.number == bindparam("no")
+    )
 )
 
 
@@ -43,8 +50,8 @@ def append(
 ) -> int:
     """Add a batch to a call's story; returns how many events there are of it now."""
     last, stored = _size(connection, session_id)
-    connection.execute(
-        _batches.insert(),
+    _INSERT.change(
+        connection,
         {
             "session_id": session_id,
             "number": last + 1,
@@ -63,13 +70,14 @@ def count(connection: Connection, session_id: str) -> int:
 
 def _size(connection: Connection, session_id: str) -> tuple[int, int]:
     """Number of the last batch, and how many events there are in all."""
-    last, stored = connection.execute(_HAS, {"session_id": session_id}).one()
+    # Of a session without any it tells zeroes, so there is a row.
+    last, stored = _HAS.all(connection, {"session_id": session_id})[0]
     return int(last), int(stored)
 
 
 def list_of_session(connection: Connection, session_id: str) -> list[bytes]:
     """Return a call's batches, as they were written."""
-    return list(connection.execute(_BATCHES_OF, {"session_id": session_id}).scalars())
+    return [row[0] for row in _BATCHES_OF.all(connection, {"session_id": session_id})]
 
 
 def owners(connection: Connection, calls: Iterable[str]) -> dict[str, Owner]:
@@ -89,7 +97,7 @@ def owners(connection: Connection, calls: Iterable[str]) -> dict[str, Owner]:
 def forget(connection: Connection, before_us: int, limit: int) -> int:
     """Delete batches that were written before a time, at most `limit`; returns how many."""
     values = {"before_us": before_us, "n_most": limit}
-    found = [{"of": row[0], "no": row[1]} for row in connection.execute(_OLD, values)]
+    found = [{"of": row[0], "no": row[1]} for row in _OLD.all(connection, values)]
     if found:
-        connection.execute(_FORGET, found)
+        _FORGET.change_each(connection, found)
     return len(found)

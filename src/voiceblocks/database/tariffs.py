@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from voiceblocks.billing.model import Price, Tariff
 from voiceblocks.billing.rating import price_from
 from voiceblocks.database import schema
+from voiceblocks.database.prepared import Prepared
 from voiceblocks.database.rows import insert_row
 
 _table = schema.tariffs
@@ -28,10 +29,14 @@ _LONGEST_PREFIX = (
 
 
 _KEY = ("direction", "prefix", "currency")
-_DELETE = _table.delete().where(*(_table.c[name] == bindparam("its_" + name) for name in _KEY))
-_ONE = select(_table).where(*(_table.c[name] == bindparam("its_" + name) for name in _KEY))
-_DELETE_ALL = _table.delete()
-_ALL = select(_table).order_by(_table.c.direction, _table.c.currency, _table.c.prefix)
+_DELETE = Prepared(
+    _table.delete().where(*(_table.c[name] == bindparam("its_" + name) for name in _KEY))
+)
+_ONE = Prepared(
+    select(_table).where(*(_table.c[name] == bindparam("its_" + name) for name in _KEY))
+)
+_DELETE_ALL = Prepared(_table.delete())
+_ALL = Prepared(select(_table).order_by(_table.c.direction, _table.c.currency, _table.c.prefix))
 
 
 def insert(connection: Connection, tariff: Tariff) -> None:
@@ -41,27 +46,27 @@ def insert(connection: Connection, tariff: Tariff) -> None:
 
 def delete_all(connection: Connection) -> None:
     """Delete every tariff; calls that are running keep their price."""
-    connection.execute(_DELETE_ALL)
+    _DELETE_ALL.change(connection)
 
 
 def replace(connection: Connection, tariff: Tariff) -> None:
     """Insert a tariff in place of one with the same direction, prefix and currency."""
     key = {"its_" + name: getattr(tariff, name) for name in _KEY}
-    connection.execute(_DELETE, key)
+    _DELETE.change(connection, key)
     insert(connection, tariff)
 
 
 def delete(connection: Connection, direction: str, prefix: str, currency: str) -> Tariff | None:
     """Delete a tariff and return it; `None` where there is none."""
     key = {"its_direction": direction, "its_prefix": prefix, "its_currency": currency}
-    row = connection.execute(_ONE, key).mappings().first()
-    connection.execute(_DELETE, key)
+    row = _ONE.first_by_name(connection, key)
+    _DELETE.change(connection, key)
     return None if row is None else Tariff(**row)
 
 
 def list_tariffs(connection: Connection) -> list[Tariff]:
     """Return all tariffs, by direction, currency and prefix."""
-    return [Tariff(**row) for row in connection.execute(_ALL).mappings()]
+    return [Tariff(**row) for row in _ALL.all_by_name(connection)]
 
 
 def price_for(connection: Connection, direction: str, number: str, currency: str) -> Price:

@@ -5,11 +5,13 @@ Functions of a connection inside somebody's transaction; nothing here commits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from voiceblocks.database import schema
+from voiceblocks.database.prepared import Prepared
 from voiceblocks.database.rows import columns_of, plain
 from voiceblocks.trunks.model import CallerIn, DialledIn, DtmfMode, NumberFormat, Trunk
 
@@ -23,10 +25,10 @@ _ENUMS = {
     "dtmf": DtmfMode,
 }
 
-_ALL = select(_table).order_by(_table.c.created_us, _table.c.id)
-_BY_NAME = select(_table).where(_table.c.name == bindparam("name"))
-_INSERT = _table.insert()
-_UPDATE = (
+_ALL = Prepared(select(_table).order_by(_table.c.created_us, _table.c.id))
+_BY_NAME = Prepared(select(_table).where(_table.c.name == bindparam("name")))
+_INSERT = Prepared(_table.insert())
+_UPDATE = Prepared(
     _table.update()
     .where(_table.c.id == bindparam("its_id"))
     .values({name: bindparam(name) for name in _table.c.keys() if name != "id"})  # noqa: SIM118
@@ -36,7 +38,7 @@ _DISABLE = (
     .where(_table.c.name == bindparam("trunk_name"))
     .values(disabled_us=bindparam("at_us"))
 )
-_DELETE = _table.delete().where(_table.c.name == bindparam("trunk_name"))
+_DELETE = Prepared(_table.delete().where(_table.c.name == bindparam("trunk_name")))
 
 
 def insert(connection: Connection, trunk: Trunk) -> None:
@@ -44,7 +46,7 @@ def insert(connection: Connection, trunk: Trunk) -> None:
     columns = columns_of(trunk)
     for name in _LISTS:
         columns[name] = ",".join(columns[name])
-    connection.execute(_INSERT, plain(columns))
+    _INSERT.change(connection, plain(columns))
 
 
 def update(connection: Connection, trunk: Trunk) -> None:
@@ -53,17 +55,17 @@ def update(connection: Connection, trunk: Trunk) -> None:
     for name in _LISTS:
         columns[name] = ",".join(columns[name])
     columns["its_id"] = columns.pop("id")
-    connection.execute(_UPDATE, plain(columns))
+    _UPDATE.change(connection, plain(columns))
 
 
 def list_trunks(connection: Connection) -> list[Trunk]:
     """Return all trunks, oldest first, disabled ones too."""
-    return [_trunk(row) for row in connection.execute(_ALL).mappings()]
+    return [_trunk(row) for row in _ALL.all_by_name(connection)]
 
 
 def find_by_name(connection: Connection, name: str) -> Trunk | None:
     """Return the trunk, `None` where there is none."""
-    row = connection.execute(_BY_NAME, {"name": name}).mappings().first()
+    row = _BY_NAME.first_by_name(connection, {"name": name})
     return None if row is None else _trunk(row)
 
 
@@ -75,10 +77,10 @@ def set_disabled(connection: Connection, name: str, at_us: int | None) -> bool:
 
 def delete(connection: Connection, name: str) -> bool:
     """Delete a trunk; False where there is none."""
-    return connection.execute(_DELETE, {"trunk_name": name}).rowcount == 1
+    return _DELETE.change(connection, {"trunk_name": name}) == 1
 
 
-def _trunk(row: RowMapping) -> Trunk:
+def _trunk(row: Mapping[Any, Any]) -> Trunk:
     columns: dict[str, Any] = dict(row)
     for name in _LISTS:
         columns[name] = tuple(part for part in columns[name].split(",") if part)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam
+from sqlalchemy import Connection, bindparam, select
 
 from voiceblocks.database import schema
+from voiceblocks.database.prepared import Prepared
 from voiceblocks.database.rows import insert_unless_there
 
 _table = schema.used_links
 
-_DELETE_EXPIRED = _table.delete().where(_table.c.expires_s < bindparam("now_s"))
+_FIND = Prepared(select(_table.c.id).where(_table.c.id == bindparam("link")))
+_DELETE_EXPIRED = Prepared(_table.delete().where(_table.c.expires_s < bindparam("now_s")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,11 @@ def use(connection: Connection, link: UsedLink) -> bool:
     return insert_unless_there(connection, _table, link)
 
 
+def is_used(connection: Connection, link_id: str) -> bool:
+    """Whether a link was used before."""
+    return _FIND.first(connection, {"link": link_id}) is not None
+
+
 def delete_expired(connection: Connection, now_s: int) -> None:
     """Forget the links that are dead anyway."""
-    connection.execute(_DELETE_EXPIRED, {"now_s": now_s})
+    _DELETE_EXPIRED.change(connection, {"now_s": now_s})

@@ -261,9 +261,11 @@ class CallEngine:
         call = self._by_session.get(session_id)
         return contextlib.nullcontext() if call is None else call.hold_clocks()
 
-    def say_goodbye(self, dialog: str) -> None:
+    def say_goodbye(self, session_id: str, leg_id: str, dialog: str) -> None:
         """End a leg of a call of an earlier process (decisions 12 and 59)."""
-        self._goodbyes.say(dialog)
+        if (call_id := self._goodbyes.say(dialog)) is not None:
+            self.sip_log.belongs(call_id, session_id, leg_id)
+            self.sip_log.over(session_id)
 
     # Events of the SIP core
 

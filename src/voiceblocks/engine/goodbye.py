@@ -76,7 +76,7 @@ class Goodbyes:
         self._addresses = addresses
         self._open_route = open_route
 
-    def say(self, dialog: str) -> None:
+    def say(self, dialog: str) -> str | None:
         """
         Send BYE, CANCEL or refusal from our present socket, or by a new connection to a trunk.
 
@@ -86,17 +86,21 @@ class Goodbyes:
 
         Args:
             dialog: Of `remember`.
+
+        Returns:
+            The Call-ID, `None` for what cannot be read.
         """
         try:
             facts = json.loads(dialog)
             host, port = facts["remote"]
             flow = self._endpoint.flow_to(host, port, facts.get("transport", "udp"))
             credentials = self._credentials(facts.get("trunk"), host)
-            self._endpoint.run(
+            return self._endpoint.run(
                 lambda ua, now: ua.former.hang_up(facts["snapshot"], flow, now, credentials)
             )
         except (ValueError, KeyError, TypeError, VoiceblocksError) as error:
             _log.warning("goodbye_impossible", error=type(error).__name__)
+            return None
 
     def refuse(self, answer: StrayAnswer) -> None:
         """Hang up on whoever answers a call that nobody here remembers."""

@@ -35,7 +35,7 @@ class FormerDialogs:
 
     def hang_up(
         self, snapshot: str, flow: Flow, now: float, credentials: tuple[str, str] | None = None
-    ) -> None:
+    ) -> str:
         """
         End a leg of an earlier process: BYE if it was answered, else see `former_invites`.
 
@@ -45,16 +45,20 @@ class FormerDialogs:
             now: Monotonic seconds.
             credentials: User name and password for challenges.
 
+        Returns:
+            Its Call-ID.
+
         Raises:
             ContractViolation: If it is no snapshot.
         """
         unanswered = read_unanswered(snapshot, flow)
         if unanswered is not None:
             self._invites.end(unanswered, flow, now, credentials)
-            return
+            return unanswered.invite.call_id
         dialog = Dialog.from_snapshot(snapshot)
         invite = SipRequest("INVITE", dialog.remote_target)
         self._core.send_bye(self._former_leg(invite, flow, credentials), dialog, now)
+        return dialog.call_id
 
     def refuse_answer(
         self, answer: StrayAnswer, now: float, credentials: tuple[str, str] | None = None

@@ -45,8 +45,15 @@ class CallControl(Protocol):
         """While a block for this call is being prepared, nobody is hung up for lack of one."""
         ...
 
-    def say_goodbye(self, dialog: str) -> None:
-        """End a leg that an earlier process left: BYE if it was answered, else its ringing."""
+    def say_goodbye(self, session_id: str, leg_id: str, dialog: str) -> None:
+        """
+        End a leg that an earlier process left: BYE if it was answered, else its ringing.
+
+        Args:
+            session_id: Whose story that belongs to.
+            leg_id: Of a further leg; empty for the session's own.
+            dialog: As the engine had told it.
+        """
         ...
 
 

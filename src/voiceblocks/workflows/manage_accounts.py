@@ -29,6 +29,8 @@ def create_account(
     is_trial: bool = False,
 ) -> Account:
     """Make an account; `credit` is an amount such as `"100.00"`, of a trial's a present."""
+    if not name.strip():
+        raise ValueError("An account needs a name, by which you know it again")
     if currency not in CURRENCIES:
         raise ValueError(f"{currency} is not a currency we know: choose {', '.join(CURRENCIES)}")
     amount = thousandths_from(credit)

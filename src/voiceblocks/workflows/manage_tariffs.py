@@ -122,7 +122,10 @@ def read_rows(
     Raises:
         ValueError: If a name is missing, or `read` raises it; the line is named.
     """
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), skipinitialspace=True)
+    # Strict: a quotation mark that nobody closes is a file that was cut off.
+    reader = csv.DictReader(
+        io.StringIO(text.removeprefix("\ufeff")), skipinitialspace=True, strict=True
+    )
     names = [name.strip().lower() for name in reader.fieldnames or ()]
     missing = [name for name in needed if name not in names]
     if missing:

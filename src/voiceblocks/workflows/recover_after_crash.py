@@ -68,8 +68,8 @@ class _LeftBehind:
     session: Session
     runs: tuple[BlockRun, ...]
     "Those that are not finished, in the order in which they are told."
-    dialogs: tuple[str, ...]
-    "Of all legs that were up or rang: each far end is told that it is over."
+    dialogs: Mapping[str, str]
+    "By leg id (empty for the first), of all that were up or rang: each far end is told of the end."
     connected: bool
     "Whether somebody who was called for the caller had answered, even if they left again."
     shapes: Mapping[RecordingId, RecordingShape]
@@ -132,8 +132,8 @@ class RecoverAfterCrash:
         """Say goodbye to all far ends; settle the sessions that have no audio to encode."""
         for left in self._left:
             # Before anything is written: said twice is better than never.
-            for dialog in left.dialogs:
-                self._calls.say_goodbye(dialog)
+            for leg_id, dialog in left.dialogs.items():
+                self._calls.say_goodbye(left.session.id, leg_id, dialog)
         for left in [left for left in self._left if not self._has_audio(left)]:
             await self._settle_or_log(left)
 
@@ -245,8 +245,8 @@ def _look(connection: Connection, node: str) -> list[_LeftBehind]:
         unfinished = tuple(run for run in runs if run.finished_us is None)
         legs = further_legs.list_of_session(connection, session.id)
         signs += [leg.ended_us or (leg.answered_us or 0) + 1 for leg in legs]
-        dialogs = [session.dialog, *(leg.dialog for leg in legs if leg.ended_us is None)]
-        up = tuple(dialog for dialog in dialogs if dialog is not None)
+        ends = {"": session.dialog} | {leg.id: leg.dialog for leg in legs if leg.ended_us is None}
+        up = {leg_id: dialog for leg_id, dialog in ends.items() if dialog is not None}
         connected = any(leg.answered_us is not None for leg in legs)
         shapes = {one.id: one.shape for one in recordings.list_of_session(connection, session.id)}
         found.append(_LeftBehind(session, unfinished, up, connected, shapes, max(signs)))

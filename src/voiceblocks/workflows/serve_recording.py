@@ -210,12 +210,10 @@ class ServeRecording:
         stored = await self._store.stat(name)
         if stored is None:
             return None
-        # After all that may fail: a link is not used up by a store that is away.
-        if method == "GET" and not await self._database.run(
-            lambda connection: use_link(connection, recording, query, now_us)
-        ):
-            raise RequestRefused(_USED)
         once = query.get("Once", "")
+        # After all that may fail: a link is not used up by a store that is away.
+        if once and not await self._is_good_still(recording, method, query, now_us):
+            raise RequestRefused(_USED)
         return ServedRecording(
             name=name,
             size_bytes=stored.size_bytes,
@@ -224,6 +222,18 @@ class ServeRecording:
             is_once=bool(once),
             redirect_url=None if once else await self._remote_link(name, method),
             store=self._store,
+        )
+
+    async def _is_good_still(
+        self, recording: Recording, method: str, query: Mapping[str, str], now_us: int
+    ) -> bool:
+        """Use up a link that is good once; who only asks about the file uses nothing."""
+        if method == "GET":
+            return await self._database.run(
+                lambda connection: use_link(connection, recording, query, now_us)
+            )
+        return not await self._database.read(
+            lambda connection: used_links.is_used(connection, query["Once"])
         )
 
     async def _remote_link(self, name: str, method: str) -> str | None:

@@ -76,6 +76,24 @@ def test_a_wrong_price_list_changes_nothing(
     assert run("tariff", "list") == before
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("direction,prefix,currency,rate\ninbound,,SGD,1\xe9".encode("latin-1"), "`CSV UTF-8`"),
+        ("direction,prefix,currency,rate\n".encode("utf-16"), "`CSV UTF-8`"),
+        (b'direction,prefix,currency,rate\ninbound,,SGD,"1\n', "unexpected end of data"),
+    ],
+)
+def test_a_file_that_is_no_csv_is_said(
+    data_dir: Path, tmp_path: Path, content: bytes, words: str
+) -> None:
+    """Also where it was cut off within its last value, which would be another one."""
+    file = tmp_path / "prices.csv"
+    file.write_bytes(content)
+    assert words in run("tariff", "load", str(file), exit_code=1)["error"]
+    assert run("tariff", "list")["tariffs"] == []
+
+
 def test_numbers_to_let(data_dir: Path, tmp_path: Path) -> None:
     """Loaded once, however often; with their prices; and taken out again."""
     stock = write(

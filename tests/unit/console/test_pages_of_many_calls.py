@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 
 import voiceblocks.console
+from tests.asked import plans_of
 from tests.many_calls import Filled, fill
 from tests.postgres import fresh_sqlite
 from voiceblocks.console.app import create_console
 from voiceblocks.console.forms import COOKIE
 from voiceblocks.console.handlers import ConsoleHandlers, Health
-from voiceblocks.database.engines import open_engine, parse_url
+from voiceblocks.database.engines import open_engine, parse_url, sqlite_path
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.system_clock import SystemClock
 from voiceblocks.workflows import manage_users
@@ -33,7 +35,7 @@ GROWS = {
     "sessions", "legs", "block_runs", "recordings", "notifications", "notification_attempts",
     "charges", "ledger_entries",
 }  # fmt: skip
-PLANS: list[str] = []
+ASKED: list[str] = []
 
 
 @pytest.fixture(scope="module")
@@ -56,19 +58,21 @@ def filled(sqlite_url: str) -> Filled:
 def database(sqlite_url: str, filled: Filled) -> Iterator[Database]:
     """Its database, with an ear for how SQLite finds what the pages ask for."""
     opened = Database(sqlite_url)
-    event.listen(opened._reader, "before_cursor_execute", _explain)
+    event.listen(opened._reader, "connect", _listen)
     yield opened
     opened.close()
 
 
 def test_no_page_is_over_200_kb_and_each_list_uses_an_index(
-    database: Database, filled: Filled
+    database: Database, filled: Filled, sqlite_url: str
 ) -> None:
     """Every page with its style and scripts, for an operator and for a user of an account."""
-    asyncio.run(_look_at_all(database, filled))
+    path = sqlite_path(sqlite_url)
+    assert path is not None
+    asyncio.run(_look_at_all(database, filled, path))
 
 
-async def _look_at_all(database: Database, filled: Filled) -> None:
+async def _look_at_all(database: Database, filled: Filled, database_file: Path) -> None:
     clock = SystemClock()
     sign_in = SignIn(database, clock)
     unused = cast("Any", None)
@@ -98,13 +102,14 @@ async def _look_at_all(database: Database, filled: Filled) -> None:
         )
         secret = await sign_in.with_link((await database.run(add)).secret, "correct horse battery")
         for path in paths:
-            PLANS.clear()
+            ASKED.clear()
             status, size = await _get(console, path, secret)
             refused = account is not None and path in {"/trunks", "/health"}
             assert status == (403 if refused else 200), (name, path)
             assert size + static < GOAL_BYTES, (name, path, size)
-            assert PLANS or path.endswith("health") or refused
-            assert [plan for plan in PLANS if _reads_all(plan)] == [], (name, path)
+            plans = plans_of(database_file, ASKED, "SELECT")
+            assert plans or path.endswith("health") or refused
+            assert [plan for plan in plans if _reads_all(plan)] == [], (name, path)
 
 
 def _reads_all(plan: str) -> bool:
@@ -115,12 +120,8 @@ def _reads_all(plan: str) -> bool:
     return table in GROWS and "USING" not in how
 
 
-def _explain(
-    connection: Connection, _cursor: object, statement: str, parameters: Any, *_: object
-) -> None:
-    if statement.startswith("SELECT"):
-        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-        PLANS.extend(row[3] for row in rows)
+def _listen(driver: sqlite3.Connection, _record: object) -> None:
+    driver.set_trace_callback(ASKED.append)
 
 
 async def _get(console: Any, path: str, secret: str) -> tuple[int, int]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from tests.asked import plans_of
 from tests.unit.notifications.outbox import (
     SECOND_US,
     START_US,
@@ -18,7 +20,7 @@ from tests.unit.notifications.outbox import (
     states,
 )
 from voiceblocks.database import due_notifications, notification_attempts, notifications
-from voiceblocks.database.engines import open_engine, parse_url
+from voiceblocks.database.engines import open_engine, parse_url, sqlite_path
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.notifications.model import Attempt, Notification
 from voiceblocks.notifications.state import NotificationState as S
@@ -248,25 +250,23 @@ def test_two_senders_share_the_work(run: Run, database_url: str) -> None:
 def test_one_sessions_questions_read_nothing_of_others(sqlite_url: str) -> None:
     """SQLite looks by session or id, not through all that waits for a dead host."""
     engine = open_engine(parse_url(sqlite_url))
-    plans: list[str] = []
-
-    def explain(
-        connection: Connection, _cursor: object, statement: str, parameters: Any, *_: object
-    ) -> None:
-        if "notifications" in statement and not statement.startswith(("INSERT", "EXPLAIN")):
-            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            plans.extend(row[3] for row in rows)
-
+    asked: list[str] = []
     with engine.begin() as connection:
         add_application(connection)
         add_session(connection, "A")
-        event.listen(connection, "before_cursor_execute", explain)
+        driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+        driver.set_trace_callback(asked.append)
         first = add_notification(connection, "A")
         notifications.act_on(connection, "A", NOW)
         notifications.supersede(connection, "A", NOW)
         notifications.settle(connection, first.id, S.DELIVERED, NOW)
+        driver.set_trace_callback(None)
     engine.dispose()
-    assert plans
+    about = [one for one in asked if "notifications" in one]
+    path = sqlite_path(sqlite_url)
+    assert path is not None
+    plans = plans_of(path, about, "SELECT", "UPDATE")
+    assert len(plans) >= 4
     # Those that SQLite makes for the keys: of the id, and of the session with its sequence.
     assert [one for one in plans if "notifications" in one and "autoindex" not in one] == []
 

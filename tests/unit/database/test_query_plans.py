@@ -14,6 +14,7 @@ from sqlalchemy.sql.base import Executable
 
 from voiceblocks import database as package
 from voiceblocks.database.engines import open_engine, parse_url
+from voiceblocks.database.prepared import Prepared
 
 GROWING = {
     "block_runs",
@@ -48,8 +49,9 @@ def statements() -> Iterator[tuple[str, Executable]]:
     for found in pkgutil.iter_modules(package.__path__):
         module = importlib.import_module(f"{package.__name__}.{found.name}")
         for name, value in vars(module).items():
-            if isinstance(value, Executable):
-                yield f"{found.name}.{name}", value
+            statement = value.statement if isinstance(value, Prepared) else value
+            if isinstance(statement, Executable):
+                yield f"{found.name}.{name}", statement
 
 
 def plan_of(connection: Connection, statement: Executable) -> list[str]:

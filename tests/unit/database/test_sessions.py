@@ -125,7 +125,7 @@ def test_counting_live_sessions_uses_an_index(database: Database, database_url: 
         pytest.skip("PostgreSQL plans by statistics, which an empty table does not have")
 
     def plan(connection: Connection) -> str:
-        statement = sessions._COUNT_LIVE.params(account_id="acc_1").compile(
+        statement = sessions._COUNT_LIVE.statement.params(account_id="acc_1").compile(
             connection, compile_kwargs={"literal_binds": True}
         )
         return str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}").all())

@@ -33,9 +33,10 @@ class FakeEndpoint:
     def flow_to(self, host: str, port: int, transport: str = "udp") -> Flow:
         return Flow(transport, HERE, (host, port))
 
-    def hang_up(self, snapshot: str, flow: Flow, _now: float, credentials: Any) -> None:
+    def hang_up(self, snapshot: str, flow: Flow, _now: float, credentials: Any) -> str:
         self.said.append((snapshot, flow))
         self.credentials.append(credentials)
+        return "call-1"
 
 
 class FakeAddresses:
@@ -87,8 +88,16 @@ def test_a_trunk_over_tcp_hears_its_goodbye_over_tcp(flow: Flow, transport: str)
 def test_what_an_older_version_remembered_is_said_by_udp() -> None:
     """It did not know of transports."""
     endpoint: Any = FakeEndpoint()
-    goodbyes(endpoint).say('{"remote": ["192.0.2.1", 5061], "snapshot": "{}"}')
-    assert endpoint.said == [("{}", Flow("udp", HERE, THERE))]
+    said = goodbyes(endpoint).say('{"remote": ["192.0.2.1", 5061], "snapshot": "{}"}')
+    assert (said, endpoint.said) == ("call-1", [("{}", Flow("udp", HERE, THERE))])
+
+
+def test_what_cannot_be_read_is_nobodys_call() -> None:
+    """The call is over in any case; nothing is sent, and no story is told of it."""
+    endpoint: Any = FakeEndpoint()
+    for spoiled in ("", "{}", "[]", '{"remote": 5, "snapshot": "{}"}'):
+        assert goodbyes(endpoint).say(spoiled) is None
+    assert endpoint.said == []
 
 
 @pytest.mark.parametrize(

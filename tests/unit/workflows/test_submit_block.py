@@ -54,7 +54,7 @@ class GoneCalls:
         self.held.append(session_id)
         return nullcontext()
 
-    def say_goodbye(self, dialog: str) -> None:
+    def say_goodbye(self, session_id: str, leg_id: str, dialog: str) -> None:
         """See `CallControl`."""
 
 
