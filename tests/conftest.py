@@ -11,15 +11,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.postgres import database_url, postgres_url
-from voiceblocks import ipc
 from voiceblocks.testing import pytest_plugin
 
 # pytest imports it inside its hook for unraisable errors, where a second one that comes in the
 # middle of the import finds half a module and fails a test that has nothing to do with it.
 assert tracemalloc
-
-PRIORITY = -10
-"Nice value of a test process, where that is allowed: below the media workers', above all else."
 
 __all__ = ["database_url", "postgres_url"]
 
@@ -43,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _be_on_time() -> None:
     """
-    Let this worker of pytest-xdist run when its phones have to speak.
+    Let this worker of pytest-xdist have its turn when its phones have to speak.
 
     Linux shares processors among sessions first (sched(7), autogroups). All workers in one session
     would get together what each process of each server gets alone: phones that stop for half a
@@ -51,7 +47,6 @@ def _be_on_time() -> None:
     """
     with contextlib.suppress(OSError):
         os.setsid()
-        ipc.set_niceness(PRIORITY)
 
 
 def pytest_collection_finish() -> None:

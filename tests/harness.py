@@ -77,8 +77,13 @@ class ServerProcess:
                 preexec_fn=die_with_parent,
             )  # fmt: skip
         assert self.process.stdout is not None
-        async with asyncio.timeout(START_LIMIT_S):
-            line = await self.process.stdout.readline()
+        try:
+            async with asyncio.timeout(START_LIMIT_S):
+                line = await self.process.stdout.readline()
+        except TimeoutError:
+            # Left alone, it would slow down every test that comes.
+            self.kill_all()
+            raise
         if not line:
             raise AssertionError("the server did not start; what it said is in the captured stderr")
         ready = json.loads(line)
@@ -145,8 +150,12 @@ class ServerProcess:
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(how)
-        async with asyncio.timeout(STOP_LIMIT_S):
-            await self.process.communicate()
+        try:
+            async with asyncio.timeout(STOP_LIMIT_S):
+                await self.process.communicate()
+        except TimeoutError:
+            self.kill_all()
+            raise
         assert self.process.returncode is not None
         return self.process.returncode
 

@@ -12,6 +12,7 @@ mistake that the core makes on both sides of a call does not hide here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import re
 import secrets
@@ -28,6 +29,10 @@ QUIET_S = 0.4
 "How long nothing must come to count as silence."
 
 OPTIONS_LIMIT_S = 0.2
+
+_SO_RCVBUFFORCE = 33
+"socket(7): more than `net.core.rmem_max`, where we may."
+_BUFFER_BYTES = 4 << 20
 
 _numbers = itertools.count(1)
 
@@ -133,6 +138,11 @@ class RawPeer:
                 lambda: _Stream(self), *self.server, local_addr=(self.host, 0)
             )
         self._wire = wire
+        with contextlib.suppress(OSError):
+            # Thousands of answers may wait while the machine does something else.
+            wire.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES
+            )
         self.port = wire.get_extra_info("sockname")[1]
         return self
 

@@ -154,11 +154,13 @@ class LiveCall:
         """Record the caller from now on, or from a playback's end; earlier keys are forgotten."""
         self.leg.forget_digits(after.over_at if after is not None else None)
         tap = self.leg.record(name, limit_ms=limit_ms, seal_for=shape.seal_for, after=after)
+        clock = self.parts.clock
+        began_us = clock.utc_us()
+        if after is not None and after.over_at is not None:
+            began_us -= max(0, round((clock.monotonic() - after.over_at) * 1e6))
         try:
             self.parts.handler.on_recording_started(
-                RecordingStarted(
-                    self.session_id, name, tap.spool_path, shape, self.parts.clock.utc_us()
-                )
+                RecordingStarted(self.session_id, name, tap.spool_path, shape, began_us)
             )
         except Exception:  # noqa: BLE001 (what is not followed is encoded as a whole at its end)
             _log.exception("recording_not_followed", session=self.session_id)
