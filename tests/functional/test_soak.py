@@ -291,7 +291,7 @@ async def settled(app: Application, limit_s: float, *, transactions: bool) -> No
 async def test_three_hundred_calls_leave_nothing_behind(tmp_path: Path) -> None:
     """Every block told once, every call ended and charged at most once, and nothing grows."""
     data_dir = tmp_path / "data"
-    settings = {"ANSWER_TIMEOUT_S": "2"}
+    settings = {"ANSWER_TIMEOUT_S": "6"}
     server = await ServerProcess(data_dir, settings, stderr=tmp_path / "stderr").start()
     try:
         async with Application(server, credit="1000.00") as app, Phone() as phone:

@@ -21,7 +21,7 @@ import pytest
 from tests.harness import Application
 
 SCENARIOS = Path(__file__).parent / "sipp"
-START_LIMIT_S = 10.0
+START_LIMIT_S = 30.0
 POLL_S = 0.02
 
 _MARK = re.compile("@[A-Z]+@")

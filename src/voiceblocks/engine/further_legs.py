@@ -99,9 +99,7 @@ class FurtherLegs:
         return min((leg.disposition for leg in self.legs), key=MOST_TELLING.index)
 
     async def _note_answered(self, leg: OutgoingLeg) -> None:
-        event = FurtherLegAnswered(
-            self._session_id, leg.plan.leg_id, self._parts.clock.utc_us(), leg.dialog
-        )
+        event = FurtherLegAnswered(self._session_id, leg.plan.leg_id, leg.up_us, leg.dialog)
         await self._tell(self._parts.handler.on_further_leg_answered(event))
 
     async def _connects(self, leg: OutgoingLeg) -> bool:

@@ -140,7 +140,7 @@ class LiveCall:
                 lambda: self.end(EndReason.HANGUP, cause=CallEndCause.MAX_DURATION),
             )
         await self.parts.handler.on_call_answered(
-            CallAnswered(self.session_id, self.parts.clock.utc_us(), self.leg.dialog)
+            CallAnswered(self.session_id, self.leg.up_us, self.leg.dialog)
         )
         await self.leg.confirmed()
 

@@ -27,6 +27,7 @@ class FakeLeg:
         self.state = LegState.RINGING
         self.disposition = Disposition.NO_ANSWER
         self.ending = LegEnd()
+        self.up_us = 1
         self.dialog = f"dialog {name}"
         self.media = SimpleNamespace(leg=name, digits=DigitInbox())
         self.has_early_media = False

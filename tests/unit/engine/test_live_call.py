@@ -40,6 +40,7 @@ class FakeLeg:
     def __init__(self) -> None:
         self.state = LegState.RINGING
         self.ending = LegEnd()
+        self.up_us = 1
         self.disposition = Disposition.NO_ANSWER
         self.dialog = "dialog"
         self.on_gone: Any = None

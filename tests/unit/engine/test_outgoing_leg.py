@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from voiceblocks.calls.cause import CallEndCause
 from voiceblocks.calls.events import Disposition, EndReason
 from voiceblocks.engine import outgoing_leg
 from voiceblocks.engine.call_leg import LegState
@@ -438,3 +439,18 @@ async def test_early_media_are_seen() -> None:
     leg.on_final(Answered(1, None, RESPONSE))
     await connecting
     assert seen == [False, True]
+
+
+async def test_a_bye_that_was_there_before_its_answer_was_read_ends_an_answered_leg() -> None:
+    """Both waited while the loop was busy: the leg lasted, however shortly, so it is charged."""
+    parts = FakeParts(one=["192.0.2.1"])
+    leg = a_leg(parts, "one")
+    connecting = asyncio.create_task(leg.connect())
+    await settle()
+    leg.on_final(Answered(1, SDP, RESPONSE))
+    await connecting
+    assert leg.up_us == parts.utc_us()
+    parts.core.event_at = 0.5
+    leg.on_ended(CallEndCause.OTHER_HUNG_UP)
+    assert leg.ending.at == 0.5
+    assert leg.ending.at_us == leg.up_us + 1
