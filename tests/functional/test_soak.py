@@ -39,8 +39,9 @@ SETTLED_LIMIT_S = 45.0
 "A transaction is remembered for 64*T1 = 32 s after the last message of a call."
 
 NEW_FILES = 4
-NEW_THREADS = 2
-"Beyond the level after the first calls: helpers that are started when first needed."
+NEW_THREADS = 6
+"""Beyond the level after the first calls: helpers that are started when first needed. asyncio's
+own pool has six on two cores."""
 NEW_MEMORY_BYTES = 40 << 20
 
 LONG = "This is a rather long prompt, so that there is time enough to hang up while it is spoken."

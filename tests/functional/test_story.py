@@ -13,6 +13,7 @@ from tests.harness import Application, ServerProcess
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.stories.model import MediaEnded, SipMessage
 from voiceblocks.testing.phone import Phone
+from voiceblocks.testing.sounds import silence
 from voiceblocks.workflows.tell_story import Story, tell_story
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -97,6 +98,8 @@ async def test_everything_is_told_in_its_order(hasty: ServerProcess, phone: Phon
         await app.record(session, msg="Please speak.")
         await call.answered()
         await call.media.beep_ended()
+        # Time zero lies on a packet's boundary, half a packet from the beep's end at most.
+        await call.media.say(silence(100))
         call.send_info("7")
         await call.media.press("#")
         await app.told(ivr_block="record")

@@ -404,7 +404,8 @@ async def test_hostile_headers_cost_linear_time(server: ServerProcess, app: Appl
         for size in (KB_32 - 1200, KB_60):
             for name, build in HOSTILE.items():
                 waits = []
-                for _ in range(3):
+                # What is slow by itself is slow each time; the machine is not.
+                for _ in range(8):
                     call = RawCall(peer, app.number)
                     peer.send(call.invite(instead=[build(size)]))
                     started = asyncio.get_running_loop().time()
