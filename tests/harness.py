@@ -13,7 +13,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from tests.ports import free_address
 from voiceblocks.accounts.secret_key import load_or_create
 from voiceblocks.database.unit_of_work import Database
 from voiceblocks.ipc import die_with_parent
@@ -31,8 +31,6 @@ from voiceblocks.testing.webhook_sink import ReceivedNotification, WebhookSink
 from voiceblocks.workflows import manage_accounts
 
 START_LIMIT_S = 30.0
-LOWEST_PORT = 10_000
-"Below are those of other software."
 STOP_LIMIT_S = 20.0
 NOTIFICATION_LIMIT_S = 15.0
 SETTLED_LIMIT_S = 5.0
@@ -41,26 +39,6 @@ Option = str | bool | tuple[str, ...] | None
 "Value of an option of the command line, see `ServerProcess.cli`."
 
 _numbers = itertools.count(secrets.randbelow(40_000_000))
-
-
-def lasting_address() -> str:
-    """
-    A loopback address with a free port that is still free when a killed server comes back.
-
-    The kernel hands out ports of a range of its own, and would give that of a dead server to the
-    next socket of any other test.
-    """
-    first_of_kernel = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        port = secrets.choice(range(LOWEST_PORT, first_of_kernel))
-        with (
-            contextlib.suppress(OSError),
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-        ):
-            tcp.bind(("127.0.0.1", port))
-            udp.bind(("127.0.0.1", port))
-            return f"127.0.0.1:{port}"
 
 
 @dataclass
@@ -80,9 +58,9 @@ class ServerProcess:
         """Start it and wait for its ready line."""
         environment = {
             **self._environment(),
-            "VOICEBLOCKS_HTTP_LISTEN": self.http or lasting_address(),
+            "VOICEBLOCKS_HTTP_LISTEN": self.http or free_address(),
             "VOICEBLOCKS_ADMIN_LISTEN": "127.0.0.1:0",
-            "VOICEBLOCKS_SIP_LISTEN": self.sip or lasting_address(),
+            "VOICEBLOCKS_SIP_LISTEN": self.sip or free_address(),
             "VOICEBLOCKS_MEDIA_WORKERS": "1",
             "VOICEBLOCKS_MAX_CALLS_PER_ACCOUNT": "1000",
             "VOICEBLOCKS_RATE_LIMIT_IVR": "100000",

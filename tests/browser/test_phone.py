@@ -108,6 +108,7 @@ async def test_a_newcomer_hears_the_product(
         while (  # noqa: ASYNC110 (frames come as they come)
             _loud_ms(overheard.said) < VOICE_MS - 40 or _loud_ms(overheard.said[-12:])
         ):
+            # A poll with a deadline.
             await asyncio.sleep(0.05)
     await page.keyboard.press("#")
     told = await app.told(ivr_block="record")
@@ -169,6 +170,7 @@ async def test_the_microphone_and_every_key(
     assert await page.get_by_role("alert").count() == 0
     async with asyncio.timeout(10):
         while _loud_ms(overheard.said) < 60:  # noqa: ASYNC110 (it beeps when it likes)
+            # A poll with a deadline.
             await asyncio.sleep(0.05)
     await app.hang_up(session)
     await expect(page.get_by_role("status")).to_contain_text("The call is over")

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.crash.facts import free_address
 from tests.harness import Application, ServerProcess
+from tests.ports import free_address
 from voiceblocks.testing.phone import Phone
 
 

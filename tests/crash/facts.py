@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,21 +26,6 @@ from voiceblocks.settings import Settings
 T = TypeVar("T")
 
 SETTLED_LIMIT_S = 15.0
-
-
-def free_address() -> str:
-    """`127.0.0.1:port` with a port that is free for UDP and TCP, now and after a restart."""
-    while True:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-        ):
-            tcp.bind(("127.0.0.1", 0))
-            try:
-                udp.bind(tcp.getsockname())
-            except OSError:
-                continue
-            return f"127.0.0.1:{tcp.getsockname()[1]}"
 
 
 @dataclass(frozen=True)

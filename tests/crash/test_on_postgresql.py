@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.crash import facts
-from tests.crash.facts import free_address
 from tests.crash.victims import is_recovered, victim
 from tests.functional import test_record
 from tests.harness import Application, ServerProcess
+from tests.ports import free_address
 from tests.sealing import samples_in, seal
 from voiceblocks.testing.phone import Phone
 

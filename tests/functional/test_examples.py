@@ -25,6 +25,7 @@ import pytest_asyncio
 
 from tests.functional.outgoing import Carrier
 from tests.harness import Application
+from tests.ports import free_port
 from voiceblocks.audio.level import rms_dbfs
 from voiceblocks.testing import tone_code
 from voiceblocks.testing.answering import BUSY, Answer
@@ -84,9 +85,7 @@ async def running(app: Application, name: str, *arguments: str) -> AsyncIterator
 @asynccontextmanager
 async def answering(app: Application, name: str, *arguments: str) -> AsyncIterator[Example]:
     """Run an example that listens, and point the application's number at it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     path = "/call" if name == "voicemail" else "/"
     async with running(app, name, str(port), *arguments) as example:
         await point_at(app, f"http://127.0.0.1:{port}{path}")

@@ -7,7 +7,6 @@ import datetime as dt
 import os
 import re
 import shutil
-import socket
 import ssl
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.harness import ServerProcess
+from tests.ports import free_port
 
 pytestmark = pytest.mark.asyncio
 
@@ -99,9 +99,7 @@ async def test_the_page_s_nginx_serves_and_says_who_asks(data_dir: Path, tmp_pat
         "LOG_JSON": "true",
     }
     server = await ServerProcess(data_dir, settings, stderr=log).start()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     written = tmp_path / "nginx.conf"
     written.write_text(configuration(tmp_path, port, server))
     proxy = await asyncio.create_subprocess_exec(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.peers import free_port
+from tests.ports import free_port
 
 FOLDER = Path(__file__).parent / "asterisk"
 READY_LIMIT_S = 20.0

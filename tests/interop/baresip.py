@@ -18,7 +18,8 @@ from typing import Any, Self
 import numpy as np
 
 from tests.interop import audio
-from tests.interop.peers import START_LIMIT_S, free_port, need, until
+from tests.interop.peers import START_LIMIT_S, need, until
+from tests.ports import free_port
 
 NUMBER = "+6591234567"
 
@@ -74,7 +75,7 @@ class Baresip:
         """Start it and connect to it."""
         program = need("baresip", "baresip-core")
         modules = _modules()
-        control_port = free_port(socket.SOCK_STREAM)
+        control_port = free_port()
         rtp_first = free_port() & ~1
         sip_port = _two_free_ports()
         self.address = f"127.0.0.1:{sip_port}"

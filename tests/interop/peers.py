@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +18,7 @@ from typing import Self
 import pytest
 
 from tests.harness import Application
+from tests.ports import free_port
 
 SCENARIOS = Path(__file__).parent / "sipp"
 START_LIMIT_S = 30.0
@@ -41,13 +41,6 @@ def need(program: str, package: str) -> str:
             f"or `apt-get install --no-install-recommends {package}`"
         )
     return path
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM) -> int:
-    """A port of loopback that was free a moment ago, for peers that cannot take port 0."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(condition: Callable[[], bool], limit_s: float, what: str) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from tests.interop.peers import START_LIMIT_S, Sipp, free_port, until
+from tests.interop.peers import START_LIMIT_S, Sipp, until
+from tests.ports import free_port
 
 
 class SippServer(Sipp):

@@ -23,9 +23,9 @@ import sqlalchemy
 
 from tests.harness import Application
 from tests.interop.lossy_proxy import LossyProxy
-from tests.interop.peers import free_port
 from tests.interop.sipp_server import SippServer
 from tests.interop.test_sipp_loss import eventually
+from tests.ports import free_port
 from voiceblocks.database.schema import charges, sessions
 from voiceblocks.testing.webhook_sink import ReceivedNotification
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.interop.lossy_proxy import LossyProxy
-from tests.interop.peers import free_port
 from tests.interop.sipp_server import SippServer
+from tests.ports import free_port
 from voiceblocks.testing.phone import CallNotAnswered, Phone, PhoneCall
 
 pytestmark = pytest.mark.interop

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from operator import itemgetter
+from operator import attrgetter, itemgetter, methodcaller
 from typing import Any, Final, TypeAlias, cast
 
 from sqlalchemy import ClauseElement, ColumnElement, Connection, Dialect
@@ -28,6 +28,9 @@ Values: TypeAlias = Mapping[str, Any]
 _Convert: TypeAlias = Callable[[Any], Any]
 
 _NONE: Final[Values] = {}
+_ONE: Final = methodcaller("fetchone")
+_ALL: Final = methodcaller("fetchall")
+_COUNT: Final = attrgetter("rowcount")
 
 
 class Plan:
@@ -95,24 +98,12 @@ class Prepared:
 
     def first(self, connection: Connection, values: Values = _NONE) -> Row | None:
         """Return the first row, `None` where there is none."""
-        plan = self.plan(connection.dialect, values)
-        driver = _driver_of(connection)
-        try:
-            cursor = driver.execute(plan.text, plan.bind(values))
-            row = cursor.fetchone()
-        except connection.dialect.loaded_dbapi.Error as error:
-            raise _as_sqlalchemy_does(connection, plan, error) from error
+        plan, cursor, row = self._ask(connection, values, _ONE)
         return None if row is None else plan.converted([row], cursor)[0]
 
     def all(self, connection: Connection, values: Values = _NONE) -> list[Row]:
         """Return all rows."""
-        plan = self.plan(connection.dialect, values)
-        driver = _driver_of(connection)
-        try:
-            cursor = driver.execute(plan.text, plan.bind(values))
-            rows = cursor.fetchall()
-        except connection.dialect.loaded_dbapi.Error as error:
-            raise _as_sqlalchemy_does(connection, plan, error) from error
+        plan, cursor, rows = self._ask(connection, values, _ALL)
         return plan.converted(rows, cursor)
 
     def value(self, connection: Connection, values: Values = _NONE) -> Any:
@@ -136,10 +127,17 @@ class Prepared:
 
     def change(self, connection: Connection, values: Values = _NONE) -> int:
         """Run an insert, update or delete without RETURNING; returns how many rows it met."""
+        return int(self._ask(connection, values, _COUNT)[2])
+
+    def _ask(
+        self, connection: Connection, values: Values, take: Callable[[Any], Any]
+    ) -> tuple[Plan, Any, Any]:
+        """Run it; returns how, the driver's cursor, and what `take` takes of that."""
         plan = self.plan(connection.dialect, values)
         driver = _driver_of(connection)
         try:
-            return int(driver.execute(plan.text, plan.bind(values)).rowcount)
+            cursor = driver.execute(plan.text, plan.bind(values))
+            return plan, cursor, take(cursor)
         except connection.dialect.loaded_dbapi.Error as error:
             raise _as_sqlalchemy_does(connection, plan, error) from error
 

@@ -147,6 +147,7 @@ async def test_malformed_sip_by_udp(server: ServerProcess, app: Application) -> 
         with Watch(server.sip) as watch:
             for data in messages.values():
                 peer.send(data)
+                # A pace, so that the kernel's buffer drops none.
                 await asyncio.sleep(0.01)
             await peer.options()
             await no_calls_left(app)
@@ -186,6 +187,7 @@ async def test_torture_messages(server: ServerProcess, app: Application) -> None
                 peer.send(path.read_bytes())
                 async with RawPeer(server.sip, "tcp") as stream:
                     stream.send(path.read_bytes())
+                    # A pace: nothing answers what cannot be read.
                     await asyncio.sleep(0.005)
             await peer.options()
             assert len(peer.received) > len(TORTURE) // 2
@@ -200,6 +202,7 @@ async def test_streams_are_cut_where_they_should(server: ServerProcess, app: App
         with Watch(server.sip) as watch:
             for byte in call.invite().encode("latin-1"):
                 slow.send(bytes([byte]))
+                # Slowness is what is tested.
                 await asyncio.sleep(0.001)
             await slow.next(status=180)
         watch.check()
@@ -311,6 +314,7 @@ async def test_four_thousand_fuzzed_datagrams(server: ServerProcess, app: Applic
                 peer.send(data[:65_000])
                 sent += 1
                 if sent % 8 == 0:
+                    # A pace, so that the kernel's buffer drops none.
                     await asyncio.sleep(0.01)
             await spoken
             pressed_at = await call.media.press("#")
@@ -358,6 +362,7 @@ async def test_fuzzed_requests_inside_a_dialog(
                     peer.send(data if chance.random() < 0.2 else _mutated(data, chance))
                 ack = call.request("ACK", (), chance.choice([offer, ""]), cseq=call.cseq - 3)
                 peer.send(_mutated(ack.encode("latin-1"), chance))
+                # A pace, so that the kernel's buffer drops none.
                 await asyncio.sleep(0.01)
         watch.check()
         await app.block("ivr/end/hangup", session, force="enabled")

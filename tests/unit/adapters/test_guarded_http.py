@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
+from tests.ports import free_port
 from tests.unit.adapters.local_tls import self_signed
 from voiceblocks.adapters.address_guard import (
     AnswerRefused,
@@ -96,13 +97,6 @@ async def tls_server(context: ssl.SSLContext) -> AsyncIterator[tuple[int, list[s
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     yield runner.addresses[0][1], hosts
     await runner.cleanup()
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as opened:
-        opened.bind(("127.0.0.1", 0))
-        return int(opened.getsockname()[1])
 
 
 async def test_post_arrives_as_it_was_given(http: GuardedHttp, sink: WebhookSink) -> None:

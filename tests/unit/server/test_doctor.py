@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
 from tests.unit.cli.test_cli import run
 from voiceblocks.server.doctor import firewall_lines
 from voiceblocks.settings import Settings
@@ -20,13 +21,7 @@ def free_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node whose ports are free ones."""
     monkeypatch.setenv("VOICEBLOCKS_DATA_DIR", str(tmp_path / "var"))
     for name in ("HTTP", "ADMIN", "SIP"):
-        monkeypatch.setenv(f"VOICEBLOCKS_{name}_LISTEN", f"127.0.0.1:{_free_port()}")
-
-
-def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        monkeypatch.setenv(f"VOICEBLOCKS_{name}_LISTEN", f"127.0.0.1:{free_port()}")
 
 
 def found(said: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -54,7 +49,7 @@ def test_a_taken_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_open_server_gets_firewall_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """SIP from the carrier alone, RTP from everywhere; an open door for callers is bad."""
-    port = _free_port()
+    port = free_port()
     monkeypatch.setenv("VOICEBLOCKS_SIP_LISTEN", f"0.0.0.0:{port}")
     monkeypatch.setenv("VOICEBLOCKS_ACCEPT_CALLS_FROM", "203.0.113.0/24")
     said = run("doctor")
